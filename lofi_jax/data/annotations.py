@@ -1,0 +1,292 @@
+"""Annotation files in the ActivityNet form: which action lies where in which video.
+
+`{"version": str, "database": {video_id: {"subset": str, "duration": seconds, "annotations":
+[{"segment": [start, end], "label": str}]}}}`, seconds throughout. ActivityNet, HACS and the usual
+THUMOS14 file have this form; THUMOS14 has no durations, and its classes may overlap in time (every
+CliffDiving segment is a Diving segment too), which needs no special care here.
+"""
+
+import collections
+import dataclasses
+import functools
+import json
+import math
+import numbers
+import os
+import pathlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lofi_jax.detection.metrics import Instances
+from lofi_jax.errors import UserError
+
+# Annotation files round times to a few decimals, so an end may pass the duration by that much.
+DURATION_TOLERANCE = 0.01
+# Parsed JSON takes about ten times the file's size in memory.
+MAX_JSON_BYTES = 1_000_000_000
+
+NOT_FORWARD = "segments with end <= start (dropped)"
+BEFORE_START = "segments starting before 0 (clipped)"
+PAST_END = f"segments ending over {DURATION_TOLERANCE} s past the duration (clipped)"
+OUTSIDE = "segments wholly outside the video (dropped)"
+BAD_DURATION = "durations that are not above 0 (ignored)"
+DUPLICATE = "duplicate keys (first kept)"
+NO_SEGMENTS = "videos without segments"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Video:
+    """One video's annotation.
+
+    Attributes:
+        video_id: its key in the file.
+        subset: such as "training".
+        duration: seconds, or None where the file does not say.
+        segments: (M, 2) float64, start and end in seconds.
+        labels: M class names.
+    """
+
+    video_id: str
+    subset: str
+    duration: float | None
+    segments: np.ndarray
+    labels: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Annotations:
+    """A whole annotation file.
+
+    Attributes:
+        version: the file's own, "" where it has none.
+        videos: by id, in the file's order.
+        problems: what was wrong and mended, reason -> entries such as "v_abc[3]: 7.0 to 7.0".
+        path: the file, for messages.
+    """
+
+    version: str
+    videos: dict[str, Video]
+    problems: dict[str, tuple[str, ...]]
+    path: str = "annotations"
+
+    @functools.cached_property
+    def classes(self) -> tuple[str, ...]:
+        """All labels, sorted, so that a label's index is the same on every machine."""
+        return tuple(sorted({label for video in self.videos.values() for label in video.labels}))
+
+    def subset(self, name: str) -> dict[str, Video]:
+        """The videos of one subset, in the file's order; a `UserError` when there are none."""
+        chosen = {key: video for key, video in self.videos.items() if video.subset == name}
+        if not chosen:
+            there = ", ".join(sorted({repr(video.subset) for video in self.videos.values()}))
+            raise UserError(f"{self.path}: no video is of subset {name!r}, only of {there}")
+        return chosen
+
+
+def load(path: str | os.PathLike, repair: bool = True) -> Annotations:
+    """Reads an annotation file.
+
+    Args:
+        path: a JSON file in the ActivityNet form.
+        repair: drop segments with end <= start or outside the video, and clip the others to
+            [0, duration]; all but ends within `DURATION_TOLERANCE` seconds of the duration are
+            listed in `problems`. False keeps every segment as written, which is what the official
+            evaluation does.
+
+    Raises:
+        UserError: no file, not JSON, not the ActivityNet form (names video and entry), no videos.
+    """
+    data, repeated = read_json(path)
+    database = data.get("database") if isinstance(data, dict) else None
+    if not isinstance(database, dict):
+        raise UserError(f"{path}: no 'database' object, so this is not the ActivityNet form")
+    if not database:
+        raise UserError(f"{path}: the database holds no videos")
+    problems = collections.defaultdict(list, {DUPLICATE: repeated} if repeated else {})
+    videos = {}
+    for video_id, entry in database.items():
+        video = _parse(path, video_id, entry)
+        if video.duration is not None and not 0 < video.duration < math.inf:
+            problems[BAD_DURATION].append(f"{video_id}: {video.duration}")
+            video = dataclasses.replace(video, duration=None)
+        if repair:
+            video, found = _repair(video)
+            for reason, text in found:
+                problems[reason].append(text)
+        if not video.labels:
+            problems[NO_SEGMENTS].append(video_id)
+        videos[video_id] = video
+    frozen = {reason: tuple(entries) for reason, entries in problems.items()}
+    return Annotations(str(data.get("version", "")), videos, frozen, str(path))
+
+
+def save(path: str | os.PathLike, videos: Iterable[Video], version: str = "1.0") -> None:
+    """Writes `videos` in the ActivityNet form; whole or not at all.
+
+    Raises:
+        UserError: two videos of one id, or the file cannot be written.
+    """
+    database: dict[str, Any] = {}
+    for video in videos:
+        if video.video_id in database:
+            raise UserError(f"{path}: two videos are called {video.video_id!r}: rename one")
+        entry: dict[str, Any] = {"subset": video.subset}
+        if video.duration is not None:
+            entry["duration"] = float(video.duration)
+        entry["annotations"] = [
+            {"segment": segment, "label": label}
+            for segment, label in zip(video.segments.tolist(), video.labels, strict=True)
+        ]
+        database[video.video_id] = entry
+    write_json(path, {"version": version, "taxonomy": [], "database": database})
+
+
+def summary(annotations: Annotations) -> str:
+    """One line for each kind of problem, such as "12 segments with end <= start (dropped): ..."."""
+    return "\n".join(
+        f"{len(entries)} {reason}: {first(entries)}"
+        for reason, entries in annotations.problems.items()
+    )
+
+
+def ground_truth(videos: Mapping[str, Video], classes: Sequence[str]) -> Instances:
+    """The segments of `videos` for the metrics.
+
+    Args:
+        videos: by id; the n-th is video number n.
+        classes: names by label number, holding every label of `videos`.
+    """
+    number = {name: index for index, name in enumerate(classes)}
+    counts = [len(video.labels) for video in videos.values()]
+    segments = [video.segments for video in videos.values()]
+    labels = [number[name] for video in videos.values() for name in video.labels]
+    return Instances(
+        video=np.repeat(np.arange(len(videos)), counts),
+        label=np.array(labels, dtype=np.int64),
+        segment=np.concatenate([np.zeros((0, 2)), *segments]),
+        score=np.ones(len(labels)),
+    )
+
+
+def read_json(path: str | os.PathLike) -> tuple[Any, list[str]]:
+    """A JSON file's value, and the keys that an object of it holds more than once (first kept).
+
+    Raises:
+        UserError: no such file, empty, over `MAX_JSON_BYTES`, or not JSON.
+    """
+    repeated: list[str] = []
+
+    def to_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        result = dict(pairs)
+        if len(result) < len(pairs):
+            result = {}
+            for key, value in pairs:
+                if key in result:
+                    repeated.append(key)
+                else:
+                    result[key] = value
+        return result
+
+    try:
+        size = os.stat(path).st_size
+        if size > MAX_JSON_BYTES:
+            raise UserError(
+                f"{path}: {size / 1e9:.1f} GB, over the {MAX_JSON_BYTES / 1e9:.0f} GB that are "
+                "read as JSON: split it, or keep fewer entries a video"
+            )
+        with open(path, encoding="utf-8-sig") as file:
+            text = file.read()
+        if not text.strip():
+            raise UserError(f"{path}: the file is empty")
+        return json.loads(text, object_pairs_hook=to_dict), repeated
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not JSON (byte {error.start} is not UTF-8 text)") from error
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise UserError(f"{path}: not JSON ({error.msg}, {where})") from error
+    except RecursionError as error:
+        raise UserError(f"{path}: not the expected JSON (nested too deep)") from error
+
+
+def write_json(path: str | os.PathLike, value: Any) -> None:
+    """Writes JSON whole or not at all: a reader never sees half a file. Makes missing folders.
+
+    Raises:
+        UserError: the file cannot be written (no permission, full disk).
+    """
+    path = pathlib.Path(path)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    text = json.dumps(value, allow_nan=False, default=lambda array: array.tolist())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            unfinished.write_text(text, encoding="utf-8")
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def first(entries: Sequence[str], count: int = 3) -> str:
+    """The first few of `entries`, and a sign that there are more."""
+    return ", ".join(entries[:count]) + (", ..." if len(entries) > count else "")
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number, of a size that a time or a score can have."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) <= 1e15
+
+
+def _parse(path: str | os.PathLike, video_id: str, entry: Any) -> Video:
+    where = f"{path}: video {video_id!r}"
+    if not isinstance(entry, dict):
+        raise UserError(f"{where} is not an object with 'subset' and 'annotations'")
+    subset, duration = entry.get("subset"), entry.get("duration")
+    if not isinstance(subset, str):
+        raise UserError(f"{where}: 'subset' is {subset!r}, not a name")
+    if not isinstance(duration, int | float | None) or isinstance(duration, bool):
+        raise UserError(f"{where}: 'duration' is {duration!r}, not seconds")
+    annotations = entry.get("annotations")
+    if not isinstance(annotations, list):
+        raise UserError(f"{where}: 'annotations' is not a list")
+    segments, labels = [], []
+    for index, annotation in enumerate(annotations):
+        if not isinstance(annotation, dict):
+            raise UserError(f"{where}, entry {index} is not an object with 'segment' and 'label'")
+        segment, label = annotation.get("segment"), annotation.get("label")
+        if not (isinstance(segment, list) and len(segment) == 2 and all(map(is_number, segment))):
+            raise UserError(f"{where}, entry {index}: 'segment' is {segment!r}, not [start, end]")
+        if not isinstance(label, str) or not label:
+            raise UserError(f"{where}, entry {index}: 'label' is {label!r}, not a class name")
+        segments.append(segment)
+        labels.append(label)
+    array = np.array(segments, dtype=np.float64).reshape(-1, 2)
+    return Video(video_id, subset, duration, array, tuple(labels))
+
+
+def _repair(video: Video) -> tuple[Video, list[tuple[str, str]]]:
+    """The video with every segment inside it and forward, and what was done as (reason, entry)."""
+    last = math.inf if video.duration is None else video.duration
+    segments, labels, found = [], [], []
+    for index, ((start, end), label) in enumerate(
+        zip(video.segments.tolist(), video.labels, strict=True)
+    ):
+        entry = f"{video.video_id}[{index}]: {start} to {end}"
+        if end <= start:
+            found.append((NOT_FORWARD, entry))
+        elif end <= 0 or start >= last:
+            found.append((OUTSIDE, entry))
+        else:
+            if start < 0:
+                found.append((BEFORE_START, entry))
+            if end > last + DURATION_TOLERANCE:
+                found.append((PAST_END, f"{entry} of {last}"))
+            segments.append((max(start, 0.0), min(end, last)))
+            labels.append(label)
+    array = np.array(segments, dtype=np.float64).reshape(-1, 2)
+    return dataclasses.replace(video, segments=array, labels=tuple(labels)), found

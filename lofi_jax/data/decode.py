@@ -1,0 +1,84 @@
+"""JPEG bytes to pixels at the size a fidelity asks for, doing no more work than that size needs."""
+
+import dataclasses
+
+import cv2
+import numpy as np
+
+# libjpeg can leave out frequencies and decode straight to a half, a quarter or an eighth of the size.
+_REDUCTIONS = (
+    (8, cv2.IMREAD_REDUCED_COLOR_8),
+    (4, cv2.IMREAD_REDUCED_COLOR_4),
+    (2, cv2.IMREAD_REDUCED_COLOR_2),
+    (1, cv2.IMREAD_COLOR),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Crop:
+    """A rectangle of the picture in parts of its height and width, mirrored or not."""
+
+    top: float
+    left: float
+    height: float
+    width: float
+    flip: bool = False
+
+
+def centre_crop(height: int, width: int, aspect: float) -> Crop:
+    """The largest centred crop of the given aspect (width / height) in a picture of height x width pixels."""
+    h = min(1.0, width / (height * aspect))
+    w = min(1.0, height * aspect / width)
+    return Crop((1 - h) / 2, (1 - w) / 2, h, w)
+
+
+def random_crop(
+    height: int,
+    width: int,
+    aspect: float,
+    area: tuple[float, float],
+    flip: bool,
+    rng: np.random.Generator,
+) -> Crop:
+    """A random crop of `area` (lowest, highest part) of the picture, its aspect up to 4/3 off; mirrored half the time.
+
+    The usual augmentation of Inception and ResNet training; one crop serves all frames of a video.
+    """
+    share = rng.uniform(*area)
+    aspect = aspect * np.exp(rng.uniform(-np.log(4 / 3), np.log(4 / 3)))
+    pixels = share * height * width
+    h = min(1.0, np.sqrt(pixels / aspect) / height)
+    w = min(1.0, np.sqrt(pixels * aspect) / width)
+    top, left = rng.uniform(0, 1 - h), rng.uniform(0, 1 - w)
+    return Crop(top, left, h, w, bool(flip and rng.random() < 0.5))
+
+
+def decode(jpeg: bytes, size: tuple[int, int], crop: Crop, height: int, width: int) -> np.ndarray:
+    """Decodes, crops and resizes one frame.
+
+    Args:
+        jpeg: the stored picture.
+        size: its height and width in pixels.
+        crop: the part that is wanted.
+        height, width: of the result in pixels.
+
+    Returns:
+        (height, width, 3) uint8 RGB.
+    """
+    enough = min(size[0] * crop.height / height, size[1] * crop.width / width)
+    flag = next(flag for factor, flag in _REDUCTIONS if factor <= max(enough, 1.0))
+    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), flag)
+    if picture is None:
+        raise ValueError("a stored frame is not a readable JPEG: prepare the dataset anew")
+    rows, columns = picture.shape[:2]
+    top, left = round(crop.top * rows), round(crop.left * columns)
+    bottom = max(round((crop.top + crop.height) * rows), top + 1)
+    right = max(round((crop.left + crop.width) * columns), left + 1)
+    picture = picture[top:bottom, left:right]
+    if picture.shape[:2] != (height, width):
+        shrinks = picture.shape[0] >= height and picture.shape[1] >= width
+        method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        picture = cv2.resize(picture, (width, height), interpolation=method)
+    if crop.flip:
+        picture = picture[:, ::-1]
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)

@@ -1,0 +1,366 @@
+"""Frames of real video files: upright, and chosen by the time at which they are shown.
+
+A video's clock starts with its first frame, whatever the file's own start time. Frames are decoded
+and held one at a time, so an hour-long video takes no more memory than a short one.
+"""
+
+import bisect
+import contextlib
+import dataclasses
+import functools
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+
+EXTENSIONS = (".mp4", ".mkv", ".avi", ".mov", ".webm")
+
+# Seconds. Matroska rounds to milliseconds, so a frame may seem to come that much after its time.
+_ROUNDING = 1e-3
+# Seconds. A stated duration may count the sound too; one that is further off is not believed.
+_SLACK = 1.0
+_QUARTER_TURNS = {
+    1: cv2.ROTATE_90_CLOCKWISE,
+    2: cv2.ROTATE_180,
+    3: cv2.ROTATE_90_COUNTERCLOCKWISE,
+}
+
+
+class VideoError(Exception):
+    """A video that cannot be used: one line that names the file and the reason."""
+
+
+class BrokenVideo(VideoError):
+    """A video that decodes only up to `seconds`, which lies above 0."""
+
+    def __init__(self, path: str | os.PathLike, seconds: float, reason: str):
+        super().__init__(f"{path}: decodes only up to {seconds:.2f} s ({reason})")
+        self.seconds = seconds
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoInfo:
+    """What a video file holds.
+
+    Attributes:
+        path: the file.
+        duration: in seconds.
+        fps: frames a second, on average.
+        frames: their number.
+        width, height: of an upright frame in pixels.
+    """
+
+    path: str
+    duration: float
+    fps: float
+    frames: int
+    width: int
+    height: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """A video sampled as `sample_times` says.
+
+    Attributes:
+        info: of the video; its duration is that of the part which decodes.
+        stated: the duration before anything broke, in seconds.
+        frames: snippets * frames results of `sample`'s `encode`, snippet after snippet.
+    """
+
+    info: VideoInfo
+    stated: float
+    frames: list[Any]
+
+    @property
+    def broken(self) -> bool:
+        return self.info.duration < self.stated
+
+
+def probe(path: str | os.PathLike) -> VideoInfo:
+    """Says what a video holds, from its packets and its first frame.
+
+    Raises:
+        VideoError: no such file, not a video, no video in it, or not one frame that decodes.
+    """
+    index = _read_index(path)
+    with _open(path) as (container, stream):
+        try:
+            first = next(container.decode(stream), None)
+        except av.FFmpegError as error:
+            raise VideoError(f"{path}: no frame can be decoded ({_reason(error)})") from error
+        if first is None:
+            raise VideoError(f"{path}: no frame can be decoded")
+        seen = (index.end - index.origin) * float(stream.time_base)
+        stated = _stated_duration(container, stream)
+        duration = stated if abs(stated - seen) < _SLACK else seen
+        rate = stream.average_rate or stream.guessed_rate or index.frames / max(duration, _ROUNDING)
+    height, width = _target_size(first, None)
+    fps = float(rate)
+    return VideoInfo(
+        os.fspath(path), duration or index.frames / fps, fps, index.frames, width, height
+    )
+
+
+def sample_times(
+    duration: float, fps: float, snippets: int, frames: int, stride: int
+) -> np.ndarray:
+    """The times at which a video is sampled: `snippets` snippets of `frames` frames each.
+
+    Snippet l has its centre at (l + 0.5) / snippets * duration. With `stride` > 0 its frames lie
+    `stride` native frames apart around that centre, kept inside the video (paper, section 1: of 64
+    frames every 8th); with `stride` = 0 they are spread evenly over the snippet.
+
+    Returns:
+        (snippets * frames,) float64 seconds, snippet after snippet; ascending unless the frames of
+        neighbouring snippets interleave.
+    """
+    if stride == 0:
+        return (np.arange(snippets * frames) + 0.5) / (snippets * frames) * duration
+    centres = (np.arange(snippets) + 0.5) / snippets * duration
+    offsets = (np.arange(frames) - (frames - 1) / 2) * stride / fps
+    times = (centres[:, None] + offsets).reshape(-1)
+    return times.clip(0.0, max(0.0, duration - 0.5 / fps))
+
+
+def sample(
+    path: str | os.PathLike,
+    snippets: int,
+    frames: int,
+    stride: int,
+    short_side: int | None = None,
+    encode: Callable[[np.ndarray], Any] = lambda frame: frame,
+) -> Sample:
+    """Samples a video as `sample_times` says; one whose decoding breaks, as if it ended there.
+
+    Args:
+        snippets, frames, stride: see `sample_times`.
+        short_side: see `frames_at`.
+        encode: makes of a frame, (H, W, 3) uint8 RGB, what is kept of it.
+
+    Raises:
+        VideoError: nothing can be decoded.
+    """
+    info = probe(path)
+    stated = info.duration
+    while True:
+        times = sample_times(info.duration, info.fps, snippets, frames, stride)
+        order = np.argsort(times, kind="stable")
+        encoded: list[Any] = [None] * len(times)
+        last = result = None
+        try:
+            for place, frame in zip(order, frames_at(path, times[order], short_side), strict=True):
+                if frame is not last:
+                    last, result = frame, encode(frame)
+                encoded[place] = result
+            return Sample(info, stated, encoded)
+        except BrokenVideo as broken:
+            info = dataclasses.replace(info, duration=broken.seconds)
+
+
+def read_frames(
+    path: str | os.PathLike, times: Sequence[float], short_side: int | None = None
+) -> tuple[np.ndarray, float | None]:
+    """Reads the frames shown at `times` (seconds, in any order).
+
+    Returns:
+        (N, H, W, 3) uint8 RGB, upright, in the order of `times`, and None. Where decoding breaks:
+        the frames for those times that come before, and the second at which it broke.
+
+    Raises:
+        VideoError: nothing can be decoded, or nothing up to the first of `times`.
+    """
+    times = np.asarray(times, np.float64)
+    order = np.argsort(times, kind="stable")
+    frames, broke = {}, None
+    try:
+        for place, frame in zip(order, frames_at(path, times[order], short_side), strict=True):
+            frames[place] = frame
+    except BrokenVideo as broken:
+        if not frames:
+            raise
+        broke = broken.seconds
+    return np.stack([frames[place] for place in sorted(frames)]), broke
+
+
+def frames_at(
+    path: str | os.PathLike, times: Sequence[float], short_side: int | None = None
+) -> Iterator[np.ndarray]:
+    """Yields the frame shown at each of `times` (seconds, ascending).
+
+    What lies between two wanted frames is left undecoded up to the last keyframe. A time before the
+    first frame gets the first. Times that fall on one frame get one and the same array.
+
+    Args:
+        path: a video file.
+        times: in seconds from the first frame.
+        short_side: pixels that the shorter side is resized to, the aspect kept; None: left alone.
+
+    Yields:
+        (H, W, 3) uint8 RGB, upright, all of one size.
+
+    Raises:
+        VideoError: nothing can be decoded.
+        BrokenVideo: decoding broke, or the file ended, with times left over; all before came out.
+    """
+    index = _read_index(path)
+    with _open(path) as (container, stream):
+        tick = float(stream.time_base)
+        rounding = _ROUNDING / tick
+        wanted = deque(np.asarray(times, np.float64) / tick + index.origin + rounding)
+        shown = size = None
+        slack, reason = _SLACK / tick, "the file ends early"
+        try:
+            for begin, after, frame in _decode(container, stream, index, wanted):
+                while shown is not None and wanted and wanted[0] < begin:
+                    yield shown()
+                    wanted.popleft()
+                size = size or _target_size(frame, short_side)
+                # Most frames are never wanted: they stay in the decoder's own format.
+                shown = functools.cache(functools.partial(_render, frame, size))
+                end = after
+        except av.FFmpegError as error:
+            slack, reason = 0.0, _reason(error)
+        if shown is None:
+            raise VideoError(f"{path}: no frame can be decoded ({reason})")
+        while wanted and wanted[0] - rounding < end + slack:
+            yield shown()
+            wanted.popleft()
+        if wanted:
+            raise BrokenVideo(path, (end - index.origin) * tick, reason)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Index:
+    """What the packets tell without decoding: the first stamp, the last end and the keyframes, in
+    ticks of the stream's time base, and the number of frames."""
+
+    origin: int
+    end: int
+    keyframes: list[int]
+    frames: int
+
+    def keyframe_before(self, stamp: float) -> int:
+        """The last keyframe at or before a stamp; the origin where there is none."""
+        position = bisect.bisect_right(self.keyframes, stamp)
+        return self.keyframes[position - 1] if position else self.origin
+
+
+def _read_index(path: str | os.PathLike) -> _Index:
+    """Reads through all packets: that costs little beside decoding, and no header need be right."""
+    stamps, keyframes, end = set(), [], 0
+    with _open(path) as (container, stream):
+        # A file that is cut short ends here with an error; what came before it counts.
+        with contextlib.suppress(av.FFmpegError):
+            for packet in container.demux(stream):
+                stamp = _stamp(packet)
+                if packet.size == 0 or packet.is_discard or stamp is None:
+                    continue
+                stamps.add(stamp)
+                end = max(end, stamp + (packet.duration or 0))
+                if packet.is_keyframe:
+                    keyframes.append(stamp)
+        # AVI has no presentation times: those of its keyframes are guesses, so never jump to one.
+        jumps = container.format.name != "avi"
+    if not stamps:
+        raise VideoError(f"{path}: holds no frames")
+    return _Index(min(stamps), end, sorted(keyframes) if jumps else [], len(stamps))
+
+
+def _decode(
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    index: _Index,
+    wanted: deque[float],
+) -> Iterator[tuple[int, int, av.VideoFrame]]:
+    """Yields (begin, end, frame), in ticks, while there are stamps in `wanted`, which the caller
+    empties from the left; jumps to the last keyframe before the first of them."""
+    begin = end = fed = index.origin
+    for packet in container.demux(stream):
+        if not wanted:
+            return
+        stamp = _stamp(packet)
+        start = index.keyframe_before(wanted[0])
+        if start > fed:
+            if not packet.is_keyframe or stamp != start:
+                continue
+            stream.codec_context.flush_buffers()
+        if packet.is_keyframe and stamp is not None:
+            fed = max(fed, stamp)
+        for frame in packet.decode():
+            # Decoders put frames out in the order of display, even where the stamps contradict it.
+            begin = max(begin, end if frame.pts is None else frame.pts)
+            end = begin + (frame.duration or 1)
+            yield begin, end, frame
+
+
+@contextlib.contextmanager
+def _open(path: str | os.PathLike) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    """Opens a file and its first video stream; a cover picture is none."""
+    try:
+        container = av.open(os.fspath(path), metadata_errors="ignore")
+    except (av.FFmpegError, OSError) as error:
+        raise VideoError(f"{path}: cannot be opened as a video ({_reason(error)})") from error
+    with container:
+        streams = [
+            stream
+            for stream in container.streams.video
+            if not stream.disposition & av.stream.Disposition.attached_pic
+        ]
+        if not streams:
+            kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+            raise VideoError(f"{path}: holds no video, only {kinds}")
+        codec = streams[0].codec_context
+        if codec is None:
+            raise VideoError(f"{path}: its video is in a format that cannot be decoded")
+        # One thread a video, since callers decode many at once; and so a damaged file always breaks
+        # at the same frame.
+        codec.thread_type = "NONE"
+        codec.thread_count = 1
+        yield container, streams[0]
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _stamp(packet: av.Packet) -> int | None:
+    return packet.dts if packet.pts is None else packet.pts
+
+
+def _stated_duration(container: av.container.InputContainer, stream: av.VideoStream) -> float:
+    """The duration in the file's header in seconds, 0 where it says none."""
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    lead = (stream.start_time or 0) * stream.time_base
+    stated = ((container.duration or 0) + (container.start_time or 0)) / av.time_base
+    return float(stated - lead)
+
+
+def _quarter_turns(frame: av.VideoFrame) -> int:
+    """Clockwise quarter turns that set a frame upright; files tell counterclockwise degrees."""
+    return round(-frame.rotation / 90) % 4
+
+
+def _target_size(frame: av.VideoFrame, short_side: int | None) -> tuple[int, int]:
+    """The height and width of the upright image to make of a frame."""
+    height, width = frame.height, frame.width
+    if _quarter_turns(frame) % 2:
+        height, width = width, height
+    scale = 1.0 if short_side is None else short_side / min(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def _render(frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
+    """A decoded frame as an upright RGB image of (height, width) `size`."""
+    image = frame.to_ndarray(format="rgb24")
+    if turns := _quarter_turns(frame):
+        image = cv2.rotate(image, _QUARTER_TURNS[turns])
+    if image.shape[:2] == size:
+        return image
+    method = cv2.INTER_AREA if size[0] < image.shape[0] else cv2.INTER_LINEAR
+    return cv2.resize(image, size[::-1], interpolation=method)

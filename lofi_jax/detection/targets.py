@@ -1,0 +1,51 @@
+"""What a dense head has to predict, from a video's annotated segments at any number of snippets.
+
+Segments are given in units of the video, [0, 1], padded to a common number; `valid` marks the real ones.
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+# Half the width of the window around a boundary within which a start or an end is a positive, in snippets.
+BOUNDARY_WINDOW = 1.5
+
+
+def tiou(
+    a: Float[Array, "N 2"], b: Float[Array, "M 2"]
+) -> Float[Array, "N M"]:
+    """Temporal intersection over union of every segment of `a` with every one of `b`; zero for empty ones."""
+    a, b = a[:, None], b[None]
+    overlap = jnp.minimum(a[..., 1], b[..., 1]) - jnp.maximum(a[..., 0], b[..., 0])
+    overlap = jnp.maximum(overlap, 0.0)
+    union = (a[..., 1] - a[..., 0]) + (b[..., 1] - b[..., 0]) - overlap
+    return overlap / jnp.maximum(union, 1e-8)
+
+
+def anchor_ious(
+    anchors: Float[Array, "N 2"], segments: Float[Array, "M 2"], valid: Bool[Array, "M"]
+) -> Float[Array, "N"]:
+    """Each anchor's best tIoU with any instance (G-TAD, section 3.4); zeros for a video without any."""
+    return jnp.max(tiou(anchors, segments) * valid, axis=1, initial=0.0)
+
+
+def boundary_probabilities(
+    boundaries: Float[Array, "M"], valid: Bool[Array, "M"], snippets: int
+) -> Float[Array, "L"]:
+    """The part of each snippet that lies within a window of three snippets around a boundary."""
+    edges = jnp.arange(snippets + 1) / snippets
+    window = BOUNDARY_WINDOW / snippets
+    high = jnp.minimum(edges[1:, None], boundaries + window)
+    low = jnp.maximum(edges[:-1, None], boundaries - window)
+    covered = jnp.maximum(high - low, 0.0) * snippets * valid
+    return jnp.max(covered, axis=1, initial=0.0)
+
+
+def actionness(
+    segments: Float[Array, "M 2"], valid: Bool[Array, "M"], snippets: int
+) -> Float[Array, "L"]:
+    """The part of each snippet that the best covering action fills."""
+    edges = jnp.arange(snippets + 1) / snippets
+    high = jnp.minimum(edges[1:, None], segments[:, 1])
+    low = jnp.maximum(edges[:-1, None], segments[:, 0])
+    covered = jnp.maximum(high - low, 0.0) * snippets * valid
+    return jnp.max(covered, axis=1, initial=0.0)

@@ -1,0 +1,28 @@
+"""`python -m lofi_jax.main --config=F --workdir=D`: a whole run from videos to a table, going on where it stopped."""
+
+from absl import flags
+from ml_collections import config_flags
+
+from lofi_jax import errors
+from lofi_jax.reports import tables
+from lofi_jax.stages import pipeline
+from lofi_jax.stages.setup import start_run
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "A file under configs/.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder for everything the run makes.")
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise errors.UserError(f"unexpected arguments {argv[1:]}: write --name=value")
+    run = start_run(_CONFIG.value, _WORKDIR.value)
+    results = pipeline.run(run)
+    if results:
+        print(tables.results(results))
+        print(tables.seconds(results["seconds"]))
+        print(f"everything lies in {run.workdir}")
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["config", "workdir"])
+    errors.run(main)

@@ -1,0 +1,107 @@
+"""ResNet for pictures (arXiv 1512.03385), in the layout of the public ImageNet weights, with a place for a shift.
+
+`shift` is applied at the entry of each residual block's first convolution and leaves the identity path alone
+("blockres" in arXiv 1811.08383), which is all that TSM adds.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Shift = Callable[[Any], Any]
+conv = functools.partial(nn.Conv, use_bias=False, kernel_init=nn.initializers.he_normal())
+
+
+class BasicBlock(nn.Module):
+    """Two 3 x 3 convolutions beside the identity."""
+
+    width: int
+    stride: int
+    shift: Shift
+    norm: Any
+    expansion = 1
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "N H W C"]) -> Float[Array, "N h w width"]:
+        strides = (self.stride, self.stride)
+        y = conv(self.width, (3, 3), strides, padding=1, name="conv1")(self.shift(x))
+        y = nn.relu(self.norm(name="bn1")(y))
+        y = conv(self.width, (3, 3), padding=1, name="conv2")(y)
+        y = self.norm(name="bn2", scale_init=nn.initializers.zeros)(y)
+        return nn.relu(y + _identity(self, x, self.width, strides))
+
+
+class Bottleneck(nn.Module):
+    """1 x 1, 3 x 3 and 1 x 1 convolutions beside the identity; the stride is on the 3 x 3."""
+
+    width: int
+    stride: int
+    shift: Shift
+    norm: Any
+    expansion = 4
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "N H W C"]) -> Float[Array, "N h w 4*width"]:
+        strides = (self.stride, self.stride)
+        y = conv(self.width, (1, 1), name="conv1")(self.shift(x))
+        y = nn.relu(self.norm(name="bn1")(y))
+        y = conv(self.width, (3, 3), strides, padding=1, name="conv2")(y)
+        y = nn.relu(self.norm(name="bn2")(y))
+        y = conv(4 * self.width, (1, 1), name="conv3")(y)
+        y = self.norm(name="bn3", scale_init=nn.initializers.zeros)(y)
+        return nn.relu(y + _identity(self, x, 4 * self.width, strides))
+
+
+def _identity(block, x, channels, strides):
+    """The shortcut: projected where the shape changes."""
+    if x.shape[-1] == channels and strides == (1, 1):
+        return x
+    x = conv(channels, (1, 1), strides, name="downsample_conv")(x)
+    return block.norm(name="downsample_bn")(x)
+
+
+class ResNet(nn.Module):
+    """A ResNet without its classification layer.
+
+    Attributes:
+        stage_sizes: residual blocks in each stage.
+        widths: channels of each stage (before a bottleneck's expansion).
+        block: `BasicBlock` or `Bottleneck`.
+        stem: "imagenet" (7 x 7 stride 2, then max-pooling: divides the picture by 4) or "small" (3 x 3, keeps it).
+        shift: applied where each block's first convolution begins.
+        dtype: of the computation; parameters and statistics stay float32.
+    """
+
+    stage_sizes: Sequence[int]
+    widths: Sequence[int] = (64, 128, 256, 512)
+    block: Any = BasicBlock
+    stem: str = "imagenet"
+    shift: Shift = lambda x: x
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "N H W 3"], train: bool = False) -> Float[Array, "N C"]:
+        """Maps normalised pictures to features, averaged over the picture.
+
+        With `train` the BatchNorm uses and updates the batch's statistics, else the running ones.
+        """
+        norm = functools.partial(
+            nn.BatchNorm, use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=self.dtype
+        )
+        if self.stem == "imagenet":
+            x = conv(self.widths[0], (7, 7), (2, 2), padding=3, name="conv1", dtype=self.dtype)(x)
+            x = nn.relu(norm(name="bn1")(x))
+            x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
+        else:
+            x = conv(self.widths[0], (3, 3), padding=1, name="conv1", dtype=self.dtype)(x)
+            x = nn.relu(norm(name="bn1")(x))
+        for i, (size, width) in enumerate(zip(self.stage_sizes, self.widths, strict=True)):
+            for j in range(size):
+                stride = 2 if i > 0 and j == 0 else 1
+                name = f"layer{i + 1}_{j}"
+                x = self.block(width, stride, self.shift, norm, name=name)(x)
+        return x.mean(axis=(1, 2), dtype=jnp.float32)

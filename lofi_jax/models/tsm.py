@@ -1,0 +1,68 @@
+"""The temporal shift module (arXiv 1811.08383): a 2D ResNet that sees time by exchanging channels between frames."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from lofi_jax.models import resnet
+
+# ImageNet statistics of RGB on [0, 1], which every public 2D checkpoint was trained with.
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+def shift(x: Float[Array, "N*T H W C"], frames: int, fraction: int) -> Float[Array, "N*T H W C"]:
+    """Moves the first C/fraction channels one frame back in time, the second C/fraction one frame on.
+
+    So of every frame's channels the first part comes from the next frame and the second from the previous one, with
+    zeros at the ends of each snippet of T = `frames` frames.
+    """
+    n, h, w, c = x.shape
+    fold = c // fraction
+    x = x.reshape(n // frames, frames, h, w, c)
+    zeros = jnp.zeros_like(x[:, :1])
+    from_next = jnp.concatenate([x[:, 1:], zeros], axis=1)
+    from_previous = jnp.concatenate([zeros, x[:, :-1]], axis=1)
+    x = jnp.concatenate(
+        [from_next[..., :fold], from_previous[..., fold : 2 * fold], x[..., 2 * fold :]], axis=-1
+    )
+    return x.reshape(n, h, w, c)
+
+
+class TSM(nn.Module):
+    """TSM-ResNet encoder: snippets of frames in, one feature a snippet out (the mean over its frames).
+
+    Attributes:
+        stage_sizes, widths, block, stem, dtype: of the `resnet.ResNet`.
+        shift_fraction: one part in this many of the channels moves each way (8 in the public weights).
+    """
+
+    stage_sizes: Sequence[int]
+    widths: Sequence[int] = (64, 128, 256, 512)
+    block: Any = resnet.BasicBlock
+    stem: str = "imagenet"
+    shift_fraction: int = 8
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, frames: Float[Array, "N T H W 3"], train: bool = False
+    ) -> Float[Array, "N C"]:
+        """Maps uint8 or float RGB frames in 0..255 to float32 features."""
+        n, t = frames.shape[:2]
+        x = (frames / 255.0 - jnp.array(MEAN)) / jnp.array(STD)
+        x = x.astype(self.dtype).reshape(n * t, *frames.shape[2:])
+        network = resnet.ResNet(
+            stage_sizes=self.stage_sizes,
+            widths=self.widths,
+            block=self.block,
+            stem=self.stem,
+            shift=functools.partial(shift, frames=t, fraction=self.shift_fraction),
+            dtype=self.dtype,
+            name="resnet",
+        )
+        return network(x, train).reshape(n, t, -1).mean(axis=1)

@@ -1,0 +1,76 @@
+"""Makes a dataset on disk from a folder of videos and an annotation file.
+
+python -m lofi_jax.prepare --dataset=activitynet --video_dir=videos \\
+    --annotations=activity_net.v1-3.min.json --data_dir=data
+
+A video lies anywhere below its folder as v_<id>.mp4 or <id>.mp4 (or .mkv, .avi, .mov, .webm). Those
+that are missing or broken are listed and left out. A killed run leaves nothing that counts; a
+finished one is recognised at once.
+"""
+
+from collections.abc import Callable, Sequence
+
+from absl import flags
+
+from lofi_jax import errors
+from lofi_jax.data import builders
+from lofi_jax.errors import UserError
+from lofi_jax.training.progress import Progress
+
+DATASETS = ("synthetic", "activitynet", "hacs", "thumos14", "kinetics400", "video_folder")
+
+_FULL = builders.Sampling()
+DATASET = flags.DEFINE_string("dataset", None, f"Its name: one of {', '.join(DATASETS)}.")
+VIDEO_DIR = flags.DEFINE_string("video_dir", None, "Folder of videos, at any depth.")
+ANNOTATIONS = flags.DEFINE_string("annotations", None, "Annotation file in the ActivityNet form.")
+DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder that gets the dataset.")
+SNIPPETS = flags.DEFINE_integer("snippets", _FULL.snippets, "Snippets a video.")
+FRAMES = flags.DEFINE_integer("frames_per_snippet", _FULL.frames, "Frames a snippet.")
+STRIDE = flags.DEFINE_integer(
+    "stride", _FULL.stride, "Native frames between a snippet's frames; 0: spread evenly over it."
+)
+SHORT_SIDE = flags.DEFINE_integer("short_side", _FULL.short_side, "Pixels of a frame's short side.")
+QUALITY = flags.DEFINE_integer("quality", _FULL.quality, "Of the JPEGs, 1 to 100.")
+WORKERS = flags.DEFINE_integer("workers", None, "Videos decoded at once; default: one a core.")
+
+
+def main(argv: Sequence[str]) -> None:
+    if argv[1:]:
+        raise UserError(f"unexpected argument {argv[1]!r}: this command takes flags only")
+    if DATASET.value not in DATASETS:
+        raise UserError(f"--dataset={DATASET.value}: choose one of {', '.join(DATASETS)}")
+    if WORKERS.value is not None and WORKERS.value < 1:
+        raise UserError(f"--workers={WORKERS.value}: it must be at least 1")
+    sampling = builders.Sampling(
+        SNIPPETS.value, FRAMES.value, STRIDE.value, SHORT_SIDE.value, QUALITY.value
+    )
+    builder, report = builders.build(
+        DATASET.value,
+        VIDEO_DIR.value,
+        ANNOTATIONS.value,
+        DATA_DIR.value,
+        sampling,
+        WORKERS.value,
+        _shown_progress(),
+    )
+    print(report.summary())
+    print(builder.data_dir)
+
+
+def _shown_progress() -> Callable[[int, int], None]:
+    """A function (videos done, their total) that shows it, from the first video on."""
+    shown: list[Progress] = []
+
+    def show(done: int, total: int) -> None:
+        if not shown:
+            shown.append(Progress("videos", total))
+        shown[0].show(done, {})
+        if done == total:
+            shown[0].close()
+
+    return show
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["dataset", "video_dir", "annotations", "data_dir"])
+    errors.run(main)

@@ -1,0 +1,102 @@
+"""Training curves: one panel a stage, its losses over the steps with the learning rate behind."""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import ticker
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from lofi_jax.errors import UserError
+
+# Okabe and Ito's palette, made for colour-blind readers; black is for the first curve, the loss.
+_COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F")
+_RATE = "learning_rate"
+_WIDE_RANGE = 20  # ratio from which a log scale shows more
+_SMALL = 8  # points
+
+
+def draw(path: str | os.PathLike, curves: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
+    """Writes the picture that `figure` makes to a PNG file."""
+    figure(curves).savefig(path, format="png")
+
+
+def figure(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
+    """Draws each stage's values as a faint line, and their running mean over it.
+
+    Args:
+        curves: for each stage, what was logged: {"step": int, name: value, ...}. "learning_rate"
+            gets an axis of its own. Names may come and go; of two entries for one step, as a
+            resumed run leaves them, the later counts; values that are not finite are left out.
+
+    Raises:
+        UserError: there is no stage.
+    """
+    if not curves:
+        raise UserError("no training curves: no stage has logged anything; train one first")
+    columns = min(2, len(curves))
+    rows = math.ceil(len(curves) / columns)
+    picture = Figure((4.5 * columns, 2.8 * rows), dpi=150, layout="constrained")
+    FigureCanvasAgg(picture)
+    for i, (stage, entries) in enumerate(curves.items()):
+        _draw_stage(picture.add_subplot(rows, columns, i + 1), stage, entries)
+    return picture
+
+
+def _draw_stage(axes: Axes, stage: str, entries: Sequence[Mapping[str, float]]) -> None:
+    axes.set_title(stage, fontsize=_SMALL + 1, fontweight="bold", loc="left", parse_math=False)
+    axes.set_xlabel("step", fontsize=_SMALL)
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(8, integer=True))
+    axes.tick_params(labelsize=_SMALL)
+    axes.spines[["top", "right"]].set_visible(False)
+    series = _series(entries)
+    rate = series.pop(_RATE, None)
+    for i, (name, (steps, values)) in enumerate(series.items()):
+        look = {"color": _COLOURS[i % len(_COLOURS)], "marker": "." if len(steps) == 1 else ""}
+        axes.plot(steps, values, linewidth=0.6, alpha=0.3, **look)
+        axes.plot(steps, _smooth(values), linewidth=1.4, label=name, **look)
+    if not series:
+        axes.set(xticks=[], yticks=[])
+        axes.text(0.5, 0.5, "nothing logged", transform=axes.transAxes, ha="center", size=_SMALL)
+        return
+    every = np.concatenate([values for _, values in series.values()])
+    if every.min() > 0 and every.max() > _WIDE_RANGE * every.min():
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+    lines = axes.get_lines()[1::2]
+    if rate is not None:
+        behind = axes.twinx()
+        behind.spines["top"].set_visible(False)
+        behind.spines["right"].set_color("grey")
+        behind.plot(*rate, linewidth=1, linestyle=":", color="grey", label="learning rate")
+        behind.set_ylim(0, 1.05 * max(rate[1].max(), 1e-12))
+        behind.tick_params(labelsize=_SMALL, colors="grey")
+        behind.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
+        behind.yaxis.get_offset_text().set_size(_SMALL)
+        lines = [*lines, *behind.get_lines()]
+    legend = axes.legend(handles=lines, fontsize=_SMALL - 1, frameon=False, ncols=2)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+def _series(entries: Sequence[Mapping[str, float]]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Steps and finite values, (N,) float64 each, of every name that has any."""
+    latest = sorted({entry["step"]: entry for entry in entries}.items())
+    found: dict[str, list[tuple[float, float]]] = {}
+    for step, entry in latest:
+        for name, value in entry.items():
+            if name != "step" and math.isfinite(value):
+                found.setdefault(name, []).append((step, value))
+    return {name: tuple(np.array(points, float).T) for name, points in found.items()}
+
+
+def _smooth(values: np.ndarray) -> np.ndarray:
+    """The running mean over about a twentieth of the points, cut off at the ends."""
+    reach = len(values) // 40
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    at = np.arange(len(values))
+    low, high = np.maximum(at - reach, 0), np.minimum(at + reach + 1, len(values))
+    return (total[high] - total[low]) / (high - low)

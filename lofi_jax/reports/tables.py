@@ -1,0 +1,81 @@
+"""The tables that a run ends with, as aligned plain text."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+_BASELINE = "acp"
+_TIOUS = ("0.50", "0.75", "0.95")
+
+
+def results(results: Mapping) -> str:
+    """One line a row of `results.json`, then each row's lead over the frozen baseline.
+
+    Args:
+        results: {"rows": [{"start", "fidelity", "head", "average_mAP", "mAP": {tIoU: mAP}}]},
+            and in a row also "class_agnostic": {"average_mAP"}; mAP as fractions. Where the tIoUs
+            0.50, 0.75 and 0.95 are not all there, as on THUMOS14, the table shows all there are.
+    """
+    rows = results["rows"]
+    known = sorted({tiou for row in rows for tiou in row["mAP"]}, key=float)
+    tious = _TIOUS if set(_TIOUS) <= set(known) else known
+    head = ["start", "fidelity", "head", *(f"mAP@{tiou}" for tiou in tious), "average"]
+    lines = [
+        [
+            *(row["start"], row["fidelity"], row["head"]),
+            *(_percent(row["mAP"].get(tiou)) for tiou in tious),
+            _percent(row["average_mAP"]),
+            _percent(row.get("class_agnostic", {}).get("average_mAP")),
+        ]
+        for row in rows
+    ]
+    table = _align([[*head, "class-agnostic"], *lines], words=3)
+    return "\n".join([table, *_leads(rows)])
+
+
+def seconds(seconds: Mapping[str, float]) -> str:
+    """One line a stage with the time it took, as h:mm:ss.s, and the total.
+
+    Args:
+        seconds: of each stage, in the order to show.
+    """
+    lines = [[stage, _clock(time)] for stage, time in seconds.items()]
+    lines.append(["total", _clock(math.fsum(seconds.values()))])
+    return _align([["stage", "h:mm:ss.s"], *lines], words=1)
+
+
+def _leads(rows: Sequence[Mapping]) -> list[str]:
+    baseline = next((row for row in rows if row["start"] == _BASELINE), None)
+    if baseline is None:
+        return []
+    starts = [row["start"] for row in rows]
+    lines = []
+    for row in rows:
+        if row is baseline:
+            continue
+        name = row["start"]
+        if starts.count(name) > 1:
+            name += f" ({row['fidelity']}, {row['head']})"
+        points = 100 * (row["average_mAP"] - baseline["average_mAP"])
+        lines.append(f"{name} - {_BASELINE}: {round(points, 1) + 0.0:+.1f} points")
+    return ["", *lines] if lines else []
+
+
+def _align(lines: Sequence[Sequence[str]], words: int) -> str:
+    """Columns as wide as their widest cell, the first ones flush left, the figures flush right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i < words else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    )
+
+
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None or math.isnan(fraction) else f"{100 * fraction:.2f}"
+
+
+def _clock(time: float) -> str:
+    tenths = round(10 * time)
+    return f"{tenths // 36000}:{tenths // 600 % 60:02}:{tenths % 600 / 10:04.1f}"

@@ -1,0 +1,143 @@
+"""The datasets of a run: the target's untrimmed videos and the source's trimmed clips, made once and then read."""
+
+import dataclasses
+import functools
+import pathlib
+
+from lofi_jax.data import annotations, builders, predictions, synthetic
+from lofi_jax.data.annotations import Video
+from lofi_jax.data.builders import Records, Sampling
+from lofi_jax.detection.metrics import Instances
+from lofi_jax.stages.setup import Run
+from lofi_jax.training.progress import Progress
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """The target dataset.
+
+    Attributes:
+        train, test: random access to stored videos.
+        train_videos, test_videos: their annotations, in the same order.
+        classes: names; a label is an index into them.
+    """
+
+    train: Records
+    test: Records
+    train_videos: list[Video]
+    test_videos: list[Video]
+    classes: tuple[str, ...]
+
+    @property
+    def most_instances(self) -> int:
+        """The largest number of annotated segments in any video: what batches are padded to."""
+        return max(len(v.labels) for v in [*self.train_videos, *self.test_videos])
+
+    def test_instances(self) -> Instances:
+        """The test videos' ground truth for the metrics."""
+        videos = {video.video_id: video for video in self.test_videos}
+        return annotations.ground_truth(videos, self.classes)
+
+    def as_instances(self, found: predictions.Predictions) -> Instances:
+        """Predictions of the test videos for the metrics."""
+        ids = [video.video_id for video in self.test_videos]
+        return predictions.instances(found, ids, self.classes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """The source dataset of stage 1: stored clips, and the classes' names."""
+
+    records: Records
+    classes: tuple[str, ...]
+
+
+def prepare(run: Run) -> None:
+    """Renders the built-in world where it is asked for, and stores all videos as TFDS datasets."""
+    config = run.config
+    if config.dataset == "synthetic":
+        world = config.synthetic
+        synthetic.generate(
+            _world(run), world.world, config.seed, world.source_clips, world.train_videos, world.test_videos
+        )
+    for name, video_dir, annotation_file, sampling in _parts(run):
+        progress = None
+
+        def show(done, total, name=name):
+            nonlocal progress
+            progress = progress or Progress(f"prepare {name}", total)
+            progress.show(done, {})
+
+        _, report = builders.build(
+            name, video_dir, annotation_file, _data_dir(run), sampling, progress=show
+        )
+        if progress:
+            progress.close()
+        print(f"{name}: {report.summary()}")
+
+
+@functools.cache
+def target(run: Run) -> Target:
+    """The prepared target dataset.
+
+    Raises:
+        UserError: it has not been prepared, or a subset of the config is not in it.
+    """
+    name, _, _, sampling = _parts(run)[0]
+    builder = builders.load(_data_dir(run), name, sampling)
+    data = run.config.data
+    train, test = Records(builder, data.train_subset), Records(builder, data.test_subset)
+    return Target(
+        train,
+        test,
+        _videos(train, builders.class_names(builder)),
+        _videos(test, builders.class_names(builder)),
+        builders.class_names(builder),
+    )
+
+
+def source(run: Run) -> Source:
+    """The clips for stage 1: the source dataset, or the target's own training videos where there is none."""
+    parts = _parts(run)
+    if len(parts) == 1:
+        return Source(target(run).train, target(run).classes)
+    name, _, _, sampling = parts[1]
+    builder = builders.load(_data_dir(run), name, sampling)
+    records = Records(builder, run.config.source.train_subset)
+    return Source(records, builders.class_names(builder))
+
+
+def sampling_of(config) -> Sampling:
+    """How the target's videos are sampled and stored."""
+    data = config.data
+    return Sampling(data.snippets, data.frames, data.stride, data.short_side, data.quality)
+
+
+def _data_dir(run: Run) -> pathlib.Path:
+    return pathlib.Path(run.config.data.data_dir or run.workdir / "data")
+
+
+def _world(run: Run) -> pathlib.Path:
+    return _data_dir(run) / "world"
+
+
+def _parts(run: Run) -> list[tuple[str, pathlib.Path, pathlib.Path, Sampling]]:
+    """Name, videos, annotations and sampling of the target and, where there is one, of the source."""
+    config = run.config
+    sampling = sampling_of(config)
+    clips = dataclasses.replace(sampling, snippets=config.source.snippets)
+    if config.dataset == "synthetic":
+        folders = [("target", sampling), ("source", clips)]
+        return [
+            (f"synthetic_{part}", _world(run) / part / "videos", _world(run) / part / "annotations.json", how)
+            for part, how in folders
+        ]
+    parts = [(config.dataset, config.data.video_dir, config.data.annotations, sampling)]
+    if config.source.video_dir:
+        name = f"{config.dataset}_source"
+        parts.append((name, config.source.video_dir, config.source.annotations, clips))
+    return parts
+
+
+def _videos(records, classes):
+    return [Video(r["video_id"], "", r["duration"], r["segments"].reshape(-1, 2), tuple(classes[i] for i in r["labels"])) for r in (records[i] for i in range(len(records)))]

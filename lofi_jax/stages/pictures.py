@@ -1,0 +1,54 @@
+"""The pictures of a run: timelines of test videos and the training curves."""
+
+import numpy as np
+
+from lofi_jax.config import full_fidelity, names
+from lofi_jax.data import clips, decode
+from lofi_jax.fidelity import Fidelity
+from lofi_jax.reports import curves, timelines
+from lofi_jax.stages import datasets, detect
+from lofi_jax.stages.setup import Run
+from lofi_jax.training.loop import read_curve
+
+_THUMBNAILS = 16
+
+
+def draw(run: Run) -> None:
+    """Draws timelines/<video_id>.png of the first test videos, and curves.png."""
+    target = datasets.target(run)
+    starts = names(run.config.starts)
+    found = {start: detect.load_detections(run, start) for start in starts}
+    folder = run.workdir / "timelines"
+    folder.mkdir(exist_ok=True)
+    for video, record in zip(target.test_videos[: run.config.timelines], target.test, strict=False):
+        truth = [
+            {"label": label, "segment": list(segment)}
+            for label, segment in zip(video.labels, video.segments, strict=True)
+        ]
+        rows = [("ground truth", truth)]
+        rows += [(start, found[start][video.video_id]) for start in starts]
+        timelines.draw(
+            folder / f"{video.video_id}.png",
+            video.video_id,
+            video.duration,
+            rows,
+            frames=thumbnails(run, record),
+            classes=target.classes,
+        )
+    stages = {
+        f"{path.parent.relative_to(run.workdir)}": read_curve(path.parent)
+        for path in sorted(run.workdir.glob("**/curve.jsonl"))
+    }
+    curves.draw(run.workdir / "curves.png", stages)
+
+
+def thumbnails(run: Run, record) -> list[np.ndarray]:
+    """A few frames of a stored video, evenly spread."""
+    full = full_fidelity(run.config)
+    stored = len(record["frames"]) // run.config.data.frames
+    chosen = np.unique(np.linspace(0, stored - 1, _THUMBNAILS).round().astype(int))
+    size = (record["height"], record["width"])
+    crop = decode.centre_crop(*size, full.width / full.height)
+    fidelity = Fidelity(stored, min(full.height, 96), min(full.width, 96))
+    first = {**record, "frames": record["frames"][:: run.config.data.frames]}
+    return list(clips.read_snippets(first, chosen, 1, fidelity, crop)[:, 0])

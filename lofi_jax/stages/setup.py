@@ -1,0 +1,129 @@
+"""What a config names, made: the run's folders and devices, its encoder and its head."""
+
+import dataclasses
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from lofi_jax import config as configs
+from lofi_jax.errors import UserError
+from lofi_jax.models import ENCODERS, HEADS, chunked
+from lofi_jax.training.checkpoints import load_state
+from lofi_jax.training.loop import Logging
+from lofi_jax.training.sharding import make_mesh, over_mesh
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """One config in one workdir on one mesh of devices."""
+
+    config: ConfigDict
+    workdir: pathlib.Path
+    mesh: Mesh
+
+    @property
+    def logging(self) -> Logging:
+        return Logging(self.config.log.every, self.config.log.checkpoint_seconds)
+
+
+def start_run(config: ConfigDict, workdir: str) -> Run:
+    """Checks the config and the workdir, chooses the devices and the cache of compiled programs.
+
+    Must run before JAX is used.
+
+    Raises:
+        UserError: an impossible config, a workdir that cannot be written, or one that holds another config's run.
+    """
+    configs.validate(config)
+    folder = pathlib.Path(workdir).absolute()
+    _claim(folder, configs.flatten(config))
+    jax.config.update("jax_num_cpu_devices", config.mesh.cpu_devices)
+    jax.config.update("jax_compilation_cache_dir", config.log.cache_dir or str(folder / "cache"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    return Run(config, folder, make_mesh(config.mesh.data, config.mesh.snippet))
+
+
+def _claim(folder: pathlib.Path, flat: dict[str, object]) -> None:
+    """Writes the config into the workdir, or compares it with the one that is there."""
+    path = folder / "config.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            old = json.loads(path.read_text())
+            keys = configs.differing_keys(old, flat)
+            if keys:
+                changes = "; ".join(f"{k}: {old.get(k)!r} -> {flat.get(k)!r}" for k in keys)
+                raise UserError(
+                    f"{folder} holds a run of another config ({changes}): name another --workdir,"
+                    " or change these keys back"
+                )
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(flat, indent=1))
+        part.replace(path)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror}): name another --workdir")
+
+
+def make_encoder(config: ConfigDict):
+    """The encoder module that the config names."""
+    return _make(ENCODERS, config.encoder, "encoder")
+
+
+def make_head(config: ConfigDict):
+    """The head module that the config names."""
+    return _make({name: head.Head for name, head in HEADS.items()}, config.head, "head")
+
+
+def _make(known, settings: ConfigDict, key: str):
+    options = {k: v for k, v in settings.items() if k != "name"}
+    try:
+        return known[settings.name](**options)
+    except TypeError as error:
+        raise UserError(f"config.{key}: {settings.name} cannot be made with {options} ({error})")
+
+
+def encode_videos(run: Run, chunk: int):
+    """A function (encoder variables, frames (B, L, T, H, W, 3)) -> features (B, L, C), spread over the mesh."""
+    encoder = make_encoder(run.config)
+
+    def encode(variables, frames):
+        return chunked.encode(lambda x: encoder.apply(variables, x), frames, chunk)
+
+    return over_mesh(encode, run.mesh)
+
+
+def initial_encoder(config: ConfigDict, key) -> dict:
+    """Fresh encoder variables: "params" and "batch_stats"."""
+    shape = (1, config.data.frames, config.data.height, config.data.width, 3)
+    return jax.jit(make_encoder(config).init)(key, jnp.zeros(shape, jnp.uint8))
+
+
+def feature_width(config: ConfigDict) -> int:
+    """Channels of the encoder's features."""
+    encoder = make_encoder(config)
+    frames = jax.ShapeDtypeStruct(
+        (1, config.data.frames, config.data.height, config.data.width, 3), jnp.uint8
+    )
+    features = jax.eval_shape(lambda x: encoder.init_with_output(jax.random.key(0), x)[0], frames)
+    return features.shape[-1]
+
+
+def load_encoder(path: str | pathlib.Path) -> dict:
+    """Encoder variables from any training's checkpoint.
+
+    Raises:
+        UserError: there is no checkpoint, or it holds no encoder.
+    """
+    state = load_state(path)
+    if "encoder" not in state["params"]:
+        raise UserError(f"{path}: holds no encoder (its parts: {', '.join(state['params'])})")
+    return {"params": state["params"]["encoder"], "batch_stats": state["statistics"]}
+
+
+def steps_for(epochs: float, examples: int, batch_size: int) -> int:
+    """Steps of training: at least one."""
+    return max(round(epochs * examples / batch_size), 1)

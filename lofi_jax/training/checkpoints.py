@@ -1,0 +1,72 @@
+"""Orbax checkpoints: the train state and the loader's position together, saved in the background, whole or not at all."""
+
+import pathlib
+
+import grain
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from lofi_jax.errors import UserError
+
+
+class Checkpoints:
+    """The checkpoints of one training in a folder of its own."""
+
+    def __init__(self, folder: pathlib.Path):
+        options = ocp.CheckpointManagerOptions(max_to_keep=2, create=True)
+        self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
+
+    def latest_step(self) -> int | None:
+        """The step of the newest complete checkpoint."""
+        return self._manager.latest_step()
+
+    def save(self, step: int, state, batches) -> None:
+        """Saves in the background; an unfinished save is never seen by a restart.
+
+        Args:
+            step: steps done.
+            state: the `TrainState`.
+            batches: the Grain iterator, standing before the batch of that step.
+        """
+        items = ocp.args.Composite(
+            state=ocp.args.StandardSave(state), loader=grain.checkpoint.CheckpointSave(batches)
+        )
+        self._manager.save(step, args=items)
+
+    def restore(self, state, batches):
+        """The newest checkpoint's state, placed as `state` is; sets the iterator to its next batch."""
+        items = ocp.args.Composite(
+            state=ocp.args.StandardRestore(jax.tree.map(ocp.utils.to_shape_dtype_struct, state)),
+            loader=grain.checkpoint.CheckpointRestore(batches),
+        )
+        return self._manager.restore(self.latest_step(), args=items)["state"]
+
+    def close(self) -> None:
+        """Waits for the saves under way."""
+        self._manager.wait_until_finished()
+        self._manager.close()
+
+
+def load_state(path: str | pathlib.Path) -> dict:
+    """A checkpoint's train state as nested dicts of NumPy arrays, on whatever devices it was written.
+
+    Args:
+        path: a folder of checkpoints (the newest is taken), or one checkpoint in it.
+
+    Raises:
+        UserError: there is no checkpoint.
+    """
+    path = pathlib.Path(path).absolute()
+    if not path.is_dir():
+        raise UserError(f"{path}: no such checkpoint folder")
+    if not (path / "state").is_dir():
+        steps = sorted(int(p.name) for p in path.iterdir() if p.name.isdigit())
+        if not steps:
+            raise UserError(f"{path}: holds no checkpoint")
+        path = path / str(steps[-1])
+    with ocp.StandardCheckpointer() as checkpointer:
+        metadata = checkpointer.metadata(path / "state").item_metadata
+        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), metadata)
+    with ocp.PyTreeCheckpointer() as checkpointer:
+        return checkpointer.restore(path / "state", restore_args=as_numpy)

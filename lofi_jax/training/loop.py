@@ -1,0 +1,117 @@
+"""The loop that every training runs in: step, log, save, and go on where a killed one stopped."""
+
+import dataclasses
+import json
+import pathlib
+import time
+from collections.abc import Callable
+
+import grain
+import jax
+from jax.sharding import Mesh
+from tensorboardX import SummaryWriter
+
+from lofi_jax.training.checkpoints import Checkpoints
+from lofi_jax.training.progress import Progress
+from lofi_jax.training.sharding import replicate, shard_batch
+from lofi_jax.training.step import TrainState
+
+
+@dataclasses.dataclass(frozen=True)
+class Logging:
+    """How often a training speaks and saves.
+
+    Attributes:
+        every: steps between two log entries.
+        checkpoint_seconds: longest time between two checkpoints.
+    """
+
+    every: int
+    checkpoint_seconds: float
+
+
+def train(
+    name: str,
+    folder: pathlib.Path,
+    state: TrainState,
+    step: Callable,
+    batches: grain.IterDataset,
+    steps: int,
+    mesh: Mesh,
+    logging: Logging,
+    schedule: Callable[[int], float],
+) -> TrainState:
+    """Trains to `steps` steps, from the newest checkpoint in the folder where there is one.
+
+    Args:
+        name: what the user sees.
+        folder: gets checkpoints/, tensorboard/ and curve.jsonl (one line each log entry).
+        state: the initial state.
+        step: of `make_step`.
+        batches: endless.
+        steps: in all.
+        mesh: the devices.
+        logging: see `Logging`.
+        schedule: the learning rate, for the log.
+    """
+    checkpoints = Checkpoints(folder / "checkpoints")
+    state = replicate(state, mesh)
+    iterator = iter(batches)
+    first = checkpoints.latest_step() or 0
+    if first:
+        state = checkpoints.restore(state, iterator)
+    curve = _Curve(folder, first)
+    progress = Progress(name, steps, first)
+    saved_at, saved_step = time.monotonic(), first
+    waited = 0.0
+    for i in range(first, steps):
+        asked = time.monotonic()
+        batch = shard_batch(next(iterator), mesh)
+        waited += time.monotonic() - asked
+        state, terms = step(state, batch)
+        if (i + 1) % logging.every == 0 or i + 1 == steps:
+            values = {k: float(v) for k, v in jax.device_get(terms).items()}
+            values["learning_rate"] = float(schedule(i))
+            values["waiting_for_data"] = waited / max(progress.elapsed(), 1e-9)
+            curve.add(i + 1, values)
+            progress.show(i + 1, values)
+        if time.monotonic() - saved_at > logging.checkpoint_seconds and i + 1 < steps:
+            checkpoints.save(i + 1, state, iterator)
+            saved_at, saved_step = time.monotonic(), i + 1
+    if saved_step < steps:
+        checkpoints.save(steps, state, iterator)
+    checkpoints.close()
+    progress.close()
+    curve.close()
+    return state
+
+
+def is_finished(folder: pathlib.Path, steps: int) -> bool:
+    """Whether the folder's training has reached its last step."""
+    return (folder / "checkpoints" / str(steps)).is_dir()
+
+
+class _Curve:
+    """The training curve on disk, as JSON lines and for TensorBoard; entries past a restart's step are dropped."""
+
+    def __init__(self, folder: pathlib.Path, first: int):
+        self._path = folder / "curve.jsonl"
+        kept = [entry for entry in read_curve(folder) if entry["step"] <= first]
+        self._path.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
+        self._tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=first)
+
+    def add(self, step: int, values: dict[str, float]) -> None:
+        with self._path.open("a") as file:
+            file.write(json.dumps({"step": step} | values) + "\n")
+        for key, value in values.items():
+            self._tensorboard.add_scalar(key, value, step)
+
+    def close(self) -> None:
+        self._tensorboard.close()
+
+
+def read_curve(folder: pathlib.Path) -> list[dict[str, float]]:
+    """The entries of a training's curve so far; a line that a kill cut short is left out."""
+    path = folder / "curve.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]

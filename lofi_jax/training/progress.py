@@ -1,0 +1,45 @@
+"""What the user sees of a running stage: a bar in a terminal, plain lines elsewhere."""
+
+import sys
+import time
+
+from tqdm import tqdm
+
+
+class Progress:
+    """Progress through a known number of steps, with rate, time left, and the values given."""
+
+    def __init__(self, name: str, total: int, done: int = 0, seconds_between_lines: float = 10.0):
+        self._name, self._total, self._first = name, total, done
+        self._started = self._spoke = time.monotonic()
+        self._between = seconds_between_lines
+        terminal = sys.stderr.isatty()
+        self._bar = tqdm(total=total, initial=done, desc=name, unit="step") if terminal else None
+        if done and not terminal:
+            print(f"{name}: going on from step {done} of {total}", flush=True)
+
+    def elapsed(self) -> float:
+        """Seconds since the beginning."""
+        return time.monotonic() - self._started
+
+    def show(self, done: int, values: dict[str, float]) -> None:
+        """Tells that `done` steps are done."""
+        if self._bar is not None:
+            self._bar.set_postfix({"loss": f"{values['loss']:.3f}"} if "loss" in values else {})
+            self._bar.update(done - self._bar.n)
+            return
+        now = time.monotonic()
+        if now - self._spoke < self._between and done < self._total:
+            return
+        self._spoke = now
+        rate = (done - self._first) / max(self.elapsed(), 1e-9)
+        left = (self._total - done) / max(rate, 1e-9)
+        loss = f" loss {values['loss']:.4f}" if "loss" in values else ""
+        print(
+            f"{self._name}: {done}/{self._total}{loss} {rate:.2f} steps/s, {left:.0f} s left",
+            flush=True,
+        )
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()

@@ -1,0 +1,14 @@
+"""What the tests share: where the real videos lie."""
+
+import pathlib
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> pathlib.Path:
+    """The folder of real videos and annotations beside the checkout."""
+    folder = pathlib.Path(__file__).parents[1].parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"the real videos are not at hand ({folder} is absent)")
+    return folder
