@@ -28,12 +28,12 @@ def get_config():
     )
     c.head = named("gtad", channels=64, widths=(64, 64, 64, 64), bins=(8, 2), groups=8)
 
-    c.pretrain.epochs = 4.0
+    c.pretrain.epochs = 8.0
     c.pretrain.batch_size = 48
     c.pretrain.optimizer = optimizer(learning_rate=3e-3, warmup_epochs=0.2)
 
     c.joint.fidelity = "temporal"
-    c.joint.epochs = 13.0
+    c.joint.epochs = 15.0
     c.joint.batch_size = 8
     c.joint.chunk = 0
     c.joint.encoder_scale = 1 / 3

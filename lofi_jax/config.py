@@ -17,7 +17,15 @@ STARTS = ("acp", "lofi")
 DATASETS = ("synthetic", "video_folder")
 
 # What may change between two runs in one workdir without changing any result.
-FREE_KEYS = ("stages", "encoder_checkpoint", "head_checkpoint", "log", "data.workers", "mesh", "timelines")
+FREE_KEYS = (
+    "stages",
+    "encoder_checkpoint",
+    "head_checkpoint",
+    "log",
+    "data.workers",
+    "mesh",
+    "timelines",
+)
 
 
 def optimizer(**changes) -> ConfigDict:
@@ -143,7 +151,9 @@ def defaults() -> ConfigDict:
     c.classifier.optimizer = optimizer(name="adamw", learning_rate=1e-3, weight_decay=1e-2)
 
     c.detect = ConfigDict()
-    c.detect.use_boundaries = True  # score = start x end x both map values, else the map values alone
+    c.detect.use_boundaries = (
+        True  # score = start x end x both map values, else the map values alone
+    )
     c.detect.nms_sigma = 0.84
     c.detect.top_k = 100
 
@@ -208,18 +218,29 @@ def _choice(key: str, value: str, known: tuple[str, ...]) -> None:
         raise UserError(f"config.{key} is {value!r}: choose one of {', '.join(known)}")
 
 
-def flatten(config, prefix: str = "") -> dict[str, object]:
-    """Every value under its dotted key, as JSON holds it."""
+def to_json(config: ConfigDict) -> str:
+    """The config as JSON text, which `from_json` reads."""
+    return config.to_json(indent=1)
+
+
+def from_json(text: str) -> ConfigDict:
+    """The config that `to_json` wrote."""
+    return ConfigDict(json.loads(text)).lock()
+
+
+def differing_keys(old: ConfigDict, new: ConfigDict) -> dict[str, tuple[object, object]]:
+    """The dotted keys whose values differ and change results, with the old and the new value."""
+    before, after = _flatten(json.loads(old.to_json())), _flatten(json.loads(new.to_json()))
+    keys = [k for k in sorted(before.keys() | after.keys()) if before.get(k) != after.get(k)]
+    free = tuple(f"{key}." for key in FREE_KEYS)
+    return {k: (before.get(k), after.get(k)) for k in keys if not f"{k}.".startswith(free)}
+
+
+def _flatten(nested: dict, prefix: str = "") -> dict[str, object]:
     flat = {}
-    for key, value in config.items():
-        if isinstance(value, ConfigDict | dict):
-            flat |= flatten(value, f"{prefix}{key}.")
+    for key, value in nested.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{key}.")
         else:
-            flat[prefix + key] = json.loads(json.dumps(value))
+            flat[prefix + key] = value
     return flat
-
-
-def differing_keys(old: dict[str, object], new: dict[str, object]) -> list[str]:
-    """The keys whose values differ and change results, of two flattened configs."""
-    keys = [k for k in sorted(old.keys() | new.keys()) if old.get(k) != new.get(k)]
-    return [k for k in keys if not any(k == free or k.startswith(free + ".") for free in FREE_KEYS)]

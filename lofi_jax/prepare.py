@@ -63,7 +63,7 @@ def _shown_progress() -> Callable[[int, int], None]:
 
     def show(done: int, total: int) -> None:
         if not shown:
-            shown.append(Progress("videos", total))
+            shown.append(Progress("prepare", total, unit="videos"))
         shown[0].show(done, {})
         if done == total:
             shown[0].close()

@@ -3,6 +3,10 @@
 import pathlib
 
 import pytest
+from absl import flags
+
+# Grain's worker processes read absl's flags, which no command has parsed here.
+flags.FLAGS.mark_as_parsed()
 
 
 @pytest.fixture(scope="session")

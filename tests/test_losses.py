@@ -20,7 +20,9 @@ def test_balanced_bce_gives_positives_and_negatives_half_each():
 @pytest.mark.parametrize("labels", [np.zeros(6), np.ones(6)])
 @pytest.mark.parametrize("scale", [1.0, 200.0])
 def test_balanced_bce_is_finite_without_a_positive_or_a_negative(labels, scale):
-    value, gradient = jax.value_and_grad(losses.balanced_bce)(jnp.linspace(-scale, scale, 6), labels)
+    value, gradient = jax.value_and_grad(losses.balanced_bce)(
+        jnp.linspace(-scale, scale, 6), labels
+    )
     assert np.isfinite(value) and np.isfinite(gradient).all() and np.abs(gradient).max() > 0
 
 

@@ -246,11 +246,12 @@ def test_a_wide_range_gets_a_log_scale(values, scale):
     assert curves.figure({"joint": logged}).axes[0].get_yscale() == scale
 
 
-def test_a_resumed_log_counts_the_later_entry_and_leaves_out_what_is_not_finite():
-    logged = [{"step": i, "loss": float(i)} for i in (1, 2, 3)]
-    logged += [{"step": 2, "loss": 7.0}, {"step": 3, "loss": float("nan")}]
-    raw, _ = lines(curves.figure({"joint": logged}).axes[0], "loss")
-    assert raw.get_xydata().tolist() == [[1, 1], [2, 7]]
+def test_what_is_not_finite_or_not_logged_is_left_out():
+    logged = [{"step": 1, "loss": 1.0}, {"step": 2, "loss": float("nan"), "end": 3.0}]
+    logged += [{"step": 3, "loss": float("inf")}, {"step": 4, "loss": 7.0}]
+    axes = curves.figure({"joint": logged}).axes[0]
+    assert lines(axes, "loss")[0].get_xydata().tolist() == [[1, 1], [4, 7]]
+    assert lines(axes, "end")[0].get_xydata().tolist() == [[2, 3]]
 
 
 def test_no_stage_at_all_is_an_error():

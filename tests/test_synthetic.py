@@ -199,15 +199,19 @@ def test_the_object_stands_out_in_every_frame():
 
 
 def test_poses_are_continuous_and_actions_end_where_they_began():
-    made, subset, indices = target("appearance", 60)
+    made, subset, indices = target("appearance", 100)
+    gaps, boundaries = [], []
     for index in indices:
-        _, _, script, _ = made.plan(subset, index)
-        steps = np.abs(np.diff(script.poses, axis=0))
-        assert steps[:, :2].max() < 0.35  # a hop; anything more would be a cut
+        script = made.plan(subset, index)[2]
+        steps = np.linalg.norm(np.diff(script.poses[:, :2], axis=0), axis=1)  # in frame widths
+        gaps.extend(steps[~inside(script)[:-1]])
         for start, end in script.actions:
+            boundaries.extend(steps[[start - 1, end]])  # the gaps' last and first steps
             np.testing.assert_allclose(
                 script.poses[end, [0, 1, 3]], script.poses[start, [0, 1, 3]], atol=1e-9
             )
+    assert max(gaps) < 0.35  # a hop's; no cuts
+    assert np.mean(boundaries) < 1.25 * np.mean(gaps)
 
 
 @pytest.mark.parametrize("label", synthetic_script.CLASSES)
@@ -259,10 +263,11 @@ def test_a_finished_world_is_left_alone(small):
 
 
 def test_a_killed_run_is_finished_by_the_next(small, tmp_path):
+    arguments = {**SMALL, "workers": 2}
     code = (
         "from lofi_jax.data import synthetic\n"
         "if __name__ == '__main__':\n"
-        f"    synthetic.generate({str(tmp_path)!r}, **{({**SMALL, 'workers': 2})!r})\n"
+        f"    synthetic.generate({str(tmp_path)!r}, **{arguments!r})\n"
     )
     script = tmp_path / "make.py"
     script.write_text(code)
@@ -288,9 +293,10 @@ def test_a_killed_run_is_finished_by_the_next(small, tmp_path):
 def test_workers_that_cannot_start_are_an_error_of_one_line(tmp_path):
     # Spawned workers import the main module, and there is none to import on standard input.
     root = pathlib.Path(__file__).parents[1]
+    arguments = {**SMALL, "workers": 2}
     code = (
         "from lofi_jax.data import synthetic\n"
-        f"synthetic.generate({str(tmp_path)!r}, **{({**SMALL, 'workers': 2})!r})\n"
+        f"synthetic.generate({str(tmp_path)!r}, **{arguments!r})\n"
     )
     done = subprocess.run(
         [sys.executable, "-"],

@@ -60,7 +60,9 @@ def test_training_updates_the_statistics_and_evaluation_does_not(thin):
     encoder, variables, frames = thin
     _, new = encoder.apply(variables, frames, train=True, mutable="batch_stats")
     same, frozen = encoder.apply(variables, frames, mutable="batch_stats")
-    changed = jax.tree.map(lambda a, b: bool((a != b).any()), new["batch_stats"], variables["batch_stats"])
+    changed = jax.tree.map(
+        lambda a, b: bool((a != b).any()), new["batch_stats"], variables["batch_stats"]
+    )
     assert all(jax.tree.leaves(changed))
     assert jax.tree.all(
         jax.tree.map(lambda a, b: (a == b).all(), frozen["batch_stats"], variables["batch_stats"])

@@ -203,11 +203,8 @@ def read_json(path: str | os.PathLike) -> tuple[Any, list[str]]:
         return json.loads(text, object_pairs_hook=to_dict), repeated
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not JSON (byte {error.start} is not UTF-8 text)") from error
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise UserError(f"{path}: not JSON ({error.msg}, {where})") from error
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({error})") from error
     except RecursionError as error:
         raise UserError(f"{path}: not the expected JSON (nested too deep)") from error
 

@@ -39,6 +39,7 @@ _BYTES_PER_PIXEL = 0.25
 MISSING = "annotated videos missing from the folder"
 UNREADABLE = "unreadable videos (left out)"
 BROKEN = "videos whose decoding breaks (used up to there)"
+SHORTER = "videos over 1 s shorter than annotated"
 CLIPPED = "segments ending past the video file's own end (clipped)"
 OUTSIDE = "segments wholly past the video file's own end (dropped)"
 UNANNOTATED = "video files without an annotation"
@@ -163,8 +164,16 @@ def build(
                     f" {annotation_files.first(problems[MISSING])}"
                 )
             workers = workers or os.cpu_count() or 1
-            examples = _examples(jobs, parsed.classes, sampling, workers, problems, progress)
-            metadata = {"classes": parsed.classes, "source": source, "problems": problems}
+            videos: dict[str, list[dict[str, Any]]] = {subset: [] for subset in jobs}
+            examples = _examples(
+                jobs, parsed.classes, sampling, workers, problems, videos, progress
+            )
+            metadata = {
+                "classes": parsed.classes,
+                "source": source,
+                "problems": problems,
+                "videos": videos,
+            }
             with contextlib.closing(examples):
                 _write(name, data_dir, sampling, jobs, examples, metadata)
         builder = load(data_dir, name, sampling)
@@ -194,6 +203,21 @@ def class_names(builder: tfds.core.DatasetBuilder) -> tuple[str, ...]:
     return tuple(builder.info.metadata["classes"])
 
 
+def videos(builder: tfds.core.DatasetBuilder, split: str) -> list[annotation_files.Video]:
+    """The annotations of a split's videos in the order of its `Records`, without reading a frame."""
+    classes = class_names(builder)
+    return [
+        annotation_files.Video(
+            video_id=video["video_id"],
+            subset=split,
+            duration=video["duration"],
+            segments=np.array(video["segments"], np.float64).reshape(-1, 2),
+            labels=tuple(classes[label] for label in video["labels"]),
+        )
+        for video in builder.info.metadata["videos"][split]
+    ]
+
+
 class Records(Sequence[dict[str, Any]]):
     """The records of one split by number: a source for Grain, picklable into its workers.
 
@@ -209,13 +233,17 @@ class Records(Sequence[dict[str, Any]]):
         if not counts.get(split):
             there = ", ".join(f"{count} in {name!r}" for name, count in counts.items())
             raise UserError(f"{builder.data_dir}: no videos of subset {split!r}; it has {there}")
-        self._source = builder.as_data_source(split)
+        # Not TFDS's whole source, which takes all that is known of the dataset into every worker.
+        self._serialized = builder.as_data_source(split).data_source
+        self._features = builder.info.features
 
     def __len__(self) -> int:
-        return len(self._source)
+        return len(self._serialized)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        record = self._source[index]
+        # The range takes negative numbers and raises IndexError, neither of which the source does.
+        serialized = self._serialized[range(len(self))[index]]
+        record = self._features.deserialize_example_np(serialized)
         return record | {
             "video_id": record["video_id"].decode(),
             "height": int(record["height"]),
@@ -223,6 +251,41 @@ class Records(Sequence[dict[str, Any]]):
             "duration": float(record["duration"]),
             "fps": float(record["fps"]),
         }
+
+
+def read_record(path: str | os.PathLike, sampling: Sampling) -> tuple[dict[str, Any], str]:
+    """Makes of any video file the record that a dataset would hold of it, without annotation.
+
+    Returns:
+        A record as in `Records`, named after the file, and how much of the video it covers where
+        decoding breaks, such as "decodes up to 2.80 of 5.00 s", else "".
+
+    Raises:
+        video.VideoError: nothing can be decoded.
+    """
+
+    def encode(image: np.ndarray) -> tuple[bytes, tuple[int, int]]:
+        quality = [cv2.IMWRITE_JPEG_QUALITY, sampling.quality]
+        _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
+        return jpeg.tobytes(), image.shape[:2]
+
+    sample = video_files.sample(
+        path, sampling.snippets, sampling.frames, sampling.stride, sampling.short_side, encode
+    )
+    height, width = sample.frames[0][1]
+    duration = sample.info.duration
+    record = {
+        "video_id": pathlib.Path(path).stem,
+        "frames": [jpeg for jpeg, _ in sample.frames],
+        "height": height,
+        "width": width,
+        "duration": duration,
+        "fps": sample.info.fps,
+        "segments": np.zeros((0, 2)),
+        "labels": np.zeros(0, np.int64),
+    }
+    covered = f"decodes up to {duration:.2f} of {sample.stated:.2f} s" if sample.broken else ""
+    return record, covered
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -318,18 +381,22 @@ def _examples(
     sampling: Sampling,
     workers: int,
     problems: dict[str, list[str]],
+    videos: dict[str, list[dict[str, Any]]],
     progress: Callable[[int, int], None],
 ) -> Iterator[dict[str, Any] | None]:
-    """Each job's example in order, None where its video cannot be read; adds to `problems`.
+    """Each job's example in order, None where its video cannot be read.
+
+    Adds what was wrong to `problems`, and the annotations of the examples to their subset's `videos`.
 
     Raises:
         UserError: before the last one, when there is no example at all.
     """
     ordered = [job for chosen in jobs.values() for job in chosen]
+    subsets = (subset for subset, chosen in jobs.items() for _ in chosen)
     ahead, waiting, usable = iter(ordered), collections.deque(), 0
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         try:
-            for done in range(1, len(ordered) + 1):
+            for done, subset in enumerate(subsets, start=1):
                 # Results wait in memory, so the threads may not run far ahead of the writing.
                 for job in itertools.islice(ahead, 2 * workers - len(waiting)):
                     waiting.append(pool.submit(_example, job, classes, sampling))
@@ -341,6 +408,8 @@ def _examples(
                     first = annotation_files.first(problems[UNREADABLE])
                     raise UserError(f"not one of the {done} videos can be read: {first}")
                 progress(done, len(ordered))
+                if example is not None:
+                    videos[subset].append(_annotation(example))
                 yield example
         finally:
             pool.shutdown(cancel_futures=True)
@@ -350,40 +419,30 @@ def _example(
     job: _Job, classes: Sequence[str], sampling: Sampling
 ) -> tuple[dict[str, Any] | None, list[tuple[str, str]]]:
     """One video's example, None where it cannot be read, and what was wrong as (reason, entry)."""
-
-    def encode(image: np.ndarray) -> tuple[bytes, tuple[int, int]]:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, sampling.quality]
-        _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
-        return jpeg.tobytes(), image.shape[:2]
-
-    video_id = job.video.video_id
+    video = job.video
     try:
-        sample = video_files.sample(
-            job.path,
-            sampling.snippets,
-            sampling.frames,
-            sampling.stride,
-            sampling.short_side,
-            encode,
-        )
+        record, broken = read_record(job.path, sampling)
     except video_files.VideoError as error:
-        return None, [(UNREADABLE, f"{video_id}: {error}")]
-    segments, kept, problems = _fit(job.video, sample.info.duration)
-    if sample.broken:
-        end = f"{sample.info.duration:.2f} of {sample.stated:.2f} s"
-        problems.append((BROKEN, f"{video_id}: {end}"))
-    height, width = sample.frames[0][1]
-    example = {
-        "video_id": video_id,
-        "frames": [jpeg for jpeg, _ in sample.frames],
-        "height": height,
-        "width": width,
-        "duration": sample.info.duration,
-        "fps": sample.info.fps,
-        "segments": segments,
-        "labels": np.array([classes.index(label) for label in kept], np.int64),
+        return None, [(UNREADABLE, f"{video.video_id}: {error}")]
+    duration = record["duration"]
+    segments, kept, problems = _fit(video, duration)
+    if broken:
+        problems.append((BROKEN, f"{video.video_id}: {broken}"))
+    if video.duration and duration < video.duration - 1:
+        lengths = f"{duration:.2f} of {video.duration:.2f} s"
+        problems.append((SHORTER, f"{video.video_id}: {lengths}"))
+    labels = np.array([classes.index(label) for label in kept], np.int64)
+    return record | {"video_id": video.video_id, "segments": segments, "labels": labels}, problems
+
+
+def _annotation(example: Mapping[str, Any]) -> dict[str, Any]:
+    """An example without its frames, as JSON can hold it."""
+    return {
+        "video_id": example["video_id"],
+        "duration": example["duration"],
+        "segments": example["segments"].tolist(),
+        "labels": example["labels"].tolist(),
     }
-    return example, problems
 
 
 def _fit(

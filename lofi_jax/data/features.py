@@ -4,6 +4,7 @@ A folder without features.json is unfinished: `missing` tells what is left to do
 """
 
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -66,6 +67,17 @@ class FeatureStore:
         """A video's features (L, C) float32."""
         return np.load(self.path(video_id))
 
+    def standardise(self, features: np.ndarray) -> np.ndarray:
+        """Features of any video, less the training videos' mean, over their deviation."""
+        mean, std = self._statistics
+        return (features - mean) / std
+
+    @functools.cached_property
+    def _statistics(self) -> tuple[np.ndarray, np.ndarray]:
+        description = self.description()
+        mean, std = (np.array(description[key], np.float32) for key in ("mean", "std"))
+        return mean, std + 1e-6
+
 
 class FeatureVideos:
     """Random access to videos as standardised features with their annotation padded to `instances`."""
@@ -77,18 +89,15 @@ class FeatureVideos:
         classes: tuple[str, ...],
         instances: int,
     ):
-        description = store.description()
         self._store, self._videos, self._instances = store, videos, instances
         self._index = {label: i for i, label in enumerate(classes)}
-        self._mean = np.array(description["mean"], np.float32)
-        self._std = np.array(description["std"], np.float32) + 1e-6
 
     def __len__(self) -> int:
         return len(self._videos)
 
     def __getitem__(self, i: int) -> dict[str, np.ndarray]:
         video = self._videos[i]
-        features = (self._store.read(video.video_id) - self._mean) / self._std
+        features = self._store.standardise(self._store.read(video.video_id))
         labels = [self._index[label] for label in video.labels]
         return {"features": features} | pad_instances(
             video.segments / video.duration, labels, self._instances

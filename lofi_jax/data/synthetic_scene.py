@@ -14,7 +14,7 @@ _BORDER = 8  # pixels of background beyond the frame, for the camera to shake in
 
 
 def _triangle(u, v):
-    return np.maximum(-u - 0.5, np.abs(v) * 0.866 + u * 0.5 - 0.5)
+    return np.maximum(-u, np.abs(v) * 0.866 + u * 0.5) - 0.6
 
 
 # Signed distance to the outline of an object of radius about 1, negative inside.
@@ -59,7 +59,10 @@ def cover(shape: str, radius: float, poses: np.ndarray) -> tuple[np.ndarray, np.
 
 def _backdrop(rng: np.random.Generator, busy: bool) -> np.ndarray:
     side = SIZE + 2 * _BORDER
-    base = rng.uniform(0.15, 0.85, 3)
+    # The source is filmed before walls near grey; in the target anything may be behind the object.
+    base = (
+        rng.uniform(0.15, 0.85, 3) if busy else rng.uniform(0.3, 0.7) + rng.uniform(-0.05, 0.05, 3)
+    )
     # A grid of 2 is one soft gradient; the finer ones make clutter.
     canvas = np.tile(base.astype(np.float32), (side, side, 1))
     for cells, strength in ((2, 0.06), (4, 0.15), (8, 0.12), (16, 0.08))[: 4 if busy else 1]:

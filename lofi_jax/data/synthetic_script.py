@@ -16,7 +16,7 @@ GAP_FRAMES = (12, 56)  # 3 to 14 snippets
 CLIP_PERIOD = (4.0, 7.0)
 VIDEO_PERIOD = (8.0, 11.0)  # slower, yet seen within a snippet
 _BEHAVIOUR_FRAMES = (10, 24)
-_RADIUS = (0.13, 0.18)
+_RADIUS = (0.18, 0.25)
 _REACH = (0.09, 0.12)
 
 # Phase (F,) -> x, y, angle and log scale relative to the pose at phase 0, in units of the reach.

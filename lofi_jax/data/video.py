@@ -16,6 +16,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 EXTENSIONS = (".mp4", ".mkv", ".avi", ".mov", ".webm")
 
@@ -97,13 +98,13 @@ def probe(path: str | os.PathLike) -> VideoInfo:
             raise VideoError(f"{path}: no frame can be decoded")
         seen = (index.end - index.origin) * float(stream.time_base)
         stated = _stated_duration(container, stream)
-        duration = stated if abs(stated - seen) < _SLACK else seen
+        duration = stated if stated and abs(stated - seen) < _SLACK else seen
         rate = stream.average_rate or stream.guessed_rate or index.frames / max(duration, _ROUNDING)
-    height, width = _target_size(first, None)
     fps = float(rate)
-    return VideoInfo(
-        os.fspath(path), duration or index.frames / fps, fps, index.frames, width, height
-    )
+    height, width = _target_size(first, None)
+    # The one frame of a picture has no duration of its own.
+    duration = duration or index.frames / fps
+    return VideoInfo(os.fspath(path), duration, fps, index.frames, width, height)
 
 
 def sample_times(
@@ -208,10 +209,30 @@ def frames_at(
         BrokenVideo: decoding broke, or the file ended, with times left over; all before came out.
     """
     index = _read_index(path)
+    done = 0
+    try:
+        for frame in _frames_at(path, index, times, short_side):
+            yield frame
+            done += 1
+    except _FalseKeyframe:
+        index = dataclasses.replace(index, keyframes=[])
+        yield from _frames_at(path, index, times[done:], short_side)
+
+
+class _FalseKeyframe(Exception):
+    """Decoding did not start at what is called a keyframe, as in a stream refreshed bit by bit."""
+
+
+def _frames_at(
+    path: str | os.PathLike, index: "_Index", times: Sequence[float], short_side: int | None
+) -> Iterator[np.ndarray]:
+    """`frames_at`, jumping to the index's keyframes."""
     with _open(path) as (container, stream):
         tick = float(stream.time_base)
         rounding = _ROUNDING / tick
         wanted = deque(np.asarray(times, np.float64) / tick + index.origin + rounding)
+        # One for all frames: making it costs more than converting a frame.
+        converter = VideoReformatter()
         shown = size = None
         slack, reason = _SLACK / tick, "the file ends early"
         try:
@@ -221,7 +242,7 @@ def frames_at(
                     wanted.popleft()
                 size = size or _target_size(frame, short_side)
                 # Most frames are never wanted: they stay in the decoder's own format.
-                shown = functools.cache(functools.partial(_render, frame, size))
+                shown = functools.cache(functools.partial(_render, frame, size, converter))
                 end = after
         except av.FFmpegError as error:
             slack, reason = 0.0, _reason(error)
@@ -278,8 +299,13 @@ def _decode(
     wanted: deque[float],
 ) -> Iterator[tuple[int, int, av.VideoFrame]]:
     """Yields (begin, end, frame), in ticks, while there are stamps in `wanted`, which the caller
-    empties from the left; jumps to the last keyframe before the first of them."""
+    empties from the left; jumps to the last keyframe before the first of them.
+
+    Raises:
+        _FalseKeyframe: a jump led nowhere.
+    """
     begin = end = fed = index.origin
+    landing = None
     for packet in container.demux(stream):
         if not wanted:
             return
@@ -289,13 +315,20 @@ def _decode(
             if not packet.is_keyframe or stamp != start:
                 continue
             stream.codec_context.flush_buffers()
+            landing = start
         if packet.is_keyframe and stamp is not None:
             fed = max(fed, stamp)
         for frame in packet.decode():
+            if landing is not None and frame.pts is not None and frame.pts >= landing:
+                if frame.pts > landing:
+                    raise _FalseKeyframe
+                landing = None
             # Decoders put frames out in the order of display, even where the stamps contradict it.
             begin = max(begin, end if frame.pts is None else frame.pts)
             end = begin + (frame.duration or 1)
             yield begin, end, frame
+    if landing is not None:
+        raise _FalseKeyframe
 
 
 @contextlib.contextmanager
@@ -355,9 +388,9 @@ def _target_size(frame: av.VideoFrame, short_side: int | None) -> tuple[int, int
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def _render(frame: av.VideoFrame, size: tuple[int, int]) -> np.ndarray:
+def _render(frame: av.VideoFrame, size: tuple[int, int], converter: VideoReformatter) -> np.ndarray:
     """A decoded frame as an upright RGB image of (height, width) `size`."""
-    image = frame.to_ndarray(format="rgb24")
+    image = converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
     if turns := _quarter_turns(frame):
         image = cv2.rotate(image, _QUARTER_TURNS[turns])
     if image.shape[:2] == size:

@@ -10,9 +10,7 @@ from jaxtyping import Array, Bool, Float
 BOUNDARY_WINDOW = 1.5
 
 
-def tiou(
-    a: Float[Array, "N 2"], b: Float[Array, "M 2"]
-) -> Float[Array, "N M"]:
+def tiou(a: Float[Array, "N 2"], b: Float[Array, "M 2"]) -> Float[Array, "N M"]:
     """Temporal intersection over union of every segment of `a` with every one of `b`; zero for empty ones."""
     a, b = a[:, None], b[None]
     overlap = jnp.minimum(a[..., 1], b[..., 1]) - jnp.maximum(a[..., 0], b[..., 0])
@@ -22,15 +20,15 @@ def tiou(
 
 
 def anchor_ious(
-    anchors: Float[Array, "N 2"], segments: Float[Array, "M 2"], valid: Bool[Array, "M"]
-) -> Float[Array, "N"]:
+    anchors: Float[Array, "N 2"], segments: Float[Array, "M 2"], valid: Bool[Array, " M"]
+) -> Float[Array, " N"]:
     """Each anchor's best tIoU with any instance (G-TAD, section 3.4); zeros for a video without any."""
     return jnp.max(tiou(anchors, segments) * valid, axis=1, initial=0.0)
 
 
 def boundary_probabilities(
-    boundaries: Float[Array, "M"], valid: Bool[Array, "M"], snippets: int
-) -> Float[Array, "L"]:
+    boundaries: Float[Array, " M"], valid: Bool[Array, " M"], snippets: int
+) -> Float[Array, " L"]:
     """The part of each snippet that lies within a window of three snippets around a boundary."""
     edges = jnp.arange(snippets + 1) / snippets
     window = BOUNDARY_WINDOW / snippets
@@ -41,8 +39,8 @@ def boundary_probabilities(
 
 
 def actionness(
-    segments: Float[Array, "M 2"], valid: Bool[Array, "M"], snippets: int
-) -> Float[Array, "L"]:
+    segments: Float[Array, "M 2"], valid: Bool[Array, " M"], snippets: int
+) -> Float[Array, " L"]:
     """The part of each snippet that the best covering action fills."""
     edges = jnp.arange(snippets + 1) / snippets
     high = jnp.minimum(edges[1:, None], segments[:, 1])

@@ -73,9 +73,7 @@ class AlignedDense(nn.Module):
         """Takes one feature sequence for each entry of `bins`; all of one shape."""
         channels, total = features[0].shape[-1], sum(self.bins)
         bound = 1 / math.sqrt(channels * total)
-        kernel = self.param(
-            "kernel", _uniform(bound), (channels, total, self.width), jnp.float32
-        )
+        kernel = self.param("kernel", _uniform(bound), (channels, total, self.width), jnp.float32)
         bias = self.param("bias", _uniform(bound), (self.width,), jnp.float32)
         kernels = jnp.split(kernel, np.cumsum(self.bins)[:-1], axis=1)
         out = bias

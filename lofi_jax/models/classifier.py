@@ -32,9 +32,7 @@ def target_distribution(
     return present / jnp.maximum(present.sum(axis=1, keepdims=True), 1.0)
 
 
-def loss(
-    logits: Float[Array, "B classes"], targets: Float[Array, "B classes"]
-) -> Float[Array, ""]:
+def loss(logits: Float[Array, "B classes"], targets: Float[Array, "B classes"]) -> Float[Array, ""]:
     """Cross-entropy, averaged over the videos that have a class."""
     has_class = targets.sum(axis=1)
     total = jnp.sum(optax.softmax_cross_entropy(logits, targets) * has_class)

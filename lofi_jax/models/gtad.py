@@ -4,7 +4,6 @@ A head maps a video's features (B, L, C) to raw outputs, and offers `loss` and `
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -49,7 +48,9 @@ class GCNeXt(nn.Module):
     def __call__(self, x: Float[Array, "B L C"]) -> Float[Array, "B L C"]:
         channels = x.shape[-1]
         t = nn.relu(nn.Dense(self.width, name="temporal1")(x))
-        t = nn.Conv(self.width, (3,), padding=1, feature_group_count=self.groups, name="temporal2")(t)
+        t = nn.Conv(self.width, (3,), padding=1, feature_group_count=self.groups, name="temporal2")(
+            t
+        )
         t = nn.Dense(channels, name="temporal3")(nn.relu(t))
 
         near = gather(x, neighbours(x, min(self.k, x.shape[1])))
@@ -145,7 +146,9 @@ def proposals(
         outputs: of `GTAD`, as NumPy arrays.
         use_boundaries: score by start x end x both map values, else by the map values alone.
     """
-    probability = {name: 1 / (1 + np.exp(-np.asarray(x, np.float64))) for name, x in outputs.items()}
+    probability = {
+        name: 1 / (1 + np.exp(-np.asarray(x, np.float64))) for name, x in outputs.items()
+    }
     cells = anchors(outputs["start"].shape[1])
     confidence = probability["regression"] * probability["classification"]
     return [
@@ -154,5 +157,3 @@ def proposals(
             probability["start"], probability["end"], confidence, strict=True
         )
     ]
-
-

@@ -71,7 +71,7 @@ class ResNet(nn.Module):
         stage_sizes: residual blocks in each stage.
         widths: channels of each stage (before a bottleneck's expansion).
         block: `BasicBlock` or `Bottleneck`.
-        stem: "imagenet" (7 x 7 stride 2, then max-pooling: divides the picture by 4) or "small" (3 x 3, keeps it).
+        stem: "imagenet" (7 x 7 stride 2, then max-pooling: divides the picture by 4) or "small" (3 x 3 stride 2: by 2).
         shift: applied where each block's first convolution begins.
         dtype: of the computation; parameters and statistics stay float32.
     """
@@ -90,14 +90,18 @@ class ResNet(nn.Module):
         With `train` the BatchNorm uses and updates the batch's statistics, else the running ones.
         """
         norm = functools.partial(
-            nn.BatchNorm, use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=self.dtype
+            nn.BatchNorm,
+            use_running_average=not train,
+            momentum=0.9,
+            epsilon=1e-5,
+            dtype=self.dtype,
         )
         if self.stem == "imagenet":
             x = conv(self.widths[0], (7, 7), (2, 2), padding=3, name="conv1", dtype=self.dtype)(x)
             x = nn.relu(norm(name="bn1")(x))
             x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
         else:
-            x = conv(self.widths[0], (3, 3), padding=1, name="conv1", dtype=self.dtype)(x)
+            x = conv(self.widths[0], (3, 3), (2, 2), padding=1, name="conv1", dtype=self.dtype)(x)
             x = nn.relu(norm(name="bn1")(x))
         for i, (size, width) in enumerate(zip(self.stage_sizes, self.widths, strict=True)):
             for j in range(size):

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from lofi_jax.errors import UserError
 
-# Okabe and Ito's palette, made for colour-blind readers; black is for the first curve, the loss.
+# Okabe and Ito's palette, made for colour-blind readers; black is for the first curve.
 _COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F")
 _RATE = "learning_rate"
 _WIDE_RANGE = 20  # ratio from which a log scale shows more
@@ -29,8 +29,8 @@ def figure(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
 
     Args:
         curves: for each stage, what was logged: {"step": int, name: value, ...}. "learning_rate"
-            gets an axis of its own. Names may come and go; of two entries for one step, as a
-            resumed run leaves them, the later counts; values that are not finite are left out.
+            gets an axis of its own. Names may come and go; values that are not finite are left
+            out. The first name is drawn in black.
 
     Raises:
         UserError: there is no stage.
@@ -84,12 +84,11 @@ def _draw_stage(axes: Axes, stage: str, entries: Sequence[Mapping[str, float]]) 
 
 def _series(entries: Sequence[Mapping[str, float]]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Steps and finite values, (N,) float64 each, of every name that has any."""
-    latest = sorted({entry["step"]: entry for entry in entries}.items())
     found: dict[str, list[tuple[float, float]]] = {}
-    for step, entry in latest:
+    for entry in entries:
         for name, value in entry.items():
             if name != "step" and math.isfinite(value):
-                found.setdefault(name, []).append((step, value))
+                found.setdefault(name, []).append((entry["step"], value))
     return {name: tuple(np.array(points, float).T) for name, points in found.items()}
 
 

@@ -58,14 +58,19 @@ def prepare(run: Run) -> None:
     if config.dataset == "synthetic":
         world = config.synthetic
         synthetic.generate(
-            _world(run), world.world, config.seed, world.source_clips, world.train_videos, world.test_videos
+            _world(run),
+            world.world,
+            config.seed,
+            world.source_clips,
+            world.train_videos,
+            world.test_videos,
         )
     for name, video_dir, annotation_file, sampling in _parts(run):
         progress = None
 
         def show(done, total, name=name):
             nonlocal progress
-            progress = progress or Progress(f"prepare {name}", total)
+            progress = progress or Progress(f"prepare {name}", total, unit="videos")
             progress.show(done, {})
 
         _, report = builders.build(
@@ -90,8 +95,8 @@ def target(run: Run) -> Target:
     return Target(
         train,
         test,
-        _videos(train, builders.class_names(builder)),
-        _videos(test, builders.class_names(builder)),
+        builders.videos(builder, data.train_subset),
+        builders.videos(builder, data.test_subset),
         builders.class_names(builder),
     )
 
@@ -129,7 +134,12 @@ def _parts(run: Run) -> list[tuple[str, pathlib.Path, pathlib.Path, Sampling]]:
     if config.dataset == "synthetic":
         folders = [("target", sampling), ("source", clips)]
         return [
-            (f"synthetic_{part}", _world(run) / part / "videos", _world(run) / part / "annotations.json", how)
+            (
+                f"synthetic_{part}",
+                _world(run) / part / "videos",
+                _world(run) / part / "annotations.json",
+                how,
+            )
             for part, how in folders
         ]
     parts = [(config.dataset, config.data.video_dir, config.data.annotations, sampling)]
@@ -137,7 +147,3 @@ def _parts(run: Run) -> list[tuple[str, pathlib.Path, pathlib.Path, Sampling]]:
         name = f"{config.dataset}_source"
         parts.append((name, config.source.video_dir, config.source.annotations, clips))
     return parts
-
-
-def _videos(records, classes):
-    return [Video(r["video_id"], "", r["duration"], r["segments"].reshape(-1, 2), tuple(classes[i] for i in r["labels"])) for r in (records[i] for i in range(len(records)))]

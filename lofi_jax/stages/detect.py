@@ -1,6 +1,5 @@
 """Inference: features to scored, labelled segments; and their evaluation."""
 
-
 import json
 
 import jax
@@ -27,24 +26,19 @@ def path(run: Run, start: str):
 def run(run: Run, start: str) -> None:
     """Detects in every test video and writes the file."""
     target = datasets.target(run)
-    videos = test_features(run, start)
-    labelling = classify.probabilities(run, test_features(run, classify.start(run)))
+    videos = FeatureVideos(
+        extract.store(run, start), target.test_videos, target.classes, target.most_instances
+    )
+    probabilities = classify.Classifier(run, start)
     checkpoint = run.config.head_checkpoint or head.folder(run, start) / "checkpoints"
     propose = Proposer(run, load_state(checkpoint)["params"]["head"])
     results = {}
     for i, video in enumerate(target.test_videos):
-        found = propose(videos[i]["features"])
-        results[video.video_id] = label(run, found, labelling[i], target.classes, video.duration)
+        features = videos[i]["features"]
+        found, labels = propose(features), probabilities(features)
+        results[video.video_id] = label(run, found, labels, target.classes, video.duration)
     path(run, start).parent.mkdir(exist_ok=True)
     predictions.save(path(run, start), results)
-
-
-def test_features(run: Run, start: str) -> FeatureVideos:
-    """The test videos as features of a start's encoder."""
-    target = datasets.target(run)
-    return FeatureVideos(
-        extract.store(run, start), target.test_videos, target.classes, target.most_instances
-    )
 
 
 class Proposer:

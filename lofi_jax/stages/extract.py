@@ -32,7 +32,7 @@ def run(run: Run, start: str) -> None:
     checkpoint = encoder_checkpoint(run, start)
     encode = FullFidelityEncoder(run, load_encoder(checkpoint))
     videos = len(target.train) + len(target.test)
-    progress, done = Progress(f"extract ({start})", videos), 0
+    progress, done = Progress(f"extract ({start})", videos, unit="videos"), 0
     for records in (target.train, target.test):
         for batch in _batches(run, records, target.most_instances):
             ids = [str(video_id) for video_id in batch["video_id"]]
@@ -49,7 +49,9 @@ def _batches(run: Run, records, instances: int):
     """All videos of the records at full fidelity."""
     config = run.config
     full = full_fidelity(config)
-    transformation = clips.WholeVideo(lambda index: full, config.data.frames, instances, clips.NONE, 0)
+    transformation = clips.WholeVideo(
+        lambda index: full, config.data.frames, instances, clips.NONE, 0
+    )
     return clips.evaluation_batches(records, transformation, config.extract.batch_size)
 
 
@@ -66,5 +68,7 @@ class FullFidelityEncoder:
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         missing = self._batch - len(frames)
         padded = np.concatenate([frames, np.repeat(frames[-1:], missing, axis=0)])
-        encoded = self._encode(self._variables, shard_batch({"frames": padded}, self._mesh)["frames"])
+        encoded = self._encode(
+            self._variables, shard_batch({"frames": padded}, self._mesh)["frames"]
+        )
         return np.asarray(encoded)[: len(frames)]

@@ -27,7 +27,9 @@ def run(run: Run, start: str) -> None:
     head, head_loss = make_head(config), HEADS[config.head.name].loss
 
     def loss(params, statistics, batch, key):
-        total, terms = head_loss(head.apply({"params": params["head"]}, batch["features"]), batch, key)
+        total, terms = head_loss(
+            head.apply({"params": params["head"]}, batch["features"]), batch, key
+        )
         return total, (terms, statistics)
 
     features = jnp.zeros((1, config.data.snippets, feature_width(config)))

@@ -11,6 +11,7 @@ from lofi_jax.stages.setup import Run
 from lofi_jax.training.loop import read_curve
 
 _THUMBNAILS = 16
+STRONGEST = 15  # detections a row; more only make it hard to read
 
 
 def draw(run: Run) -> None:
@@ -26,7 +27,7 @@ def draw(run: Run) -> None:
             for label, segment in zip(video.labels, video.segments, strict=True)
         ]
         rows = [("ground truth", truth)]
-        rows += [(start, found[start][video.video_id]) for start in starts]
+        rows += [(start, found[start][video.video_id][:STRONGEST]) for start in starts]
         timelines.draw(
             folder / f"{video.video_id}.png",
             video.video_id,
@@ -35,11 +36,21 @@ def draw(run: Run) -> None:
             frames=thumbnails(run, record),
             classes=target.classes,
         )
-    stages = {
-        f"{path.parent.relative_to(run.workdir)}": read_curve(path.parent)
-        for path in sorted(run.workdir.glob("**/curve.jsonl"))
-    }
-    curves.draw(run.workdir / "curves.png", stages)
+    order = ("pretrain", "joint", "classifier", "head")
+    paths = [path for name in order for path in sorted((run.workdir / name).glob("**/curve.jsonl"))]
+    curves.draw(run.workdir / "curves.png", {_name(run, path): _curve(path) for path in paths})
+
+
+def _name(run: Run, path) -> str:
+    return path.parent.relative_to(run.workdir).as_posix()
+
+
+def _curve(path) -> list[dict[str, float]]:
+    """A training's curve without what is no part of its loss."""
+    return [
+        {name: value for name, value in entry.items() if name != "waiting_for_data"}
+        for entry in read_curve(path.parent)
+    ]
 
 
 def thumbnails(run: Run, record) -> list[np.ndarray]:

@@ -20,9 +20,9 @@ def run(run: Run) -> dict | None:
         "data": lambda: datasets.prepare(run),
         "pretrain": lambda: pretrain.run(run),
         "joint": lambda: joint.run(run),
-        "extract": lambda: [extract.run(run, start) for start in starts],
-        "head": lambda: [classify.run(run), *(head.run(run, start) for start in starts)],
-        "detect": lambda: [detect.run(run, start) for start in starts],
+        "extract": lambda: [extract.run(run, s) for s in starts],
+        "head": lambda: [(classify.run(run, s), head.run(run, s)) for s in starts],
+        "detect": lambda: [detect.run(run, s) for s in starts],
     }
     wanted = names(run.config.stages)
     if "lofi" not in starts:

@@ -1,7 +1,6 @@
 """What a config names, made: the run's folders and devices, its encoder and its head."""
 
 import dataclasses
-import json
 import pathlib
 
 import jax
@@ -40,32 +39,54 @@ def start_run(config: ConfigDict, workdir: str) -> Run:
     """
     configs.validate(config)
     folder = pathlib.Path(workdir).absolute()
-    _claim(folder, configs.flatten(config))
+    _claim(folder, config)
+    return open_run(config, folder)
+
+
+def open_run(config: ConfigDict, folder: pathlib.Path) -> Run:
+    """Chooses the devices and the cache of compiled programs. Must run before JAX is used."""
     jax.config.update("jax_num_cpu_devices", config.mesh.cpu_devices)
     jax.config.update("jax_compilation_cache_dir", config.log.cache_dir or str(folder / "cache"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     return Run(config, folder, make_mesh(config.mesh.data, config.mesh.snippet))
 
 
-def _claim(folder: pathlib.Path, flat: dict[str, object]) -> None:
+def load_run(workdir: str) -> Run:
+    """The run that a workdir holds. Must run before JAX is used.
+
+    Raises:
+        UserError: it holds none.
+    """
+    folder = pathlib.Path(workdir).absolute()
+    path = folder / _CONFIG
+    if not path.is_file():
+        raise UserError(f"{folder}: holds no run ({_CONFIG} is missing): train one there first")
+    return open_run(configs.from_json(path.read_text()), folder)
+
+
+_CONFIG = "config.json"
+
+
+def _claim(folder: pathlib.Path, config: ConfigDict) -> None:
     """Writes the config into the workdir, or compares it with the one that is there."""
-    path = folder / "config.json"
+    path = folder / _CONFIG
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if path.exists():
-            old = json.loads(path.read_text())
-            keys = configs.differing_keys(old, flat)
-            if keys:
-                changes = "; ".join(f"{k}: {old.get(k)!r} -> {flat.get(k)!r}" for k in keys)
+            differing = configs.differing_keys(configs.from_json(path.read_text()), config)
+            if differing:
+                changes = "; ".join(f"{k}: {a!r} -> {b!r}" for k, (a, b) in differing.items())
                 raise UserError(
                     f"{folder} holds a run of another config ({changes}): name another --workdir,"
                     " or change these keys back"
                 )
         part = path.with_suffix(".part")
-        part.write_text(json.dumps(flat, indent=1))
+        part.write_text(configs.to_json(config))
         part.replace(path)
     except OSError as error:
-        raise UserError(f"{folder}: cannot be written ({error.strerror}): name another --workdir")
+        raise UserError(
+            f"{folder}: cannot be written ({error.strerror}): name another --workdir"
+        ) from error
 
 
 def make_encoder(config: ConfigDict):
@@ -79,11 +100,15 @@ def make_head(config: ConfigDict):
 
 
 def _make(known, settings: ConfigDict, key: str):
-    options = {k: v for k, v in settings.items() if k != "name"}
+    options = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in settings.items() if k != "name"
+    }
     try:
         return known[settings.name](**options)
     except TypeError as error:
-        raise UserError(f"config.{key}: {settings.name} cannot be made with {options} ({error})")
+        raise UserError(
+            f"config.{key}: {settings.name} cannot be made with {options} ({error})"
+        ) from error
 
 
 def encode_videos(run: Run, chunk: int):

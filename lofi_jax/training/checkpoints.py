@@ -1,4 +1,4 @@
-"""Orbax checkpoints: the train state and the loader's position together, saved in the background, whole or not at all."""
+"""Orbax checkpoints: train state and loader position together, saved in the background, whole or not at all."""
 
 import pathlib
 
@@ -65,8 +65,8 @@ def load_state(path: str | pathlib.Path) -> dict:
         if not steps:
             raise UserError(f"{path}: holds no checkpoint")
         path = path / str(steps[-1])
-    with ocp.StandardCheckpointer() as checkpointer:
-        metadata = checkpointer.metadata(path / "state").item_metadata
-        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), metadata)
-    with ocp.PyTreeCheckpointer() as checkpointer:
-        return checkpointer.restore(path / "state", restore_args=as_numpy)
+    handler = ocp.PyTreeCheckpointHandler()
+    as_numpy = jax.tree.map(
+        lambda _: ocp.RestoreArgs(restore_type=np.ndarray), handler.metadata(path / "state").tree
+    )
+    return handler.restore(path / "state", args=ocp.args.PyTreeRestore(restore_args=as_numpy))

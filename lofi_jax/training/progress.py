@@ -5,16 +5,20 @@ import time
 
 from tqdm import tqdm
 
+_SECONDS_BETWEEN_LINES = 10.0
+
 
 class Progress:
     """Progress through a known number of steps, with rate, time left, and the values given."""
 
-    def __init__(self, name: str, total: int, done: int = 0, seconds_between_lines: float = 10.0):
+    def __init__(self, name: str, total: int, done: int = 0, unit: str = "steps"):
         self._name, self._total, self._first = name, total, done
         self._started = self._spoke = time.monotonic()
-        self._between = seconds_between_lines
+        self._unit = unit
         terminal = sys.stderr.isatty()
-        self._bar = tqdm(total=total, initial=done, desc=name, unit="step") if terminal else None
+        self._bar = (
+            tqdm(total=total, initial=done, desc=name, unit=f" {unit}") if terminal else None
+        )
         if done and not terminal:
             print(f"{name}: going on from step {done} of {total}", flush=True)
 
@@ -29,14 +33,14 @@ class Progress:
             self._bar.update(done - self._bar.n)
             return
         now = time.monotonic()
-        if now - self._spoke < self._between and done < self._total:
+        if now - self._spoke < _SECONDS_BETWEEN_LINES and done < self._total:
             return
         self._spoke = now
         rate = (done - self._first) / max(self.elapsed(), 1e-9)
         left = (self._total - done) / max(rate, 1e-9)
         loss = f" loss {values['loss']:.4f}" if "loss" in values else ""
         print(
-            f"{self._name}: {done}/{self._total}{loss} {rate:.2f} steps/s, {left:.0f} s left",
+            f"{self._name}: {done}/{self._total}{loss} {rate:.2f} {self._unit}/s, {left:.0f} s left",
             flush=True,
         )
 

@@ -39,9 +39,7 @@ def make_step(loss: Loss, optimizer: optax.GradientTransformation, seed: int):
     def step(state: TrainState, batch: Mapping[str, Array]):
         key = jax.random.fold_in(jax.random.key(seed), state.step)
         gradient = jax.value_and_grad(loss, has_aux=True)
-        (total, (terms, statistics)), grads = gradient(
-            state.params, state.statistics, batch, key
-        )
+        (total, (terms, statistics)), grads = gradient(state.params, state.statistics, batch, key)
         updates, memory = optimizer.update(grads, state.optimizer, state.params)
         params = optax.apply_updates(state.params, updates)
         new = TrainState(state.step + 1, params, statistics, memory)

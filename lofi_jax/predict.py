@@ -1,0 +1,29 @@
+"""`python -m lofi_jax.predict`: detections in any video files, with the encoder and head that a run trained."""
+
+import pathlib
+
+from absl import flags
+
+from lofi_jax import errors
+from lofi_jax.stages import predict
+from lofi_jax.stages.setup import load_run
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a finished run of lofi_jax.main.")
+_VIDEOS = flags.DEFINE_string(
+    "videos", None, "Video files, folders or patterns such as 'clips/*.mp4', separated by commas."
+)
+_OUTPUT = flags.DEFINE_string("output", None, "The JSON file to write, in the ActivityNet form.")
+_TIMELINE_DIR = flags.DEFINE_string("timeline_dir", "", "Folder for a picture of each video.")
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise errors.UserError(f"unexpected arguments {argv[1:]}: write --name=value")
+    run = load_run(_WORKDIR.value)
+    timelines = pathlib.Path(_TIMELINE_DIR.value) if _TIMELINE_DIR.value else None
+    print(predict.run(run, predict.expand(_VIDEOS.value), pathlib.Path(_OUTPUT.value), timelines))
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["workdir", "videos", "output"])
+    errors.run(main)

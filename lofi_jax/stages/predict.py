@@ -1,0 +1,122 @@
+"""Inference on any video file with a run's encoder, head and classifier."""
+
+import glob
+import pathlib
+
+from lofi_jax.config import full_fidelity, names
+from lofi_jax.data import builders, clips, predictions
+from lofi_jax.data.video import EXTENSIONS, VideoError
+from lofi_jax.errors import UserError
+from lofi_jax.reports import timelines
+from lofi_jax.stages import classify, datasets, detect, extract, head, pictures
+from lofi_jax.stages.setup import Run, load_encoder
+from lofi_jax.training.checkpoints import load_state
+from lofi_jax.training.progress import Progress
+
+
+def run(
+    run: Run,
+    videos: list[pathlib.Path],
+    output: pathlib.Path,
+    timeline_dir: pathlib.Path | None = None,
+) -> str:
+    """Detects in each video, writes the detections after each, and draws each timeline where wanted.
+
+    A video's id is its file's name without the extension, or with it where two names are alike. A video that cannot
+    be decoded is left out; of one that breaks, the part that decodes is used.
+
+    Returns:
+        What became of the videos, for the user.
+
+    Raises:
+        UserError: the run has no trained head, the output cannot be written, or no video could be decoded.
+    """
+    detect_in = Detector(run)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if timeline_dir:
+        timeline_dir.mkdir(parents=True, exist_ok=True)
+    sampling = datasets.sampling_of(run.config)
+    results, notes = {}, []
+    progress = Progress("predict", len(videos), unit="videos")
+    for i, path in enumerate(videos):
+        try:
+            record, covered = builders.read_record(path, sampling)
+        except VideoError as error:
+            notes.append(f"skipped {error}")
+            continue
+        if covered:
+            notes.append(f"used in part: {path}: {covered}")
+        video_id = path.name if path.stem in results else path.stem
+        results[video_id] = detect_in(record)
+        predictions.save(output, results)
+        if timeline_dir:
+            _draw(run, timeline_dir / f"{video_id}.png", record, results[video_id], detect_in)
+        progress.show(i + 1, {})
+    progress.close()
+    if not results:
+        raise UserError("; ".join(notes))
+    return "\n".join([*notes, f"{len(results)} of {len(videos)} videos -> {output}"])
+
+
+def _draw(run: Run, path: pathlib.Path, record, detections, detector) -> None:
+    row = (f"detections ({detector.start})", detections[: pictures.STRONGEST])
+    frames = pictures.thumbnails(run, record)
+    timelines.draw(path, path.stem, record["duration"], [row], frames, detector.classes)
+
+
+class Detector:
+    """Detects with the last of a run's starts that has been trained to the end."""
+
+    def __init__(self, run: Run):
+        trained = [s for s in names(run.config.starts) if head.folder(run, s).is_dir()]
+        if not trained:
+            raise UserError(f"{run.workdir}: holds no trained head: let the run finish first")
+        self._run, self.start = run, trained[-1]
+        checkpoint = head.folder(run, self.start) / "checkpoints"
+        self._propose = detect.Proposer(run, load_state(checkpoint)["params"]["head"])
+        self._classify = classify.Classifier(run, self.start)
+        self._encode = extract.FullFidelityEncoder(
+            run, load_encoder(extract.encoder_checkpoint(run, self.start))
+        )
+        self._standardise = extract.store(run, self.start).standardise
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return self._classify.classes
+
+    def __call__(self, record) -> list[detect.Detection]:
+        """The detections in a video stored as `builders.read_record` does, best first, in seconds."""
+        config = self._run.config
+        full = full_fidelity(config)
+        whole = clips.WholeVideo(lambda index: full, config.data.frames, 0, clips.NONE, 0)
+        frames = whole.map_with_index(0, record)["frames"]
+        features = self._standardise(self._encode(frames[None])[0])
+        return detect.label(
+            self._run,
+            self._propose(features),
+            self._classify(features),
+            self.classes,
+            record["duration"],
+        )
+
+
+def expand(paths: str) -> list[pathlib.Path]:
+    """The video files of a comma-separated list of files, folders and patterns, each once.
+
+    Raises:
+        UserError: an entry that matches nothing.
+    """
+    files: dict[pathlib.Path, None] = {}
+    for entry in names(paths):
+        path = pathlib.Path(entry)
+        if path.is_dir():
+            found = sorted(p for p in path.rglob("*") if p.name.lower().endswith(EXTENSIONS))
+        elif path.exists():
+            found = [path]
+        else:
+            found = [pathlib.Path(p) for p in sorted(glob.glob(entry, recursive=True))]
+        if not found:
+            raise UserError(f"{entry}: no such video file, folder of videos or pattern")
+        files |= dict.fromkeys(found)
+    return list(files)

@@ -1,0 +1,330 @@
+"""Datasets made from small videos with numbered frames: what is stored, and what bad input gets."""
+
+import concurrent.futures
+import hashlib
+import json
+import os
+import pathlib
+import pickle
+import resource
+import signal
+import subprocess
+import sys
+from fractions import Fraction
+
+import av
+import cv2
+import grain
+import numpy as np
+import pytest
+
+from lofi_jax.data import builders
+from lofi_jax.errors import UserError
+
+SAMPLING = builders.Sampling(snippets=5, frames=2, stride=0, short_side=16, quality=90)
+
+
+def write_video(path: pathlib.Path, frames: int, height: int = 32, width: int = 48) -> None:
+    """10 fps; frame i is grey of the value 4 i."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+        for place in range(frames):
+            image = np.full((height, width, 3), 4 * place, np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = place, Fraction(1, 10)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def annotated(subset, *segments, duration=None):
+    entry = {"subset": subset, "annotations": []}
+    if duration:
+        entry["duration"] = duration
+    for start, end, label in segments:
+        entry["annotations"].append({"segment": [start, end], "label": label})
+    return entry
+
+
+def save_annotations(path: pathlib.Path, database: dict) -> pathlib.Path:
+    path.write_text(json.dumps({"version": "test", "database": database}))
+    return path
+
+
+@pytest.fixture
+def videos(tmp_path) -> pathlib.Path:
+    folder = tmp_path / "videos"
+    write_video(folder / "v_one.mp4", 40)
+    write_video(folder / "deep" / "class" / "two.mkv", 20, height=48, width=32)
+    write_video(folder / "three.AVI", 50)
+    write_video(folder / "four.webm.mp4", 10)
+    (folder / "torn.mp4").write_bytes(b"no video")
+    return folder
+
+
+@pytest.fixture
+def annotations(tmp_path) -> pathlib.Path:
+    database = {
+        "one": annotated("training", (1 / 3, 2.0, "run"), (1, 9, "jump"), (4.5, 9, "run")),
+        "gone": annotated("training", (0, 1, "swim")),
+        "two": annotated("training", (0.5, 1.5, "run"), duration=2.0),
+        "torn": annotated("validation", (0, 1, "run")),
+        "three": annotated("validation", duration=60.0),
+    }
+    return save_annotations(tmp_path / "annotations.json", database)
+
+
+def contents(folder: pathlib.Path) -> dict[str, str]:
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def greys(record) -> list[int]:
+    pictures = [cv2.imdecode(np.frombuffer(jpeg, np.uint8), 1) for jpeg in record["frames"]]
+    assert {p.shape for p in pictures} == {(record["height"], record["width"], 3)}
+    return [round(float(picture.mean()) / 4) for picture in pictures]
+
+
+def test_each_video_becomes_a_record(videos, annotations, tmp_path):
+    builder, _ = builders.build("hacs", videos, annotations, tmp_path / "data", SAMPLING)
+    assert builder.data_dir == str(tmp_path / "data/hacs/5x2_stride0_16px_q90/1.0.0")
+    assert builders.class_names(builder) == ("jump", "run", "swim")
+    training, validation = (builders.Records(builder, s) for s in ("training", "validation"))
+    assert (len(training), len(validation)) == (2, 1)
+    one, two = training[0], training[1]
+    assert (one["video_id"], one["duration"], one["fps"]) == ("one", 4.0, 10.0)
+    assert greys(one) == [2, 6, 10, 14, 18, 22, 26, 30, 34, 38]
+    assert (one["height"], one["width"]) == (16, 24)
+    assert one["segments"].dtype == np.float64
+    assert one["segments"].tolist() == [[1 / 3, 2.0], [1.0, 4.0]]
+    assert one["labels"].tolist() == [1, 0]
+    assert greys(two) == [1, 3, 5, 7, 9, 11, 13, 15, 17, 19]
+    assert (two["height"], two["width"]) == (24, 16)
+    assert validation[0]["video_id"] == "three"
+    assert validation[0]["segments"].shape == (0, 2) and validation[0]["labels"].shape == (0,)
+
+
+def test_the_report_names_all_that_was_wrong(videos, annotations, tmp_path):
+    builder, report = builders.build("hacs", videos, annotations, tmp_path / "data", SAMPLING)
+    assert report.videos == {"training": 2, "validation": 1}
+    assert report.problems[builders.MISSING] == ("gone",)
+    assert report.problems[builders.UNANNOTATED] == ("four.webm.mp4",)
+    assert report.problems[builders.CLIPPED] == ("one: 1.0 to 9.0 of 4.00 s",)
+    assert report.problems[builders.OUTSIDE] == ("one: 4.5 to 9.0 of 4.00 s",)
+    assert report.problems[builders.SHORTER] == ("three: 5.00 of 60.00 s",)
+    (torn,) = report.problems[builders.UNREADABLE]
+    assert torn.startswith("torn: ") and "torn.mp4" in torn
+    saved = json.loads(pathlib.Path(builder.data_dir, "report.json").read_text())
+    assert saved["videos"] == report.videos
+    assert {key: tuple(value) for key, value in saved["problems"].items()} == report.problems
+    assert "3 videos (2 in training, 1 in validation)" in report.summary()
+    assert "1 annotated videos missing from the folder: gone" in report.summary()
+
+
+def test_any_file_is_read_as_a_dataset_would_hold_it(videos, annotations, tmp_path):
+    builder, _ = builders.build("x", videos, annotations, tmp_path, SAMPLING)
+    stored = builders.Records(builder, "training")[1]
+    record, broken = builders.read_record(videos / "deep" / "class" / "two.mkv", SAMPLING)
+    assert broken == "" and record.keys() == stored.keys()
+    for key in ("video_id", "frames", "height", "width", "duration", "fps"):
+        assert record[key] == stored[key]
+    assert record["segments"].shape == (0, 2) and record["labels"].shape == (0,)
+
+
+def test_a_broken_video_is_used_up_to_the_break(shared_data, tmp_path):
+    path = save_annotations(
+        tmp_path / "a.json",
+        {"corrupted": annotated("test", (1, 3, "slip"), (3, 4, "fall"), duration=5.0)},
+    )
+    builder, report = builders.build("x", shared_data / "videos", path, tmp_path, SAMPLING)
+    record = builders.Records(builder, "test")[0]
+    assert record["duration"] == pytest.approx(2.8)
+    assert record["segments"] == pytest.approx(np.array([[1.0, 2.8]]))
+    assert report.problems[builders.BROKEN] == ("corrupted: decodes up to 2.80 of 5.00 s",)
+
+
+def test_the_bytes_do_not_depend_on_workers_or_shards(videos, annotations, tmp_path, monkeypatch):
+    for workers in (1, 3):
+        builders.build("x", videos, annotations, tmp_path / str(workers), SAMPLING, workers)
+    assert contents(tmp_path / "1") == contents(tmp_path / "3")
+    monkeypatch.setattr(builders, "_SHARD_BYTES", 1)
+    builder, _ = builders.build("x", videos, annotations, tmp_path / "shards", SAMPLING)
+    assert builder.info.splits["validation"].shard_lengths == [0, 1]
+    whole = builders.load(tmp_path / "1", "x", SAMPLING)
+    for split in ("training", "validation"):
+        a, b = builders.Records(builder, split), builders.Records(whole, split)
+        assert [r["frames"] for r in a] == [r["frames"] for r in b]
+        assert [r["video_id"] for r in a] == [r["video_id"] for r in b]
+
+
+def test_what_is_made_is_found_again(videos, annotations, tmp_path):
+    seen = []
+    for _ in range(2):
+        builder, report = builders.build(
+            "x", videos, annotations, tmp_path, SAMPLING, 2, lambda *done: seen.append(done)
+        )
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert report.videos == {"training": 2, "validation": 1}
+    loaded = builders.load(tmp_path, "x", SAMPLING)
+    assert builders.Records(loaded, "training")[1]["video_id"] == "two"
+    other = builders.Sampling(5, 2, 0, 16, 91)
+    builders.build("x", videos, annotations, tmp_path, other)
+    assert len(seen) == 4 and builders.load(tmp_path, "x", other).data_dir != loaded.data_dir
+
+
+def test_records_feed_grain_and_travel_to_its_workers(videos, annotations, tmp_path):
+    builder, _ = builders.build("x", videos, annotations, tmp_path, SAMPLING)
+    records = pickle.loads(pickle.dumps(builders.Records(builder, "training")))
+    dataset = grain.MapDataset.source(records).map(lambda record: record["video_id"])
+    assert list(dataset) == ["one", "two"]
+    assert records[-1]["video_id"] == "two"
+    with pytest.raises(IndexError):
+        records[2]
+
+
+def test_other_input_is_refused_by_name(videos, annotations, tmp_path):
+    def build():
+        return builders.build("x", videos, annotations, tmp_path / "data", SAMPLING)
+
+    build()
+    (videos / "v_one.mp4").rename(videos / "one.mov")
+    with pytest.raises(UserError, match=r"1 videos more \(one.mov\), 1 videos fewer \(v_one.mp4\)"):
+        build()
+    (videos / "one.mov").rename(videos / "v_one.mp4")
+    with open(videos / "v_one.mp4", "ab") as file:
+        file.write(b"more")
+    with pytest.raises(UserError, match=r"1 videos changed \(v_one.mp4\)"):
+        build()
+    write_video(videos / "v_one.mp4", 40)
+    save_annotations(annotations, {"one": annotated("training", (1, 2, "run"))})
+    with pytest.raises(UserError, match="another annotation file"):
+        build()
+
+
+KILLED = """
+import os, signal, sys
+from lofi_jax.data import builders
+
+def progress(done, total):
+    if done == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+videos, annotations, data = sys.argv[1:]
+sampling = builders.Sampling(5, 2, 0, 16, 90)
+builders.build("x", videos, annotations, data, sampling, 2, progress)
+"""
+
+
+def test_a_killed_build_leaves_nothing_that_counts(videos, annotations, tmp_path):
+    command = [sys.executable, "-c", KILLED, str(videos), str(annotations), str(tmp_path / "data")]
+    root = pathlib.Path(__file__).parents[1]
+    assert subprocess.run(command, cwd=root, check=False).returncode == -signal.SIGKILL
+    with pytest.raises(UserError, match="no such dataset; python -m lofi_jax.prepare --dataset=x"):
+        builders.load(tmp_path / "data", "x", SAMPLING)
+    assert list((tmp_path / "data").rglob("incomplete*"))
+    builders.build("x", videos, annotations, tmp_path / "data", SAMPLING)
+    builders.build("x", videos, annotations, tmp_path / "unbroken", SAMPLING)
+    assert contents(tmp_path / "data") == contents(tmp_path / "unbroken")
+
+
+def test_two_builds_at_once_make_it_once(videos, annotations, tmp_path):
+    seen = []
+
+    def build(_):
+        return builders.build(
+            "x", videos, annotations, tmp_path, SAMPLING, 1, lambda *done: seen.append(done)
+        )[1]
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(build, range(2))
+    assert first == second and len(seen) == 4
+
+
+@pytest.fixture
+def files_of_60_kb():
+    """No file can grow beyond that: to a writer it looks like a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(videos, annotations, tmp_path, files_of_60_kb):
+    with pytest.raises(UserError, match="cannot be written .File too large"):
+        builders.build("x", videos, annotations, tmp_path / "data", SAMPLING)
+    assert [path.name for path in (tmp_path / "data").rglob("*") if path.is_file()] == [".lock"]
+
+
+def test_a_place_that_cannot_be_written_is_said(videos, annotations, tmp_path):
+    (tmp_path / "data").write_text("a file, not a folder")
+    with pytest.raises(UserError, match="data/x.* cannot be written"):
+        builders.build("x", videos, annotations, tmp_path / "data", SAMPLING)
+
+
+def test_no_usable_video_is_an_error(videos, annotations, tmp_path):
+    with pytest.raises(UserError, match="nowhere: no such folder"):
+        builders.build("x", tmp_path / "nowhere", annotations, tmp_path, SAMPLING)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(UserError, match="none of the 5 annotated videos.*one, gone, two"):
+        builders.build("x", tmp_path / "none", annotations, tmp_path, SAMPLING)
+    save_annotations(annotations, {"torn": annotated("training", (0, 1, "run"))})
+    with pytest.raises(UserError, match="not one of the 1 videos can be read: torn"):
+        builders.build("x", videos, annotations, tmp_path / "data", SAMPLING)
+    with pytest.raises(UserError, match="no such dataset"):
+        builders.load(tmp_path / "data", "x", SAMPLING)
+
+
+def test_a_subset_without_a_usable_video_is_no_split(videos, tmp_path):
+    path = save_annotations(
+        tmp_path / "a.json",
+        {
+            "one": annotated("training", (0, 1, "run")),
+            "torn": annotated("validation", (0, 1, "run")),
+            "gone": annotated("testing", (0, 1, "run")),
+        },
+    )
+    builder, report = builders.build("x", videos, path, tmp_path, SAMPLING)
+    assert report.videos == {"training": 1, "validation": 0}
+    for split in ("validation", "testing", "training[:1]"):
+        with pytest.raises(UserError, match="no videos of subset .*1 in 'training'"):
+            builders.Records(builder, split)
+
+
+def test_a_subset_that_cannot_name_a_split_is_an_error(videos, tmp_path):
+    for subset in ("my videos", "all", ""):
+        path = save_annotations(tmp_path / "a.json", {"one": annotated(subset, (0, 1, "run"))})
+        with pytest.raises(UserError, match=f"subset '{subset}' cannot name a split"):
+            builders.build("x", videos, path, tmp_path, SAMPLING)
+
+
+@pytest.mark.parametrize(
+    "change", [{"snippets": 0}, {"stride": -1}, {"quality": 101}, {"short_side": 0}]
+)
+def test_impossible_samplings_are_refused(change):
+    with pytest.raises(UserError, match=next(iter(change))):
+        builders.Sampling(**change)
+
+
+def test_the_least_deep_file_of_a_name_is_taken(tmp_path):
+    for place in ("b/v_x.mp4", "a/a/v_x.mp4", "a/v_x.txt", "y.mov"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).touch()
+    os.symlink(tmp_path / "a", tmp_path / "linked")
+    found = builders.find_videos(tmp_path)
+    assert found == {"v_x": tmp_path / "b/v_x.mp4", "y": tmp_path / "y.mov"}
+
+
+def test_the_annotations_of_a_split_can_be_read_without_its_frames(videos, annotations, tmp_path):
+    builder, _ = builders.build("hacs", videos, annotations, tmp_path / "data", SAMPLING)
+    classes = builders.class_names(builder)
+    for split in ("training", "validation"):
+        records = builders.Records(builder, split)
+        for video, record in zip(builders.videos(builder, split), records, strict=True):
+            assert video.video_id == record["video_id"]
+            assert video.duration == record["duration"]
+            np.testing.assert_array_equal(video.segments, record["segments"].reshape(-1, 2))
+            assert video.labels == tuple(classes[i] for i in record["labels"])
