@@ -2,8 +2,12 @@
 
 import pathlib
 
+import jax
 import pytest
 from absl import flags
+
+# Eight devices on the CPU, so that every mesh can be tried.
+jax.config.update("jax_num_cpu_devices", 8)
 
 # Grain's worker processes read absl's flags, which no command has parsed here.
 flags.FLAGS.mark_as_parsed()

@@ -4,6 +4,8 @@ Lengths are in frame widths, angles in radians, colours RGB in 0..1; a pose is (
 scale).
 """
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 
@@ -57,18 +59,34 @@ def cover(shape: str, radius: float, poses: np.ndarray) -> tuple[np.ndarray, np.
     return body, body * np.clip(0.5 - _spot(u, v) * pixels, 0, 1)
 
 
-def _backdrop(rng: np.random.Generator, busy: bool) -> np.ndarray:
+class _Setting(NamedTuple):
+    """Where videos are filmed.
+
+    Attributes:
+        grey: lowest and highest mean brightness of a background.
+        tint: how far its colour is from grey.
+        grids: cells a side and strength of each layer of soft clutter; a grid of 2 is one gradient.
+        lines: lowest and highest number of hard-edged lines.
+    """
+
+    grey: tuple[float, float]
+    tint: float
+    grids: tuple[tuple[int, float], ...]
+    lines: tuple[int, int]
+
+
+_SOURCE = _Setting((0.25, 0.75), 0.15, ((2, 0.06), (4, 0.1), (8, 0.08)), (0, 3))
+_TARGET = _Setting((0.2, 0.8), 0.25, ((2, 0.06), (4, 0.12), (8, 0.1), (16, 0.06)), (3, 6))
+
+
+def _backdrop(rng: np.random.Generator, setting: _Setting) -> np.ndarray:
     side = SIZE + 2 * _BORDER
-    # The source is filmed before walls near grey; in the target anything may be behind the object.
-    base = (
-        rng.uniform(0.15, 0.85, 3) if busy else rng.uniform(0.3, 0.7) + rng.uniform(-0.05, 0.05, 3)
-    )
-    # A grid of 2 is one soft gradient; the finer ones make clutter.
+    base = rng.uniform(*setting.grey) + setting.tint * rng.uniform(-1, 1, 3)
     canvas = np.tile(base.astype(np.float32), (side, side, 1))
-    for cells, strength in ((2, 0.06), (4, 0.15), (8, 0.12), (16, 0.08))[: 4 if busy else 1]:
+    for cells, strength in setting.grids:
         grid = rng.uniform(-strength, strength, (cells, cells, 3)).astype(np.float32)
         canvas += cv2.resize(grid, (side, side), interpolation=cv2.INTER_LINEAR)
-    for _ in range(int(rng.integers(4, 9)) if busy else 0):
+    for _ in range(int(rng.integers(*setting.lines, endpoint=True))):
         start, end = rng.integers(0, side, (2, 2)).tolist()
         colour = np.clip(base + rng.uniform(-0.25, 0.25, 3), 0, 1).tolist()
         cv2.line(canvas, start, end, colour, int(rng.integers(1, 5)), cv2.LINE_AA)
@@ -94,14 +112,14 @@ def film(
         shape: a name in `SHAPES`.
         radius: the object's radius at log scale 0, in frame widths.
         poses: (F, 4) float, one a frame.
-        busy: a cluttered background, a shaking camera, flicker and strong noise (the target's look)
-            instead of a plain background and a good camera (the source's).
+        busy: a more cluttered background, a shaking camera, flicker and strong noise (the target's look)
+            instead of a plainer background and a good camera (the source's).
 
     Returns:
         (F, SIZE, SIZE, 3) uint8 RGB.
     """
     count = len(poses)
-    backdrop = _backdrop(rng, busy)
+    backdrop = _backdrop(rng, _TARGET if busy else _SOURCE)
     body_colour, spot_colour = _paint(rng, backdrop)
     # What the camera adds is stationary over the whole video, for it knows of no action.
     shake = 0.7 / SIZE * wander(rng, count, 2, 2.0) if busy else np.zeros((count, 2))

@@ -1,0 +1,89 @@
+"""A config says what is wrong with it before any work starts."""
+
+import pathlib
+
+import pytest
+
+from lofi_jax import config as configs
+from lofi_jax.config import defaults, named, validate
+from lofi_jax.errors import UserError
+from lofi_jax.stages.setup import make_encoder, make_head
+
+
+def synthetic():
+    c = defaults()
+    c.dataset = "synthetic"
+    return c
+
+
+def test_the_defaults_are_the_papers():
+    c = defaults()
+    assert str(configs.full_fidelity(c)) == "100x224x224"
+    assert (c.joint.fidelity, c.joint.batch_size, c.joint.optimizer.learning_rate) == (
+        "long_cycle",
+        16,
+        0.1,
+    )
+    assert (c.detect.nms_sigma, c.detect.top_k) == (0.84, 100)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("dataset", "imagenet", "config.dataset is 'imagenet': choose one of synthetic"),
+        ("stages", "data,train", "config.stages is 'train': choose one of data, pretrain"),
+        ("starts", "acp,scratch", "config.starts is 'scratch'"),
+        ("joint.fidelity", "low", "config.joint.fidelity is 'low'.*spatiotemporal"),
+        ("joint.factors.temporal", 3, "temporal factor 3 does not divide the 100 snippets"),
+        ("data.height", 0, "config.data.height is 0"),
+        ("encoder.name", "vgg", "config.encoder.name is 'vgg': choose one of tsm_resnet"),
+        ("head.name", "ssn", "config.head.name is 'ssn': choose one of gtad"),
+    ],
+)
+def test_an_impossible_value_is_named_with_the_fix(key, value, says):
+    c = synthetic()
+    c.joint.fidelity = "temporal"
+    c.update_from_flattened_dict({key: value})
+    with pytest.raises(UserError, match=says):
+        validate(c)
+
+
+def test_a_video_folder_needs_videos_and_annotations():
+    with pytest.raises(UserError, match="config.data.video_dir and config.data.annotations"):
+        validate(defaults())
+
+
+def test_an_unknown_key_is_an_error():
+    with pytest.raises(AttributeError, match="learning_rat"):
+        defaults().joint.optimizer.learning_rat = 1.0
+
+
+@pytest.mark.parametrize(("make", "part"), [(make_encoder, "encoder"), (make_head, "head")])
+def test_an_unknown_option_of_a_module_names_the_key(make, part):
+    c = synthetic()
+    c[part] = named(c[part].name, depth=3)
+    with pytest.raises(UserError, match=f"config.{part}: .*depth"):
+        make(c)
+
+
+def test_only_keys_that_change_results_count_as_different():
+    old, new = synthetic(), configs.from_json(configs.to_json(synthetic()))
+    new.stages, new.data.workers, new.log.every = "detect", 2, 1
+    assert configs.differing_keys(old, new) == {}
+    new.joint.optimizer.learning_rate, new.seed = 0.2, 1
+    assert configs.differing_keys(old, new) == {
+        "joint.optimizer.learning_rate": (0.1, 0.2),
+        "seed": (0, 1),
+    }
+
+
+@pytest.mark.parametrize("path", sorted(pathlib.Path("configs").glob("**/*.py")), ids=str)
+def test_every_config_file_builds_and_is_possible(path):
+    scope = {}
+    exec(compile(path.read_text(), str(path), "exec"), scope)
+    c = scope["get_config"]()
+    if c.dataset == "video_folder":
+        c.data.video_dir, c.data.annotations = "videos", "annotations.json"
+    validate(c)
+    make_encoder(c), make_head(c)
+    assert "python -m lofi_jax.main --config=" in scope["__doc__"]
