@@ -21,6 +21,7 @@ def get_config():
     c.data.short_side = 40
     c.data.train_subset = "training"
     c.data.test_subset = "testing"
+    c.data.crop_area = (0.8, 1.0)
     c.source.snippets = 2
 
     c.encoder = named(
@@ -28,9 +29,9 @@ def get_config():
     )
     c.head = named("gtad", channels=64, widths=(64, 64, 64, 64), bins=(8, 2), groups=8)
 
-    c.pretrain.epochs = 8.0
+    c.pretrain.epochs = 10.0
     c.pretrain.batch_size = 48
-    c.pretrain.optimizer = optimizer(learning_rate=3e-3, warmup_epochs=0.2)
+    c.pretrain.optimizer = optimizer(learning_rate=6e-3, warmup_epochs=0.2)
 
     c.joint.fidelity = "temporal"
     c.joint.epochs = 15.0

@@ -26,19 +26,25 @@ def path(run: Run, start: str):
 def run(run: Run, start: str) -> None:
     """Detects in every test video and writes the file."""
     target = datasets.target(run)
-    videos = FeatureVideos(
-        extract.store(run, start), target.test_videos, target.classes, target.most_instances
-    )
-    probabilities = classify.Classifier(run, start)
+    videos, classified = _features(run, start), _features(run, classify.start(run))
+    probabilities = classify.Classifier(run)
     checkpoint = run.config.head_checkpoint or head.folder(run, start) / "checkpoints"
     propose = Proposer(run, load_state(checkpoint)["params"]["head"])
     results = {}
     for i, video in enumerate(target.test_videos):
-        features = videos[i]["features"]
-        found, labels = propose(features), probabilities(features)
+        found = propose(videos[i]["features"])
+        labels = probabilities(classified[i]["features"])
         results[video.video_id] = label(run, found, labels, target.classes, video.duration)
     path(run, start).parent.mkdir(exist_ok=True)
     predictions.save(path(run, start), results)
+
+
+def _features(run: Run, start: str) -> FeatureVideos:
+    """The test videos as features of a start's encoder."""
+    target = datasets.target(run)
+    return FeatureVideos(
+        extract.store(run, start), target.test_videos, target.classes, target.most_instances
+    )
 
 
 class Proposer:

@@ -21,7 +21,7 @@ def run(run: Run) -> dict | None:
         "pretrain": lambda: pretrain.run(run),
         "joint": lambda: joint.run(run),
         "extract": lambda: [extract.run(run, s) for s in starts],
-        "head": lambda: [(classify.run(run, s), head.run(run, s)) for s in starts],
+        "head": lambda: [classify.run(run), *(head.run(run, s) for s in starts)],
         "detect": lambda: [detect.run(run, s) for s in starts],
     }
     wanted = names(run.config.stages)

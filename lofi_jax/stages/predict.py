@@ -74,11 +74,13 @@ class Detector:
         self._run, self.start = run, trained[-1]
         checkpoint = head.folder(run, self.start) / "checkpoints"
         self._propose = detect.Proposer(run, load_state(checkpoint)["params"]["head"])
-        self._classify = classify.Classifier(run, self.start)
-        self._encode = extract.FullFidelityEncoder(
-            run, load_encoder(extract.encoder_checkpoint(run, self.start))
-        )
-        self._standardise = extract.store(run, self.start).standardise
+        self._classify = classify.Classifier(run)
+        self._encoders = {
+            start: extract.FullFidelityEncoder(
+                run, load_encoder(extract.encoder_checkpoint(run, start))
+            )
+            for start in {self.start, classify.start(run)}
+        }
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -91,11 +93,14 @@ class Detector:
         full = full_fidelity(config)
         whole = clips.WholeVideo(lambda index: full, config.data.frames, 0, clips.NONE, 0)
         frames = whole.map_with_index(0, record)["frames"]
-        features = self._standardise(self._encode(frames[None])[0])
+        features = {
+            start: extract.store(self._run, start).standardise(encode(frames[None])[0])
+            for start, encode in self._encoders.items()
+        }
         return detect.label(
             self._run,
-            self._propose(features),
-            self._classify(features),
+            self._propose(features[self.start]),
+            self._classify(features[classify.start(self._run)]),
             self.classes,
             record["duration"],
         )
