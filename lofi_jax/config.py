@@ -5,15 +5,18 @@ a misspelt one is an error.
 """
 
 import json
+import re
+import traceback
+from collections.abc import Sequence
 
+from absl import flags
 from ml_collections import ConfigDict
 
-from lofi_jax import fidelity
+from lofi_jax import fidelity, rows
 from lofi_jax.errors import UserError
 from lofi_jax.models import ENCODERS, HEADS
 
 STAGES = ("data", "pretrain", "joint", "extract", "head", "detect", "evaluate")
-STARTS = ("acp", "lofi")
 DATASETS = ("synthetic", "video_folder")
 
 # What may change between two runs in one workdir without changing any result.
@@ -58,10 +61,11 @@ def defaults() -> ConfigDict:
     c.dataset = "video_folder"
     # Stages to run, in order; finished ones are not repeated.
     c.stages = ",".join(STAGES)
-    # Encoders to compare: each gets features, a fresh head and a row of the table.
-    c.starts = "acp,lofi"
-    # Orbax checkpoints that take the place of a trained encoder or head: the pretrained encoder when training, and
-    # the ones that extract, detect and evaluate restore when only those run.
+    # Rows of the table, start[:fidelity][/head]: each encoder gets features and a fresh head on them.
+    c.rows = "acp,lofi"
+    # Orbax checkpoints: the weights that stage 1 begins from (ICP; empty: random), an encoder in place of stage 1's
+    # (ACP), and a head in place of stage 3's.
+    c.initial_checkpoint = ""
     c.encoder_checkpoint = ""
     c.head_checkpoint = ""
     # Test videos whose timelines are drawn.
@@ -84,6 +88,10 @@ def defaults() -> ConfigDict:
     c.data.flip = True
     c.data.workers = 0  # loader processes; 0: threads
 
+    # Features made elsewhere, for rows that start from "external": folders with a file a video, comma-separated, whose
+    # channels are concatenated.
+    c.data.feature_dirs = ""
+
     # The source dataset of trimmed clips for stage 1. Empty: the target's own foreground segments.
     c.source = ConfigDict()
     c.source.video_dir = ""
@@ -101,6 +109,7 @@ def defaults() -> ConfigDict:
     # An encoder or a head is a name and the arguments of its class.
     c.encoder = named("tsm_resnet18")
     c.head = named("gtad")
+    c.other_heads = ConfigDict()  # options of heads that only rows name, by name
 
     # Stage 1: action classification on trimmed clips, BatchNorm in training.
     c.pretrain = ConfigDict()
@@ -108,8 +117,17 @@ def defaults() -> ConfigDict:
     c.pretrain.batch_size = 64
     c.pretrain.optimizer = optimizer(name="sgd", learning_rate=0.02, momentum=0.9)
 
+    # ACP+: stage 1's encoder fine-tuned to classify the target's own foreground segments.
+    c.fine_tune = ConfigDict()
+    c.fine_tune.epochs = 15.0
+    c.fine_tune.batch_size = 64
+    c.fine_tune.optimizer = optimizer(name="sgd", learning_rate=0.002, momentum=0.9)
+
     # Stage 2: encoder and head end to end at low fidelity (paper, section 4.1).
     c.joint = ConfigDict()
+    c.joint.start = (
+        "acp"  # the encoder to begin from: icp, acp, acp_plus, arrow_of_time or speednet
+    )
     c.joint.fidelity = "long_cycle"
     c.joint.factors = ConfigDict(
         {
@@ -142,8 +160,9 @@ def defaults() -> ConfigDict:
         name="adam", learning_rate=4e-3, schedule="step", decay=0.1, decay_epochs=5.0
     )
 
-    # The video-level classifier that labels proposals, trained once, on the pretrained encoder's features.
+    # The video-level classifier that labels proposals: trained once, on the features of the first row, or external.
     c.classifier = ConfigDict()
+    c.classifier.file = ""  # scores by video in the CUHK form; empty: the project's own classifier
     c.classifier.epochs = 30.0
     c.classifier.batch_size = 16
     c.classifier.hidden = 256
@@ -181,26 +200,37 @@ def validate(config: ConfigDict) -> None:
         UserError: naming the key and the fix.
     """
     _choice("dataset", config.dataset, DATASETS)
-    for key, known in (("stages", STAGES), ("starts", STARTS)):
-        for name in names(config[key]):
-            _choice(key, name, known)
+    for stage in rows.names(config.stages):
+        _choice("stages", stage, STAGES)
     _choice("encoder.name", config.encoder.name, tuple(ENCODERS))
     _choice("head.name", config.head.name, tuple(HEADS))
     _choice("joint.fidelity", config.joint.fidelity, fidelity.NAMES)
+    _choice(
+        "joint.start", config.joint.start, ("icp", "acp", "acp_plus", "arrow_of_time", "speednet")
+    )
     for key in ("snippets", "frames", "height", "width", "short_side"):
         if config.data[key] < 1:
             raise UserError(f"config.data.{key} is {config.data[key]}: it must be at least 1")
-    if config.dataset == "video_folder" and not (config.data.video_dir and config.data.annotations):
-        raise UserError(
-            "config.data.video_dir and config.data.annotations are empty: name a folder of videos"
-            " and an annotation file in the ActivityNet form"
-        )
-    fidelity.schedule(config.joint.fidelity, full_fidelity(config), factors(config), 1)
+    table = rows_of(config)
+    if config.dataset == "video_folder":
+        _check_folder(config, table)
+    for row in table:
+        if row.start == "lofi":
+            fidelity.schedule(row.fidelity, full_fidelity(config), factors(config), 1)
 
 
-def names(comma_separated: str) -> tuple[str, ...]:
-    """The entries of a comma-separated value."""
-    return tuple(name.strip() for name in comma_separated.split(",") if name.strip())
+def _check_folder(config: ConfigDict, table: list[rows.Row]) -> None:
+    if not config.data.annotations:
+        raise UserError("config.data.annotations is empty: name a file in the ActivityNet form")
+    if any(row.start != "external" for row in table) and not config.data.video_dir:
+        raise UserError("config.data.video_dir is empty: name a folder of videos")
+    if any("external" in row.start for row in table) and not config.data.feature_dirs:
+        raise UserError("config.data.feature_dirs is empty: name a folder with a file a video")
+
+
+def rows_of(config: ConfigDict) -> list[rows.Row]:
+    """The rows of the table."""
+    return rows.parse(config.rows, config.joint.fidelity, config.head.name, tuple(HEADS))
 
 
 def full_fidelity(config: ConfigDict) -> fidelity.Fidelity:
@@ -244,3 +274,34 @@ def _flatten(nested: dict, prefix: str = "") -> dict[str, object]:
         else:
             flat[prefix + key] = value
     return flat
+
+
+def parse_flags(argv: Sequence[str]) -> Sequence[str]:
+    """Parses the flags of a command that has a config file, and the keys of it that are set there.
+
+    Raises:
+        UserError: no such config file, or a key that a config does not have, there or on the command line.
+    """
+    try:
+        arguments = flags.FLAGS(argv)
+        flags.FLAGS.config.keys()  # raises what kept the file from being read
+        return arguments
+    except OSError as error:
+        raise UserError(f"--config: {str(error).splitlines()[-1].strip()}") from error
+    except (AttributeError, KeyError) as error:
+        if isinstance(error, AttributeError) and not isinstance(error.args[0], KeyError):
+            raise
+        key = re.search(r"""["'](\w+)\\?["']""", str(error))[1]
+        meant = re.search(r'Did you mean ("\w+")', str(error))
+        hint = f": did you mean {meant[1]}?" if meant else ""
+        raise UserError(
+            f"{_place(error, key, argv)}: the config has no key {key!r}{hint}"
+        ) from error
+
+
+def _place(error: Exception, key: str, argv: Sequence[str]) -> str:
+    """Where an unknown key stands: a line of the config file, or an argument."""
+    for frame in traceback.extract_tb(error.__traceback__):
+        if frame.name == "get_config":
+            return f"{frame.filename}, line {frame.lineno}"
+    return next(a for a in argv if key in a.partition("=")[0].split("."))

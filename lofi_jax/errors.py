@@ -1,25 +1,77 @@
 """Errors that speak to the user, and the one way a command ends on them."""
 
+import contextlib
+import errno
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from absl import app, logging
+from absl import app, flags, logging
 
 
 class UserError(Exception):
     """Something the user can mend: one line that names the file, video or key, and what to do."""
 
 
-def run(main: Callable[[Sequence[str]], None]) -> None:
-    """Runs a command under absl; a `UserError` becomes one line on stderr and exit code 2."""
+# What a full disk says; libraries written in C++ have it only in their errors' texts.
+_DISK_FULL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+
+
+@contextlib.contextmanager
+def naming_full_disk(folder: str | os.PathLike) -> Iterator[None]:
+    """Turns what any library raises on a full disk into a `UserError` that names the folder."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        reason = next((text for text in _DISK_FULL if text in str(error)), None)
+        if reason is None:
+            raise
+        raise UserError(
+            f"{folder}: cannot be written ({reason}): make room, and the same command goes on from"
+            " there"
+        ) from error
+
+
+def run(
+    main: Callable[[Sequence[str]], None],
+    parse: Callable[[Sequence[str]], Sequence[str]] = flags.FLAGS,
+) -> None:
+    """Runs a command under absl; a `UserError` or a bad flag becomes one line on stderr and exit code 2.
+
+    Args:
+        main: the command; gets the arguments that are no flags.
+        parse: makes the flags of the command line.
+    """
 
     def guarded(argv: Sequence[str]) -> None:
-        # The libraries' own notes on what they save and restore are for their developers.
+        # The libraries' own notes on what they save and restore, and on errors that they raise as
+        # well, are for their developers.
         logging.set_verbosity(logging.WARNING)
-        try:
+        logging.get_absl_logger().setLevel("CRITICAL")
+        with _ending():
             main(argv)
-        except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(2)
 
-    app.run(guarded)
+    def guarded_parse(argv: Sequence[str]) -> Sequence[str]:
+        with _ending():
+            try:
+                return parse(argv)
+            except flags.Error as error:
+                # Of a config file's own error, a whole traceback lies between these two lines.
+                lines = str(error).splitlines()
+                raise UserError(" ".join(dict.fromkeys((lines[0], lines[-1])))) from error
+
+    app.run(guarded, flags_parser=guarded_parse)
+
+
+@contextlib.contextmanager
+def _ending() -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # At once: after a full disk the libraries' exit handlers would fail again, at length.
+        os._exit(2)

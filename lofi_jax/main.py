@@ -4,6 +4,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from lofi_jax import errors
+from lofi_jax.config import parse_flags
 from lofi_jax.reports import tables
 from lofi_jax.stages import pipeline
 from lofi_jax.stages.setup import start_run
@@ -16,7 +17,8 @@ def main(argv):
     if len(argv) > 1:
         raise errors.UserError(f"unexpected arguments {argv[1:]}: write --name=value")
     run = start_run(_CONFIG.value, _WORKDIR.value)
-    results = pipeline.run(run)
+    with errors.naming_full_disk(run.workdir):
+        results = pipeline.run(run)
     if results:
         print(tables.results(results))
         print(tables.seconds(results["seconds"]))
@@ -25,4 +27,4 @@ def main(argv):
 
 if __name__ == "__main__":
     flags.mark_flags_as_required(["config", "workdir"])
-    errors.run(main)
+    errors.run(main, parse_flags)

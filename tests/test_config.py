@@ -32,7 +32,11 @@ def test_the_defaults_are_the_papers():
     [
         ("dataset", "imagenet", "config.dataset is 'imagenet': choose one of synthetic"),
         ("stages", "data,train", "config.stages is 'train': choose one of data, pretrain"),
-        ("starts", "acp,scratch", "config.starts is 'scratch'"),
+        ("rows", "acp,scratch", "config.rows: 'scratch': unknown start"),
+        ("rows", "acp,lofi:low", "config.rows: 'lofi:low': unknown fidelity.*spatiotemporal"),
+        ("rows", "acp:spatial", "config.rows: 'acp:spatial': only lofi by itself has a fidelity"),
+        ("rows", "acp/ssn", "config.rows: 'acp/ssn': unknown head 'ssn'"),
+        ("rows", "acp,acp", "none twice"),
         ("joint.fidelity", "low", "config.joint.fidelity is 'low'.*spatiotemporal"),
         ("joint.factors.temporal", 3, "temporal factor 3 does not divide the 100 snippets"),
         ("data.height", 0, "config.data.height is 0"),
@@ -49,7 +53,7 @@ def test_an_impossible_value_is_named_with_the_fix(key, value, says):
 
 
 def test_a_video_folder_needs_videos_and_annotations():
-    with pytest.raises(UserError, match="config.data.video_dir and config.data.annotations"):
+    with pytest.raises(UserError, match="config.data.annotations is empty"):
         validate(defaults())
 
 
@@ -63,7 +67,7 @@ def test_an_unknown_option_of_a_module_names_the_key(make, part):
     c = synthetic()
     c[part] = named(c[part].name, depth=3)
     with pytest.raises(UserError, match=f"config.{part}: .*depth"):
-        make(c)
+        make(c) if part == "encoder" else make(c, c.head.name)
 
 
 def test_only_keys_that_change_results_count_as_different():
@@ -85,5 +89,5 @@ def test_every_config_file_builds_and_is_possible(path):
     if c.dataset == "video_folder":
         c.data.video_dir, c.data.annotations = "videos", "annotations.json"
     validate(c)
-    make_encoder(c), make_head(c)
+    make_encoder(c), make_head(c, c.head.name)
     assert "python -m lofi_jax.main --config=" in scope["__doc__"]

@@ -1,21 +1,36 @@
-"""From a dense head's probabilities to scored segments (BSN's candidate rule, as G-TAD and BMN use it)."""
+"""From a head's numbers to scored segments."""
+
+from typing import NamedTuple
 
 import numpy as np
 
 
+class Proposals(NamedTuple):
+    """A video's proposals, in no order, before suppression.
+
+    Attributes:
+        segments: (P, 2) float64 in units of the video, [0, 1].
+        scores: (P,) float64 in 0..1.
+        labels: (P,) int, the class of each; None from a head that does not classify.
+    """
+
+    segments: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray | None = None
+
+
 def boundary_candidates(probability: np.ndarray) -> np.ndarray:
-    """Where an action may begin or end: at a local peak, or wherever over half the maximum.
+    """Where an action may begin or end: at a local peak, or wherever over half the maximum (BSN's rule).
 
     Args:
         probability: (L,) of a start or an end.
 
     Returns:
-        (L,) bool. The ends of the video are always candidates: an action may fill it.
+        (L,) bool.
     """
     padded = np.pad(probability, 1, constant_values=-np.inf)
     peak = (probability > padded[:-2]) & (probability > padded[2:])
-    candidates = peak | (probability > 0.5 * probability.max())
-    return candidates
+    return peak | (probability > 0.5 * probability.max())
 
 
 def dense_proposals(
@@ -24,8 +39,10 @@ def dense_proposals(
     end: np.ndarray,
     confidence: np.ndarray,
     use_boundaries: bool = True,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Proposals:
     """Scores every anchor whose first snippet is a start candidate and whose last one is an end candidate.
+
+    The video's first snippet is always a candidate for a start and its last one for an end, as G-TAD and BMN have it.
 
     Args:
         anchors: (N, 2) int, start and exclusive end in snippets.
@@ -33,15 +50,14 @@ def dense_proposals(
         confidence: (N,) what the maps say of each anchor.
         use_boundaries: multiply the probabilities of start and end into the score and let them choose the candidates;
             else every anchor is a proposal with the confidence alone for its score.
-
-    Returns:
-        Segments (P, 2) float64 in units of the video, [0, 1], and scores (P,) float64.
     """
     confidence = np.asarray(confidence, np.float64)
     segments = anchors / len(start)
     if not use_boundaries:
-        return segments, confidence
+        return Proposals(segments, confidence)
+    starts, ends = boundary_candidates(start), boundary_candidates(end)
+    starts[0] = ends[-1] = True
     first, last = anchors[:, 0], anchors[:, 1] - 1
-    chosen = boundary_candidates(start)[first] & boundary_candidates(end)[last]
+    chosen = starts[first] & ends[last]
     scores = confidence * start[first] * end[last]
-    return segments[chosen], scores[chosen]
+    return Proposals(segments[chosen], scores[chosen])

@@ -29,12 +29,17 @@ def anchor_ious(
 def boundary_probabilities(
     boundaries: Float[Array, " M"], valid: Bool[Array, " M"], snippets: int
 ) -> Float[Array, " L"]:
-    """The part of each snippet that lies within a window of three snippets around a boundary."""
-    edges = jnp.arange(snippets + 1) / snippets
-    window = BOUNDARY_WINDOW / snippets
-    high = jnp.minimum(edges[1:, None], boundaries + window)
-    low = jnp.maximum(edges[:-1, None], boundaries - window)
-    covered = jnp.maximum(high - low, 0.0) * snippets * valid
+    """The part of each snippet that lies within a window of three snippets around a boundary.
+
+    Above one half is a positive: so the snippets whose centre lies within the window. G-TAD's own labels, which
+    compare with the window a stretch of two snippets about the same centre, have the same positives.
+    """
+    edges = jnp.arange(snippets + 1.0)
+    # Rounded, lest float32 decide whether exactly one half is more than one half.
+    boundaries = jnp.round(boundaries * snippets, 3)
+    high = jnp.minimum(edges[1:, None], boundaries + BOUNDARY_WINDOW)
+    low = jnp.maximum(edges[:-1, None], boundaries - BOUNDARY_WINDOW)
+    covered = jnp.maximum(high - low, 0.0) * valid
     return jnp.max(covered, axis=1, initial=0.0)
 
 

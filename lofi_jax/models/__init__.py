@@ -8,11 +8,21 @@ import functools
 import types
 
 from lofi_jax.models import gtad
+from lofi_jax.models.r2plus1d import R2Plus1D
+from lofi_jax.models.resnet import Bottleneck
 from lofi_jax.models.tsm import TSM
 
 ENCODERS = {
     "tsm_resnet": TSM,
     "tsm_resnet18": functools.partial(TSM, stage_sizes=(2, 2, 2, 2)),
+    "tsm_resnet34": functools.partial(TSM, stage_sizes=(3, 4, 6, 3)),
+    "tsm_resnet50": functools.partial(TSM, stage_sizes=(3, 4, 6, 3), block=Bottleneck),
+    "r2plus1d": R2Plus1D,
+    "r2plus1d_18": functools.partial(R2Plus1D, stage_sizes=(2, 2, 2, 2)),
+    "r2plus1d_34": functools.partial(R2Plus1D, stage_sizes=(3, 4, 6, 3), form="vmz"),
+    "r2plus1d_34_mmaction2": functools.partial(
+        R2Plus1D, stage_sizes=(3, 4, 6, 3), form="mmaction2"
+    ),
 }
 
 HEADS = {

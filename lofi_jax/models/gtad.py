@@ -1,21 +1,16 @@
-"""G-TAD: sub-graph localization for temporal action detection (arXiv 1911.11462), with the folded alignment.
+"""G-TAD: sub-graph localization for temporal action detection (arXiv 1911.11462), with the folded alignment."""
 
-A head maps a video's features (B, L, C) to raw outputs, and offers `loss` and `proposals` on them.
-"""
-
-from collections.abc import Mapping
+import functools
+from typing import ClassVar
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, Int
 
-from lofi_jax.detection import losses, targets
-from lofi_jax.detection.proposals import dense_proposals
-from lofi_jax.models.alignment import AlignedDense, anchors
-
-Outputs = Mapping[str, Array]
+from lofi_jax.models import proposal_map
+from lofi_jax.models.alignment import Sampling, anchors, graph_alignment
 
 
 def neighbours(x: Float[Array, "B L C"], k: int) -> Int[Array, "B L k"]:
@@ -61,8 +56,26 @@ class GCNeXt(nn.Module):
         return nn.relu(x + t + s.max(axis=2))
 
 
+@functools.lru_cache(maxsize=8)
+def alignments(
+    snippets: int, max_duration: int | None, bins: tuple[int, ...], empty_cell: bool
+) -> tuple[Sampling, ...]:
+    """SGAlign of every anchor extended by half its length on both sides, for each number of bins (section 3.3).
+
+    An anchor [s, e) is sampled from s - length / 2 to (e - 1) + length / 2. The empty cell of the map, where wanted, is
+    sampled from 0 to 1, as G-TAD's own code does.
+    """
+    start, end = anchors(snippets, max_duration).T.astype(np.float64)
+    low, high = start - (end - start) / 2, end - 1 + (end - start) / 2
+    if empty_cell:
+        low, high = np.append(low, 0.0), np.append(high, 0.0)
+    return tuple(graph_alignment(snippets, n, low, high) for n in bins)
+
+
 class GTAD(nn.Module):
     """The head. Defaults are the paper's ActivityNet settings.
+
+    Its THUMOS14 settings are max_duration=64, bins=(16, 16) and map_kernel=3, at 256 snippets.
 
     Attributes:
         channels: of the 1D features.
@@ -70,8 +83,13 @@ class GTAD(nn.Module):
         bins: sampled inside the anchor, and for its context of semantic neighbours.
         groups, group_width: of the GCNeXt blocks; the first convolution has 4 groups.
         k: semantic neighbours.
+        max_duration: of an anchor, in snippets; none: the video's.
+        map_kernel: 3: the last two of the layers are 3 x 3 convolutions over the map (duration, start); 1: they
+            see one anchor each.
         actionness: also predict, and learn from, whether each snippet lies in an action. Not in G-TAD.
     """
+
+    classifies: ClassVar[bool] = False
 
     channels: int = 256
     widths: tuple[int, ...] = (512, 128, 128, 128)
@@ -79,6 +97,8 @@ class GTAD(nn.Module):
     groups: int = 32
     group_width: int = 4
     k: int = 3
+    max_duration: int | None = None
+    map_kernel: int = 1
     actionness: bool = False
 
     @nn.compact
@@ -98,62 +118,25 @@ class GTAD(nn.Module):
 
         x = block("proposal_gcn")(x)
         context = gather(x, neighbours(x, min(self.k, x.shape[1]))).mean(axis=2)
-        y = nn.relu(AlignedDense(self.widths[0], self.bins, name="align")(x, context))
-        for i, width in enumerate(self.widths[1:]):
-            y = nn.relu(nn.Dense(width, name=f"map{i + 1}")(y))
-        maps = nn.Dense(2, name="map_out")(y)
-        return outputs | {"regression": maps[..., 0], "classification": maps[..., 1]}
+        snippets = x.shape[1]
+        cells = self._map(snippets) if self.map_kernel > 1 else None
+        samplings = alignments(snippets, self.max_duration, self.bins, cells is not None)
+        sampled = list(zip((x, context), samplings, strict=True))
+        return outputs | proposal_map.confidences(sampled, self.widths, cells)
 
+    def _map(self, snippets: int) -> proposal_map.Map:
+        """Each anchor's cell: its duration less one, and its start."""
+        pairs = anchors(snippets, self.max_duration)
+        rows = pairs[:, 1] - pairs[:, 0] - 1
+        return proposal_map.Map(rows, pairs[:, 0], (int(rows.max()) + 1, snippets))
 
-def loss(
-    outputs: Outputs, batch: Mapping[str, Array], key: PRNGKeyArray
-) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """G-TAD's loss (section 3.4) and its terms.
+    def loss(self, outputs, batch, key):
+        """See `proposal_map.loss`."""
+        return proposal_map.loss(outputs, batch, key, self._anchors(outputs))
 
-    Args:
-        outputs: of `GTAD`.
-        batch: "segments" (B, M, 2) float in units of the video, and "valid" (B, M) bool.
-        key: draws the anchors of the regression term.
-    """
-    segments, valid = batch["segments"], batch["valid"]
-    snippets = outputs["start"].shape[1]
-    cells = jnp.asarray(anchors(snippets) / snippets, jnp.float32)
-    ious = jax.vmap(lambda s, v: targets.anchor_ious(cells, s, v))(segments, valid)
+    def proposals(self, outputs, use_boundaries: bool = True):
+        """See `proposal_map.proposals`."""
+        return proposal_map.proposals(outputs, self._anchors(outputs), use_boundaries)
 
-    def boundary(i):
-        at = jax.vmap(lambda s, v: targets.boundary_probabilities(s[:, i], v, snippets))
-        return at(segments, valid)
-
-    regression = jax.nn.sigmoid(outputs["regression"])
-    terms = {
-        "start": losses.balanced_bce(outputs["start"], boundary(0)),
-        "end": losses.balanced_bce(outputs["end"], boundary(1)),
-        "classification": losses.balanced_bce(outputs["classification"], ious, threshold=0.9),
-        "regression": 10.0 * losses.sampled_mse(regression, ious, key),
-    }
-    if "actionness" in outputs:
-        inside = jax.vmap(lambda s, v: targets.actionness(s, v, snippets))(segments, valid)
-        terms["actionness"] = losses.balanced_bce(outputs["actionness"], inside)
-    return sum(terms.values()), terms
-
-
-def proposals(
-    outputs: Mapping[str, np.ndarray], use_boundaries: bool = True
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Every video's proposals: segments (P, 2) in units of the video and scores (P,).
-
-    Args:
-        outputs: of `GTAD`, as NumPy arrays.
-        use_boundaries: score by start x end x both map values, else by the map values alone.
-    """
-    probability = {
-        name: 1 / (1 + np.exp(-np.asarray(x, np.float64))) for name, x in outputs.items()
-    }
-    cells = anchors(outputs["start"].shape[1])
-    confidence = probability["regression"] * probability["classification"]
-    return [
-        dense_proposals(cells, start, end, score, use_boundaries)
-        for start, end, score in zip(
-            probability["start"], probability["end"], confidence, strict=True
-        )
-    ]
+    def _anchors(self, outputs) -> np.ndarray:
+        return anchors(outputs["start"].shape[1], self.max_duration)

@@ -12,8 +12,30 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from lofi_jax.errors import UserError
+
 Shift = Callable[[Any], Any]
-conv = functools.partial(nn.Conv, use_bias=False, kernel_init=nn.initializers.he_normal())
+Layer = Callable[..., Any]
+
+
+def layers(
+    train: bool, dtype: Any, epsilon: float = 1e-5, momentum: float = 0.9
+) -> tuple[Layer, Layer]:
+    """The convolution and the BatchNorm that an encoder is made of, both computing in `dtype`.
+
+    With `train` the BatchNorm uses and updates the batch's statistics, else the running ones.
+    """
+    conv = functools.partial(
+        nn.Conv, use_bias=False, kernel_init=nn.initializers.he_normal(), dtype=dtype
+    )
+    norm = functools.partial(
+        nn.BatchNorm,
+        use_running_average=not train,
+        momentum=momentum,
+        epsilon=epsilon,
+        dtype=dtype,
+    )
+    return conv, norm
 
 
 class BasicBlock(nn.Module):
@@ -22,15 +44,15 @@ class BasicBlock(nn.Module):
     width: int
     stride: int
     shift: Shift
-    norm: Any
-    expansion = 1
+    conv: Layer
+    norm: Layer
 
     @nn.compact
     def __call__(self, x: Float[Array, "N H W C"]) -> Float[Array, "N h w width"]:
         strides = (self.stride, self.stride)
-        y = conv(self.width, (3, 3), strides, padding=1, name="conv1")(self.shift(x))
+        y = self.conv(self.width, (3, 3), strides, padding=1, name="conv1")(self.shift(x))
         y = nn.relu(self.norm(name="bn1")(y))
-        y = conv(self.width, (3, 3), padding=1, name="conv2")(y)
+        y = self.conv(self.width, (3, 3), padding=1, name="conv2")(y)
         y = self.norm(name="bn2", scale_init=nn.initializers.zeros)(y)
         return nn.relu(y + _identity(self, x, self.width, strides))
 
@@ -41,17 +63,17 @@ class Bottleneck(nn.Module):
     width: int
     stride: int
     shift: Shift
-    norm: Any
-    expansion = 4
+    conv: Layer
+    norm: Layer
 
     @nn.compact
     def __call__(self, x: Float[Array, "N H W C"]) -> Float[Array, "N h w 4*width"]:
         strides = (self.stride, self.stride)
-        y = conv(self.width, (1, 1), name="conv1")(self.shift(x))
+        y = self.conv(self.width, (1, 1), name="conv1")(self.shift(x))
         y = nn.relu(self.norm(name="bn1")(y))
-        y = conv(self.width, (3, 3), strides, padding=1, name="conv2")(y)
+        y = self.conv(self.width, (3, 3), strides, padding=1, name="conv2")(y)
         y = nn.relu(self.norm(name="bn2")(y))
-        y = conv(4 * self.width, (1, 1), name="conv3")(y)
+        y = self.conv(4 * self.width, (1, 1), name="conv3")(y)
         y = self.norm(name="bn3", scale_init=nn.initializers.zeros)(y)
         return nn.relu(y + _identity(self, x, 4 * self.width, strides))
 
@@ -60,7 +82,7 @@ def _identity(block, x, channels, strides):
     """The shortcut: projected where the shape changes."""
     if x.shape[-1] == channels and strides == (1, 1):
         return x
-    x = conv(channels, (1, 1), strides, name="downsample_conv")(x)
+    x = block.conv(channels, (1, 1), strides, name="downsample_conv")(x)
     return block.norm(name="downsample_bn")(x)
 
 
@@ -88,24 +110,35 @@ class ResNet(nn.Module):
         """Maps normalised pictures to features, averaged over the picture.
 
         With `train` the BatchNorm uses and updates the batch's statistics, else the running ones.
+
+        Raises:
+            UserError: no such stem, or not one width for each stage.
         """
-        norm = functools.partial(
-            nn.BatchNorm,
-            use_running_average=not train,
-            momentum=0.9,
-            epsilon=1e-5,
-            dtype=self.dtype,
-        )
+        if self.stem not in ("imagenet", "small"):
+            raise UserError(f"an encoder's stem is imagenet or small, not {self.stem!r}")
+        conv, norm = layers(train, self.dtype)
         if self.stem == "imagenet":
-            x = conv(self.widths[0], (7, 7), (2, 2), padding=3, name="conv1", dtype=self.dtype)(x)
+            x = conv(self.widths[0], (7, 7), (2, 2), padding=3, name="conv1")(x)
             x = nn.relu(norm(name="bn1")(x))
             x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
         else:
-            x = conv(self.widths[0], (3, 3), (2, 2), padding=1, name="conv1", dtype=self.dtype)(x)
+            x = conv(self.widths[0], (3, 3), (2, 2), padding=1, name="conv1")(x)
             x = nn.relu(norm(name="bn1")(x))
-        for i, (size, width) in enumerate(zip(self.stage_sizes, self.widths, strict=True)):
-            for j in range(size):
-                stride = 2 if i > 0 and j == 0 else 1
-                name = f"layer{i + 1}_{j}"
-                x = self.block(width, stride, self.shift, norm, name=name)(x)
+        for name, width, stride in stages(self.stage_sizes, self.widths):
+            x = self.block(width, stride, self.shift, conv, norm, name=name)(x)
         return x.mean(axis=(1, 2), dtype=jnp.float32)
+
+
+def stages(sizes: Sequence[int], widths: Sequence[int]) -> list[tuple[str, int, int]]:
+    """Each residual block's name, width and stride: a stage after the first begins with stride 2.
+
+    Raises:
+        UserError: not one width for each stage.
+    """
+    if len(sizes) != len(widths):
+        raise UserError(f"an encoder of stage_sizes {sizes} needs as many widths, not {widths}")
+    return [
+        (f"layer{i + 1}_{j}", width, 2 if i > 0 and j == 0 else 1)
+        for i, (size, width) in enumerate(zip(sizes, widths, strict=True))
+        for j in range(size)
+    ]

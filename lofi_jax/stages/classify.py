@@ -1,7 +1,7 @@
-"""The video-level classifier that gives proposals their labels, so that no external file is needed.
+"""Class probabilities of whole videos, which give proposals their labels: an external file's, or our own classifier's.
 
-It sees the features of the config's first start, the encoder pretrained to classify, and labels the proposals of every
-start: rows of the table differ in localization alone, as in the paper, where one external classifier serves them all.
+The classifier sees the features of the first row's encoder, the one pretrained to classify, and labels the proposals of
+every row: rows differ in localization alone, as in the paper, where one external classifier serves them all.
 """
 
 import json
@@ -10,30 +10,30 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lofi_jax.config import names
+from lofi_jax.config import rows_of
+from lofi_jax.data import class_scores
+from lofi_jax.errors import UserError
 from lofi_jax.models import classifier
-from lofi_jax.stages import datasets, head
-from lofi_jax.stages.setup import Run, feature_width, steps_for
+from lofi_jax.stages import datasets, extract, head
+from lofi_jax.stages.setup import Run, steps_for
 from lofi_jax.training import loop
 from lofi_jax.training.checkpoints import load_state
 
 
-def start(run: Run) -> str:
-    """The start whose features the classifier sees."""
-    return names(run.config.starts)[0]
-
-
-def folder(run: Run):
-    """Where the classifier lies."""
-    return run.workdir / "classifier"
+def encoder(run: Run) -> str:
+    """The encoder whose features the classifier sees."""
+    return rows_of(run.config)[0].encoder
 
 
 def run(run: Run) -> None:
     """Trains the classifier by cross-entropy against the classes that a video contains."""
     config, settings = run.config, run.config.classifier
+    if settings.file:
+        return
     target = datasets.target(run)
     steps = steps_for(settings.epochs, len(target.train_videos), settings.batch_size)
-    if loop.is_finished(folder(run), steps):
+    folder = run.workdir / "classifier"
+    if loop.is_finished(folder, steps):
         return
     classes = len(target.classes)
     model = classifier.VideoClassifier(classes, settings.hidden)
@@ -44,21 +44,43 @@ def run(run: Run) -> None:
         correct = jnp.take_along_axis(wanted, logits.argmax(axis=1)[:, None], axis=1) > 0
         return classifier.loss(logits, wanted), ({"accuracy": correct.mean()}, statistics)
 
-    features = jnp.zeros((1, config.data.snippets, feature_width(config)))
-    params = {"classifier": model.init(jax.random.key(config.seed), features)["params"]}
-    folder(run).mkdir(parents=True, exist_ok=True)
-    (folder(run) / "classes.json").write_text(json.dumps(target.classes))
-    head.train(run, "classifier", folder(run), start(run), settings, steps, params, loss)
+    def initial(features):
+        return {"classifier": model.init(jax.random.key(config.seed), features)["params"]}
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "classes.json").write_text(json.dumps(target.classes))
+    head.train(run, "classifier", folder, encoder(run), settings, steps, initial, loss)
 
 
 class Classifier:
     """Standardised features (L, C) of a video in, the probability of each of `classes` out."""
 
     def __init__(self, run: Run):
-        self.classes = tuple(json.loads((folder(run) / "classes.json").read_text()))
+        if run.config.classifier.file:
+            raise UserError("config.classifier.file has no scores of other videos than its own")
+        folder = run.workdir / "classifier"
+        if not (folder / "classes.json").exists():
+            raise UserError(f"{run.workdir}: holds no trained classifier: run the stage head first")
+        self.classes = tuple(json.loads((folder / "classes.json").read_text()))
         model = classifier.VideoClassifier(len(self.classes), run.config.classifier.hidden)
-        params = load_state(folder(run) / "checkpoints")["params"]["classifier"]
+        params = load_state(folder / "checkpoints")["params"]["classifier"]
         self._apply = jax.jit(lambda x: jax.nn.softmax(model.apply({"params": params}, x)))
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         return np.asarray(self._apply(features[None])[0])
+
+
+def test_probabilities(run: Run) -> np.ndarray:
+    """The probabilities (videos, classes) of the test videos."""
+    target = datasets.target(run)
+    if run.config.classifier.file:
+        ids = [video.video_id for video in target.test_videos]
+        scores, missing = class_scores.load(run.config.classifier.file, ids, target.classes)
+        if missing:
+            print(
+                f"{run.config.classifier.file}: lacks {len(missing)} test videos, such as {missing[0]}"
+            )
+        return scores
+    features = extract.videos(run, encoder(run), target.test_videos)
+    predict = Classifier(run)
+    return np.stack([predict(features[i]["features"]) for i in range(len(features))])

@@ -4,10 +4,12 @@ import dataclasses
 import functools
 import pathlib
 
+from lofi_jax.config import rows_of
 from lofi_jax.data import annotations, builders, predictions, synthetic
 from lofi_jax.data.annotations import Video
 from lofi_jax.data.builders import Records, Sampling
 from lofi_jax.detection.metrics import Instances
+from lofi_jax.errors import UserError
 from lofi_jax.stages.setup import Run
 from lofi_jax.training.progress import Progress
 
@@ -17,21 +19,26 @@ class Target:
     """The target dataset.
 
     Attributes:
-        train, test: random access to stored videos.
+        train, test: random access to stored videos; None where all rows work on external features.
         train_videos, test_videos: their annotations, in the same order.
         classes: names; a label is an index into them.
     """
 
-    train: Records
-    test: Records
+    train: Records | None
+    test: Records | None
     train_videos: list[Video]
     test_videos: list[Video]
     classes: tuple[str, ...]
 
     @property
+    def videos(self) -> list[Video]:
+        """Training and test videos."""
+        return [*self.train_videos, *self.test_videos]
+
+    @property
     def most_instances(self) -> int:
         """The largest number of annotated segments in any video: what batches are padded to."""
-        return max(len(v.labels) for v in [*self.train_videos, *self.test_videos])
+        return max(len(v.labels) for v in self.videos)
 
     def test_instances(self) -> Instances:
         """The test videos' ground truth for the metrics."""
@@ -55,6 +62,9 @@ class Source:
 def prepare(run: Run) -> None:
     """Renders the built-in world where it is asked for, and stores all videos as TFDS datasets."""
     config = run.config
+    if needs_no_videos(config):
+        print(f"target: {len(target(run).videos)} videos, of which only features are needed")
+        return
     if config.dataset == "synthetic":
         world = config.synthetic
         synthetic.generate(
@@ -88,6 +98,8 @@ def target(run: Run) -> Target:
     Raises:
         UserError: it has not been prepared, or a subset of the config is not in it.
     """
+    if needs_no_videos(run.config):
+        return _annotated(run)
     name, _, _, sampling = _parts(run)[0]
     builder = builders.load(_data_dir(run), name, sampling)
     data = run.config.data
@@ -99,6 +111,35 @@ def target(run: Run) -> Target:
         builders.videos(builder, data.test_subset),
         builders.class_names(builder),
     )
+
+
+def needs_no_videos(config) -> bool:
+    """Whether all rows work on external features."""
+    return all(row.start == "external" for row in rows_of(config))
+
+
+def _annotated(run: Run) -> Target:
+    """The target dataset as its annotation file describes it, without any video."""
+    data = run.config.data
+    parsed = annotations.load(data.annotations)
+    train, test = (list(parsed.subset(s).values()) for s in (data.train_subset, data.test_subset))
+    for video in [*train, *test]:
+        if not video.duration:
+            raise UserError(f"{data.annotations}: video {video.video_id!r} has no duration")
+    return Target(None, None, train, test, parsed.classes)
+
+
+class Rest:
+    """Records from a certain one on."""
+
+    def __init__(self, records: Records, first: int):
+        self._records, self._first = records, first
+
+    def __len__(self) -> int:
+        return len(self._records) - self._first
+
+    def __getitem__(self, i: int) -> dict:
+        return self._records[self._first + i]
 
 
 def source(run: Run) -> Source:

@@ -1,16 +1,17 @@
 """Inference: features to scored, labelled segments; and their evaluation."""
 
 import json
+import pathlib
 
 import jax
 import numpy as np
 
-from lofi_jax.config import names
+from lofi_jax.config import rows_of
 from lofi_jax.data import predictions
-from lofi_jax.data.features import FeatureVideos
 from lofi_jax.detection import metrics
 from lofi_jax.detection.nms import soft_nms
 from lofi_jax.models import HEADS
+from lofi_jax.rows import Row
 from lofi_jax.stages import classify, datasets, extract, head
 from lofi_jax.stages.setup import Run, make_head
 from lofi_jax.training.checkpoints import load_state
@@ -18,42 +19,35 @@ from lofi_jax.training.checkpoints import load_state
 Detection = dict[str, object]
 
 
-def path(run: Run, start: str):
-    """The file of a start's detections."""
-    return run.workdir / "detections" / f"{start}.json"
+def path(run: Run, row: Row) -> pathlib.Path:
+    """The file of a row's detections."""
+    return run.workdir / "detections" / f"{row.name}.json"
 
 
-def run(run: Run, start: str) -> None:
+def run(run: Run, row: Row) -> None:
     """Detects in every test video and writes the file."""
     target = datasets.target(run)
-    videos, classified = _features(run, start), _features(run, classify.start(run))
-    probabilities = classify.Classifier(run)
-    checkpoint = run.config.head_checkpoint or head.folder(run, start) / "checkpoints"
-    propose = Proposer(run, load_state(checkpoint)["params"]["head"])
+    videos = extract.videos(run, row.encoder, target.test_videos)
+    probabilities = classify.test_probabilities(run)
+    propose = Proposer(run, row)
     results = {}
     for i, video in enumerate(target.test_videos):
         found = propose(videos[i]["features"])
-        labels = probabilities(classified[i]["features"])
-        results[video.video_id] = label(run, found, labels, target.classes, video.duration)
-    path(run, start).parent.mkdir(exist_ok=True)
-    predictions.save(path(run, start), results)
-
-
-def _features(run: Run, start: str) -> FeatureVideos:
-    """The test videos as features of a start's encoder."""
-    target = datasets.target(run)
-    return FeatureVideos(
-        extract.store(run, start), target.test_videos, target.classes, target.most_instances
-    )
+        results[video.video_id] = label(
+            run, found, probabilities[i], target.classes, video.duration
+        )
+    path(run, row).parent.mkdir(exist_ok=True)
+    predictions.save(path(run, row), results)
 
 
 class Proposer:
     """Standardised features (L, C) of a video in, its best proposals out."""
 
-    def __init__(self, run: Run, params):
+    def __init__(self, run: Run, row: Row):
         self._settings = run.config.detect
-        self._proposals = HEADS[run.config.head.name].proposals
-        model = make_head(run.config)
+        self._proposals = HEADS[row.head].proposals
+        model = make_head(run.config, row.head)
+        params = load_state(head.checkpoint(run, row))["params"]["head"]
         self._apply = jax.jit(lambda x: model.apply({"params": params}, x))
 
     def __call__(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -85,23 +79,18 @@ def label(
     return detections[: run.config.detect.top_k]
 
 
-def load_detections(run: Run, start: str) -> dict[str, list[Detection]]:
-    """A start's detections by video."""
-    return json.loads(path(run, start).read_text())["results"]
+def load_detections(run: Run, row: Row) -> dict[str, list[Detection]]:
+    """A row's detections by video."""
+    return json.loads(path(run, row).read_text())["results"]
 
 
 def evaluate(run: Run) -> dict:
-    """Every start's row of the table; written to results.json with the seconds of the stages."""
+    """The measures of every row, as results.json holds them."""
     target = datasets.target(run)
     rows = []
-    for start in names(run.config.starts):
-        found = predictions.load(path(run, start))
-        row = {
-            "start": start,
-            "fidelity": run.config.joint.fidelity if start == "lofi" else "none",
-            "head": run.config.head.name,
-        }
-        rows.append(row | _measure(target, found))
+    for row in rows_of(run.config):
+        measures = _measure(target, predictions.load(path(run, row)))
+        rows.append({"start": row.start, "fidelity": row.fidelity, "head": row.head} | measures)
     return {"dataset": run.config.dataset, "rows": rows}
 
 

@@ -4,55 +4,70 @@ import jax
 import numpy as np
 
 from lofi_jax.config import full_fidelity
-from lofi_jax.data import clips
-from lofi_jax.data.features import FeatureStore
+from lofi_jax.data import clips, feature_files
+from lofi_jax.data.features import FeatureStore, FeatureVideos
 from lofi_jax.stages import datasets, pretrain
-from lofi_jax.stages.setup import Run, encode_videos, load_encoder
+from lofi_jax.stages.setup import Run, encode_videos
 from lofi_jax.training.progress import Progress
 from lofi_jax.training.sharding import replicate, shard_batch
 
 
-def encoder_checkpoint(run: Run, start: str):
-    """The folder of the checkpoints of a start's encoder."""
-    return pretrain.checkpoint_folder(run) if start == "acp" else run.workdir / "joint/checkpoints"
+def store(run: Run, encoder: str) -> FeatureStore:
+    """Where the features of an encoder lie."""
+    return FeatureStore(run.workdir / "features" / encoder)
 
 
-def store(run: Run, start: str) -> FeatureStore:
-    """Where the features of a start's encoder lie."""
-    return FeatureStore(run.workdir / "features" / start)
+def videos(run: Run, encoder: str, subset: list) -> FeatureVideos:
+    """Some of the target's videos as features of an encoder."""
+    target = datasets.target(run)
+    return FeatureVideos(store(run, encoder), subset, target.classes, target.most_instances)
 
 
-def run(run: Run, start: str) -> None:
-    """Encodes the videos that have no features yet, in the dataset's order."""
-    features = store(run, start)
+def run(run: Run, encoder: str) -> None:
+    """Writes the features of every video that has none yet: encoded, read from elsewhere, or concatenated."""
+    features = store(run, encoder)
     if features.is_finished():
         return
     features.folder.mkdir(parents=True, exist_ok=True)
     target = datasets.target(run)
-    checkpoint = encoder_checkpoint(run, start)
-    encode = FullFidelityEncoder(run, load_encoder(checkpoint))
-    videos = len(target.train) + len(target.test)
-    progress, done = Progress(f"extract ({start})", videos, unit="videos"), 0
-    for records in (target.train, target.test):
-        for batch in _batches(run, records, target.most_instances):
-            ids = [str(video_id) for video_id in batch["video_id"]]
-            if not all(features.path(video_id).exists() for video_id in ids):
-                for video_id, x in zip(ids, encode(batch["frames"]), strict=True):
-                    features.write(video_id, x)
-            done += len(ids)
+    if "+" in encoder:
+        for video in target.videos:
+            parts = [store(run, part).read(video.video_id) for part in encoder.split("+")]
+            features.write(video.video_id, np.concatenate(parts, axis=1))
+    elif encoder == "external":
+        folders = run.config.data.feature_dirs.split(",")
+        for video in target.videos:
+            found = feature_files.read(folders, video.video_id, run.config.data.snippets)
+            features.write(video.video_id, found)
+    else:
+        _encode(run, encoder, features)
+    features.finish([v.video_id for v in target.train_videos], encoder)
+
+
+def _encode(run: Run, encoder: str, features: FeatureStore) -> None:
+    """Encodes the videos in the dataset's order."""
+    config, target = run.config, datasets.target(run)
+    encode = FullFidelityEncoder(run, pretrain.variables(run, encoder))
+    full = full_fidelity(config)
+    whole = clips.WholeVideo(
+        lambda index: full, config.data.frames, target.most_instances, clips.NONE, 0
+    )
+    progress, done = Progress(f"extract ({encoder})", len(target.videos), unit="videos"), 0
+    for records, annotated in (
+        (target.train, target.train_videos),
+        (target.test, target.test_videos),
+    ):
+        # A killed extraction goes on with the first video that has no features.
+        missing = [not features.path(video.video_id).exists() for video in annotated]
+        first = missing.index(True) if True in missing else len(missing)
+        done += first
+        rest = datasets.Rest(records, first)
+        for batch in clips.evaluation_batches(rest, whole, config.extract.batch_size):
+            for video_id, x in zip(batch["video_id"], encode(batch["frames"]), strict=True):
+                features.write(str(video_id), x)
+            done += len(batch["video_id"])
             progress.show(done, {})
     progress.close()
-    features.finish([v.video_id for v in target.train_videos], str(checkpoint))
-
-
-def _batches(run: Run, records, instances: int):
-    """All videos of the records at full fidelity."""
-    config = run.config
-    full = full_fidelity(config)
-    transformation = clips.WholeVideo(
-        lambda index: full, config.data.frames, instances, clips.NONE, 0
-    )
-    return clips.evaluation_batches(records, transformation, config.extract.batch_size)
 
 
 class FullFidelityEncoder:
@@ -68,7 +83,5 @@ class FullFidelityEncoder:
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         missing = self._batch - len(frames)
         padded = np.concatenate([frames, np.repeat(frames[-1:], missing, axis=0)])
-        encoded = self._encode(
-            self._variables, shard_batch({"frames": padded}, self._mesh)["frames"]
-        )
-        return np.asarray(encoded)[: len(frames)]
+        sharded = shard_batch({"frames": padded}, self._mesh)["frames"]
+        return np.asarray(self._encode(self._variables, sharded))[: len(frames)]

@@ -1,51 +1,65 @@
 """Stage 3: a fresh head from scratch on the frozen encoder's full-fidelity features."""
 
+import pathlib
+
 import jax
 import jax.numpy as jnp
 
 from lofi_jax.data import clips
-from lofi_jax.data.features import FeatureVideos
 from lofi_jax.models import HEADS
+from lofi_jax.rows import Row
 from lofi_jax.stages import datasets, extract
-from lofi_jax.stages.setup import Run, feature_width, make_head, steps_for
+from lofi_jax.stages.setup import Run, make_head, steps_for
 from lofi_jax.training import loop, optimizer
 from lofi_jax.training.step import initial_state, make_step
 
 
-def folder(run: Run, start: str):
-    """Where the head on a start's features lies."""
-    return run.workdir / "head" / start
+def folder(run: Run, row: Row) -> pathlib.Path:
+    """Where a row's head lies."""
+    return run.workdir / "heads" / row.name
 
 
-def run(run: Run, start: str) -> None:
-    """Trains the head under its own loss; the seed and all settings are the same for every start."""
+def checkpoint(run: Run, row: Row) -> pathlib.Path:
+    """The checkpoints of a row's head: its training's own, or the one the config names in its place."""
+    return pathlib.Path(run.config.head_checkpoint or folder(run, row) / "checkpoints")
+
+
+def run(run: Run, row: Row) -> None:
+    """Trains the head under its own loss; the seed and all settings are the same for every encoder."""
     config, settings = run.config, run.config.head_training
-    target = datasets.target(run)
-    steps = steps_for(settings.epochs, len(target.train_videos), settings.batch_size)
-    if loop.is_finished(folder(run, start), steps):
+    if config.head_checkpoint:
+        print(f"head ({row.name}): not needed, it comes from {config.head_checkpoint}")
         return
-    head, head_loss = make_head(config), HEADS[config.head.name].loss
+    steps = steps_for(settings.epochs, len(datasets.target(run).train_videos), settings.batch_size)
+    if loop.is_finished(folder(run, row), steps):
+        return
+    head, head_loss = make_head(config, row.head), HEADS[row.head].loss
 
     def loss(params, statistics, batch, key):
-        total, terms = head_loss(
-            head.apply({"params": params["head"]}, batch["features"]), batch, key
-        )
+        outputs = head.apply({"params": params["head"]}, batch["features"])
+        total, terms = head_loss(outputs, batch, key)
         return total, (terms, statistics)
 
-    features = jnp.zeros((1, config.data.snippets, feature_width(config)))
-    params = {"head": jax.jit(head.init)(jax.random.key(config.seed), features)["params"]}
-    train(run, f"head ({start})", folder(run, start), start, settings, steps, params, loss)
+    def initial(features):
+        return {"head": jax.jit(head.init)(jax.random.key(config.seed), features)["params"]}
+
+    name = f"head ({row.name})"
+    train(run, name, folder(run, row), row.encoder, settings, steps, initial, loss)
 
 
-def train(run: Run, name, folder, start: str, settings, steps: int, params, loss) -> None:
-    """Trains something on the training videos' features of a start."""
-    config, target = run.config, datasets.target(run)
-    videos = FeatureVideos(
-        extract.store(run, start), target.train_videos, target.classes, target.most_instances
-    )
+def train(run: Run, name, folder, encoder: str, settings, steps: int, initial, loss) -> None:
+    """Trains something on the training videos' features of an encoder.
+
+    Args:
+        initial: features (1, L, C) -> initial parameters.
+        loss: as `step.make_step` wants it.
+    """
+    config = run.config
+    videos = extract.videos(run, encoder, datasets.target(run).train_videos)
     steps_per_epoch = max(len(videos) // settings.batch_size, 1)
     schedule = optimizer.learning_rate(settings.optimizer, steps, steps_per_epoch)
     transform = optimizer.make(settings.optimizer, schedule)
+    params = initial(jnp.asarray(videos[0]["features"][None]))
     loop.train(
         name,
         folder,

@@ -10,29 +10,23 @@ from lofi_jax import fidelity
 from lofi_jax.config import factors, full_fidelity
 from lofi_jax.data import clips
 from lofi_jax.models import HEADS
+from lofi_jax.rows import Row
 from lofi_jax.stages import datasets, pretrain
-from lofi_jax.stages.setup import (
-    Run,
-    encode_videos,
-    feature_width,
-    load_encoder,
-    make_head,
-    steps_for,
-)
+from lofi_jax.stages.setup import Run, encode_videos, feature_width, make_head, steps_for
 from lofi_jax.training import loop, optimizer
 from lofi_jax.training.step import initial_state, make_step
 
 
-def run(run: Run) -> None:
-    """Trains to the end of `config.joint.epochs`, at the fidelities its schedule gives."""
+def run(run: Run, row: Row) -> None:
+    """Trains to the end of `config.joint.epochs`, at the fidelities the row's schedule gives."""
     config, settings = run.config, run.config.joint
     target = datasets.target(run)
     steps = steps_for(settings.epochs, len(target.train), settings.batch_size)
-    folder = run.workdir / "joint"
+    folder = pretrain.folder(run, row.encoder)
     if loop.is_finished(folder, steps):
         return
-    encode, head = encode_videos(run, settings.chunk), make_head(config)
-    head_loss = HEADS[config.head.name].loss
+    encode, head = encode_videos(run, settings.chunk), make_head(config, row.head)
+    head_loss = HEADS[row.head].loss
 
     def loss(params, statistics, batch, key):
         variables = {"params": params["encoder"], "batch_stats": statistics}
@@ -41,7 +35,7 @@ def run(run: Run) -> None:
         total, terms = head_loss(outputs, batch, key)
         return total, (terms, statistics)
 
-    variables = load_encoder(pretrain.checkpoint_folder(run))
+    variables = pretrain.variables(run, settings.start)
     full = full_fidelity(config)
     features = jnp.zeros((1, full.snippets, feature_width(config)))
     params = {
@@ -49,7 +43,7 @@ def run(run: Run) -> None:
         "head": jax.jit(head.init)(jax.random.key(config.seed), features)["params"],
     }
     steps_per_epoch = max(len(target.train) // settings.batch_size, 1)
-    fidelity_of_step = fidelity.schedule(settings.fidelity, full, factors(config), steps_per_epoch)
+    fidelity_of_step = fidelity.schedule(row.fidelity, full, factors(config), steps_per_epoch)
     schedule = optimizer.learning_rate(settings.optimizer, steps, steps_per_epoch)
     transform = optimizer.make_joint(settings.optimizer, schedule, settings.encoder_scale)
     transformation = clips.WholeVideo(
@@ -63,7 +57,7 @@ def run(run: Run) -> None:
         target.train, transformation, settings.batch_size, config.seed, config.data.workers
     )
     loop.train(
-        f"joint ({settings.fidelity})",
+        f"joint ({row.fidelity}, {row.head})",
         folder,
         initial_state(params, variables["batch_stats"], transform),
         make_step(loss, transform, config.seed),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lofi_jax.config import full_fidelity, names
+from lofi_jax.config import full_fidelity, rows_of
 from lofi_jax.data import clips, decode
 from lofi_jax.fidelity import Fidelity
 from lofi_jax.reports import curves, timelines
@@ -17,8 +17,8 @@ STRONGEST = 15  # detections a row; more only make it hard to read
 def draw(run: Run) -> None:
     """Draws timelines/<video_id>.png of the first test videos, and curves.png."""
     target = datasets.target(run)
-    starts = names(run.config.starts)
-    found = {start: detect.load_detections(run, start) for start in starts}
+    table = rows_of(run.config)
+    found = {row.name: detect.load_detections(run, row) for row in table}
     folder = run.workdir / "timelines"
     folder.mkdir(exist_ok=True)
     for video, record in zip(target.test_videos[: run.config.timelines], target.test, strict=False):
@@ -27,7 +27,7 @@ def draw(run: Run) -> None:
             for label, segment in zip(video.labels, video.segments, strict=True)
         ]
         rows = [("ground truth", truth)]
-        rows += [(start, found[start][video.video_id][:STRONGEST]) for start in starts]
+        rows += [(name, found[name][video.video_id][:STRONGEST]) for name in found]
         timelines.draw(
             folder / f"{video.video_id}.png",
             video.video_id,
@@ -36,7 +36,7 @@ def draw(run: Run) -> None:
             frames=thumbnails(run, record),
             classes=target.classes,
         )
-    order = ("pretrain", "joint", "classifier", "head")
+    order = ("encoders", "classifier", "heads")
     paths = [path for name in order for path in sorted((run.workdir / name).glob("**/curve.jsonl"))]
     curves.draw(run.workdir / "curves.png", {_name(run, path): _curve(path) for path in paths})
 

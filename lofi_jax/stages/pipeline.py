@@ -3,8 +3,9 @@
 import json
 import time
 
-from lofi_jax.config import names
+from lofi_jax.config import rows_of
 from lofi_jax.errors import UserError
+from lofi_jax.rows import names
 from lofi_jax.stages import classify, datasets, detect, extract, head, joint, pictures, pretrain
 from lofi_jax.stages.setup import Run
 
@@ -15,18 +16,22 @@ def run(run: Run) -> dict | None:
     Returns:
         The content of results.json, or None when "evaluate" is not among the stages.
     """
-    starts = names(run.config.starts)
+    table = rows_of(run.config)
+    parts = list(dict.fromkeys(part for row in table for part in row.encoder.split("+")))
+    encoders = list(dict.fromkeys([*parts, *(row.encoder for row in table)]))
+    lofi = list({row.encoder: row for row in table if row.start == "lofi"}.values())
+    starts = {part for part in parts if part in pretrain.ORIGIN}
+    if lofi and run.config.joint.start != "icp":
+        starts.add(run.config.joint.start)
     actions = {
         "data": lambda: datasets.prepare(run),
-        "pretrain": lambda: pretrain.run(run),
-        "joint": lambda: joint.run(run),
-        "extract": lambda: [extract.run(run, s) for s in starts],
-        "head": lambda: [classify.run(run), *(head.run(run, s) for s in starts)],
-        "detect": lambda: [detect.run(run, s) for s in starts],
+        "pretrain": lambda: [pretrain.run(run, start) for start in sorted(starts)],
+        "joint": lambda: [joint.run(run, row) for row in lofi],
+        "extract": lambda: [extract.run(run, encoder) for encoder in encoders],
+        "head": lambda: [classify.run(run), *(head.run(run, row) for row in table)],
+        "detect": lambda: [detect.run(run, row) for row in table],
     }
     wanted = names(run.config.stages)
-    if "lofi" not in starts:
-        wanted = tuple(stage for stage in wanted if stage != "joint")
     for stage in wanted:
         if stage in actions:
             with _Timed(run, stage):
@@ -38,7 +43,7 @@ def run(run: Run) -> dict | None:
         pictures.draw(run)
     results["seconds"] = _seconds(run)
     _write(run.workdir / "results.json", results)
-    _write(run.workdir / "detections.json", json.loads(detect.path(run, starts[-1]).read_text()))
+    _write(run.workdir / "detections.json", json.loads(detect.path(run, table[-1]).read_text()))
     return results
 
 

@@ -3,14 +3,16 @@
 import glob
 import pathlib
 
-from lofi_jax.config import full_fidelity, names
+import numpy as np
+
+from lofi_jax.config import full_fidelity, rows_of
 from lofi_jax.data import builders, clips, predictions
 from lofi_jax.data.video import EXTENSIONS, VideoError
 from lofi_jax.errors import UserError
 from lofi_jax.reports import timelines
-from lofi_jax.stages import classify, datasets, detect, extract, head, pictures
-from lofi_jax.stages.setup import Run, load_encoder
-from lofi_jax.training.checkpoints import load_state
+from lofi_jax.rows import names
+from lofi_jax.stages import classify, datasets, detect, extract, head, pictures, pretrain
+from lofi_jax.stages.setup import Run
 from lofi_jax.training.progress import Progress
 
 
@@ -59,27 +61,27 @@ def run(
 
 
 def _draw(run: Run, path: pathlib.Path, record, detections, detector) -> None:
-    row = (f"detections ({detector.start})", detections[: pictures.STRONGEST])
+    row = (f"detections ({detector.row.name})", detections[: pictures.STRONGEST])
     frames = pictures.thumbnails(run, record)
     timelines.draw(path, path.stem, record["duration"], [row], frames, detector.classes)
 
 
 class Detector:
-    """Detects with the last of a run's starts that has been trained to the end."""
+    """Detects with the last of a run's rows that has been trained to the end."""
 
     def __init__(self, run: Run):
-        trained = [s for s in names(run.config.starts) if head.folder(run, s).is_dir()]
+        trained = [row for row in rows_of(run.config) if head.checkpoint(run, row).is_dir()]
         if not trained:
             raise UserError(f"{run.workdir}: holds no trained head: let the run finish first")
-        self._run, self.start = run, trained[-1]
-        checkpoint = head.folder(run, self.start) / "checkpoints"
-        self._propose = detect.Proposer(run, load_state(checkpoint)["params"]["head"])
+        self._run, self.row = run, trained[-1]
+        self._propose = detect.Proposer(run, self.row)
         self._classify = classify.Classifier(run)
+        parts = {*self.row.encoder.split("+"), *classify.encoder(run).split("+")}
+        if "external" in parts:
+            raise UserError(f"{run.workdir}: works on external features, not on videos")
         self._encoders = {
-            start: extract.FullFidelityEncoder(
-                run, load_encoder(extract.encoder_checkpoint(run, start))
-            )
-            for start in {self.start, classify.start(run)}
+            part: extract.FullFidelityEncoder(run, pretrain.variables(run, part))
+            for part in sorted(parts)
         }
 
     @property
@@ -93,14 +95,16 @@ class Detector:
         full = full_fidelity(config)
         whole = clips.WholeVideo(lambda index: full, config.data.frames, 0, clips.NONE, 0)
         frames = whole.map_with_index(0, record)["frames"]
-        features = {
-            start: extract.store(self._run, start).standardise(encode(frames[None])[0])
-            for start, encode in self._encoders.items()
-        }
+        parts = {part: encode(frames[None])[0] for part, encode in self._encoders.items()}
+
+        def features(encoder):
+            joined = np.concatenate([parts[part] for part in encoder.split("+")], axis=1)
+            return extract.store(self._run, encoder).standardise(joined)
+
         return detect.label(
             self._run,
-            self._propose(features[self.start]),
-            self._classify(features[classify.start(self._run)]),
+            self._propose(features(self.row.encoder)),
+            self._classify(features(classify.encoder(self._run))),
             self.classes,
             record["duration"],
         )

@@ -1,4 +1,10 @@
-"""Stage 1: the encoder learns to classify trimmed clips (ACP), as encoders for TAL usually do."""
+"""Stage 1: the encoder learns to classify clips, as encoders for TAL usually do; and the other starts of the paper.
+
+ICP is the encoder as it begins; ACP learns the source's action classes from there; ACP+ goes on from ACP with the
+target's own foreground segments; Arrow of Time and SpeedNet learn from ICP to tell a clip's direction or speed.
+"""
+
+import pathlib
 
 import flax.linen as nn
 import jax
@@ -6,7 +12,8 @@ import jax.numpy as jnp
 import optax
 
 from lofi_jax.config import full_fidelity
-from lofi_jax.data import clips
+from lofi_jax.data import clips, pretext
+from lofi_jax.errors import UserError
 from lofi_jax.stages import datasets
 from lofi_jax.stages.setup import (
     Run,
@@ -19,56 +26,103 @@ from lofi_jax.stages.setup import (
 from lofi_jax.training import loop, optimizer
 from lofi_jax.training.step import initial_state, make_step
 
-
-def checkpoint_folder(run: Run):
-    """Where the pretrained encoder lies."""
-    return run.config.encoder_checkpoint or run.workdir / "pretrain" / "checkpoints"
+# Which encoder each one begins from.
+ORIGIN = {"acp": "icp", "acp_plus": "acp", "arrow_of_time": "icp", "speednet": "icp"}
 
 
-def run(run: Run) -> None:
-    """Trains encoder and a linear layer by cross-entropy, BatchNorm on the batch's statistics."""
-    config, settings = run.config, run.config.pretrain
-    if config.encoder_checkpoint:
-        load_encoder(config.encoder_checkpoint)
-        print(f"pretrain: not needed, the encoder comes from {config.encoder_checkpoint}")
-        return
+def folder(run: Run, encoder: str) -> pathlib.Path:
+    """Where an encoder's training lies."""
+    return run.workdir / "encoders" / encoder
+
+
+def checkpoint(run: Run, encoder: str) -> pathlib.Path:
+    """The checkpoints of an encoder: a training's own, or the one the config names in its place."""
+    if encoder == "acp" and run.config.encoder_checkpoint:
+        return pathlib.Path(run.config.encoder_checkpoint)
+    return folder(run, encoder) / "checkpoints"
+
+
+def run(run: Run, start: str) -> None:
+    """Trains a start other than "icp", and before it the ones it begins from; finished ones are not repeated."""
+    lineage = [start]
+    while ORIGIN[lineage[0]] != "icp":
+        lineage.insert(0, ORIGIN[lineage[0]])
+    for step in lineage:
+        if step == "acp" and run.config.encoder_checkpoint:
+            print(f"pretrain (acp): not needed, it comes from {run.config.encoder_checkpoint}")
+        else:
+            _train(run, step)
+
+
+def variables(run: Run, start: str) -> dict:
+    """The variables of a start's encoder, which has been trained.
+
+    Raises:
+        UserError: it has not.
+    """
+    if start != "icp":
+        return load_encoder(checkpoint(run, start))
+    if run.config.initial_checkpoint:
+        return load_encoder(run.config.initial_checkpoint)
+    return initial_encoder(run.config, jax.random.split(jax.random.key(run.config.seed))[0])
+
+
+def _task(run: Run, start: str):
+    """The records a start learns from, the number of its classes, and what turns a record into a labelled clip."""
+    config = run.config
     source = datasets.source(run)
-    steps = steps_for(settings.epochs, len(source.records), settings.batch_size)
-    folder = run.workdir / "pretrain"
-    if loop.is_finished(folder, steps):
+    if start == "acp_plus":
+        target = datasets.target(run)
+        records, classes, clip = target.train, len(target.classes), clips.ForegroundSnippet
+    elif start == "acp":
+        records, classes, clip = source.records, len(source.classes), clips.ForegroundSnippet
+    else:
+        records, classes = source.records, 2
+        clip = {"arrow_of_time": pretext.ArrowOfTime, "speednet": pretext.SpeedNet}[start]
+    if start == "speednet" and len(records[0]["frames"]) < 2 * config.data.frames:
+        raise UserError(
+            "speednet needs two snippets a clip of the source: set config.source.snippets to 2"
+        )
+    augmentation = clips.Augmentation(tuple(config.data.crop_area), config.data.flip)
+    transformation = clip(full_fidelity(config), config.data.frames, augmentation, config.seed)
+    return records, classes, transformation
+
+
+def _train(run: Run, start: str) -> None:
+    """Trains encoder and a linear layer by cross-entropy, BatchNorm on the batch's statistics."""
+    config = run.config
+    settings = config.fine_tune if start == "acp_plus" else config.pretrain
+    records, classes, transformation = _task(run, start)
+    steps = steps_for(settings.epochs, len(records), settings.batch_size)
+    if loop.is_finished(folder(run, start), steps):
         return
-    encoder, classifier = make_encoder(config), nn.Dense(len(source.classes))
+    encoder, classifier = make_encoder(config), nn.Dense(classes)
+    origin = variables(run, ORIGIN[start])
 
     def loss(params, statistics, batch, key):
-        variables = {"params": params["encoder"], "batch_stats": statistics}
-        features, new = encoder.apply(variables, batch["frames"], train=True, mutable="batch_stats")
+        current = {"params": params["encoder"], "batch_stats": statistics}
+        features, new = encoder.apply(current, batch["frames"], train=True, mutable="batch_stats")
         logits = classifier.apply({"params": params["classifier"]}, features)
         entropy = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
         accuracy = jnp.mean(logits.argmax(axis=1) == batch["label"])
         return entropy, ({"accuracy": accuracy}, new["batch_stats"])
 
-    keys = jax.random.split(jax.random.key(config.seed))
-    variables = initial_encoder(config, keys[0])
+    key = jax.random.split(jax.random.key(config.seed))[1]
+    features = jnp.zeros((1, feature_width(config)))
     params = {
-        "encoder": variables["params"],
-        "classifier": classifier.init(keys[1], jnp.zeros((1, feature_width(config))))["params"],
+        "encoder": origin["params"],
+        "classifier": classifier.init(key, features)["params"],
     }
-    steps_per_epoch = max(len(source.records) // settings.batch_size, 1)
+    steps_per_epoch = max(len(records) // settings.batch_size, 1)
     schedule = optimizer.learning_rate(settings.optimizer, steps, steps_per_epoch)
     transform = optimizer.make(settings.optimizer, schedule)
-    transformation = clips.ForegroundSnippet(
-        full_fidelity(config),
-        config.data.frames,
-        clips.Augmentation(tuple(config.data.crop_area), config.data.flip),
-        config.seed,
-    )
     batches = clips.training_batches(
-        source.records, transformation, settings.batch_size, config.seed, config.data.workers
+        records, transformation, settings.batch_size, config.seed, config.data.workers
     )
     loop.train(
-        "pretrain",
-        folder,
-        initial_state(params, variables["batch_stats"], transform),
+        f"pretrain ({start})",
+        folder(run, start),
+        initial_state(params, origin["batch_stats"], transform),
         make_step(loss, transform, config.seed),
         batches,
         steps,

@@ -94,9 +94,12 @@ def make_encoder(config: ConfigDict):
     return _make(ENCODERS, config.encoder, "encoder")
 
 
-def make_head(config: ConfigDict):
-    """The head module that the config names."""
-    return _make({name: head.Head for name, head in HEADS.items()}, config.head, "head")
+def make_head(config: ConfigDict, name: str):
+    """A head module by name, with the config's options for it."""
+    settings = config.head
+    if name != settings.name:
+        settings = ConfigDict({"name": name, **config.other_heads.get(name, {})})
+    return _make({name: head.Head for name, head in HEADS.items()}, settings, "head")
 
 
 def _make(known, settings: ConfigDict, key: str):

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UserError, naming_full_disk
 
 
 class Checkpoints:
@@ -70,3 +70,25 @@ def load_state(path: str | pathlib.Path) -> dict:
         lambda _: ocp.RestoreArgs(restore_type=np.ndarray), handler.metadata(path / "state").tree
     )
     return handler.restore(path / "state", args=ocp.args.PyTreeRestore(restore_args=as_numpy))
+
+
+def save_state(path: str | pathlib.Path, params: dict, statistics: dict) -> None:
+    """Writes a checkpoint that `load_state` reads, whole or not at all.
+
+    Args:
+        path: the folder of checkpoints to make.
+        params, statistics: as in a `TrainState`, nested dicts of arrays.
+
+    Raises:
+        UserError: the folder holds a checkpoint, or cannot be written.
+    """
+    folder = pathlib.Path(path).absolute()
+    state = {"params": params, "statistics": statistics}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with naming_full_disk(folder), ocp.CheckpointManager(folder) as manager:
+            if manager.latest_step() is not None:
+                raise UserError(f"{path}: holds a checkpoint already: name another folder")
+            manager.save(0, args=ocp.args.Composite(state=ocp.args.StandardSave(state)))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
