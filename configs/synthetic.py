@@ -34,10 +34,9 @@ def get_config():
     c.pretrain.optimizer = optimizer(learning_rate=6e-3, warmup_epochs=0.2)
 
     c.joint.fidelity = "temporal"
-    c.joint.epochs = 15.0
+    c.joint.epochs = 25.0
     c.joint.batch_size = 8
     c.joint.chunk = 0
-    c.joint.encoder_scale = 1 / 3
     c.joint.optimizer = optimizer(learning_rate=3e-3, warmup_epochs=1.0, clip_norm=5.0)
 
     c.extract.batch_size = 4

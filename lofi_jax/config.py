@@ -17,12 +17,11 @@ from lofi_jax.errors import UserError
 from lofi_jax.models import ENCODERS, HEADS
 
 STAGES = ("data", "pretrain", "joint", "extract", "head", "detect", "evaluate")
-DATASETS = ("synthetic", "video_folder")
+DATASETS = ("synthetic", "activitynet", "hacs", "thumos14", "video_folder")
 
 # What may change between two runs in one workdir without changing any result.
 FREE_KEYS = (
     "stages",
-    "encoder_checkpoint",
     "head_checkpoint",
     "log",
     "data.workers",
@@ -188,6 +187,36 @@ def defaults() -> ConfigDict:
     return c.lock()
 
 
+def paper(arguments: str | None) -> ConfigDict:
+    """The paper's settings for one encoder, head and fidelity.
+
+    Args:
+        arguments: what stands behind the colon of --config=F:key=value,key=value; the keys are start (rows joined by
+            "&"), fidelity, encoder and head.
+
+    Raises:
+        UserError: another key.
+    """
+    known = {
+        "start": "acp&lofi",
+        "fidelity": "long_cycle",
+        "encoder": "tsm_resnet18",
+        "head": "gtad",
+    }
+    given = dict(part.partition("=")[::2] for part in rows.names(arguments or ""))
+    if unknown := sorted(given.keys() - known.keys()):
+        raise UserError(f"--config: unknown argument {unknown[0]!r}: it takes {', '.join(known)}")
+    chosen = known | given
+    c = defaults()
+    c.rows = chosen["start"].replace("&", ",")
+    c.joint.fidelity = chosen["fidelity"]
+    c.encoder, c.head = named(chosen["encoder"]), named(chosen["head"])
+    if chosen["encoder"].startswith("r2plus1d"):
+        c.data.height = c.data.width = 112
+        c.data.short_side = 128
+    return c
+
+
 def named(name: str, **options) -> ConfigDict:
     """A class by name with the arguments it is made with."""
     return ConfigDict({"name": name, **options})
@@ -212,7 +241,7 @@ def validate(config: ConfigDict) -> None:
         if config.data[key] < 1:
             raise UserError(f"config.data.{key} is {config.data[key]}: it must be at least 1")
     table = rows_of(config)
-    if config.dataset == "video_folder":
+    if config.dataset != "synthetic":
         _check_folder(config, table)
     for row in table:
         if row.start == "lofi":

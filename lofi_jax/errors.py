@@ -49,7 +49,7 @@ def run(
         # The libraries' own notes on what they save and restore, and on errors that they raise as
         # well, are for their developers.
         logging.set_verbosity(logging.WARNING)
-        logging.get_absl_logger().setLevel("CRITICAL")
+        logging.get_absl_logger().disabled = True
         with _ending():
             main(argv)
 

@@ -1,7 +1,9 @@
-"""What the tests share: where the real videos lie."""
+"""What the tests share: where the real videos lie, and a run of the main job."""
 
 import pathlib
+import subprocess
 
+import commands
 import jax
 import pytest
 from absl import flags
@@ -20,3 +22,12 @@ def shared_data() -> pathlib.Path:
     if not folder.is_dir():
         pytest.skip(f"the real videos are not at hand ({folder} is absent)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory) -> tuple[pathlib.Path, subprocess.CompletedProcess]:
+    """A workdir in which the main job with the config of tests/tiny.py has ended, and how it ended."""
+    workdir = tmp_path_factory.mktemp("main") / "unbroken"
+    ended = commands.run(*commands.main(workdir))
+    assert ended.returncode == 0, ended.stderr
+    return workdir, ended

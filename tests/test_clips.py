@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lofi_jax.data import clips, decode
+from lofi_jax.data import clips, decode, pretext
 from lofi_jax.fidelity import Fidelity, reduce
 
 SNIPPETS, FRAMES = 8, 2
@@ -158,3 +158,16 @@ def test_random_crops_stay_inside_and_keep_the_share_asked_for():
         assert 0 <= crop.top <= crop.top + crop.height <= 1 + 1e-9
         assert 0 <= crop.left <= crop.left + crop.width <= 1 + 1e-9
         assert 0.25 <= crop.height * crop.width <= 0.5 + 1e-9
+
+
+@pytest.mark.parametrize("task", [pretext.ArrowOfTime, pretext.SpeedNet])
+def test_pretext_labels_tell_what_was_done_to_the_clip(task):
+    draw = task(FULL, FRAMES + 1, clips.NONE, seed=0)
+    seen = set()
+    for index in range(80):
+        example = draw.map_with_index(index, RECORDS[0])
+        steps = np.diff(levels(example["frames"])) // 10
+        expected = {pretext.ArrowOfTime: (1, -1), pretext.SpeedNet: (1, 2)}[task]
+        assert set(steps) == {expected[example["label"]]}
+        seen.add(int(example["label"]))
+    assert seen == {0, 1}

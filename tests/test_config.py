@@ -67,7 +67,7 @@ def test_an_unknown_option_of_a_module_names_the_key(make, part):
     c = synthetic()
     c[part] = named(c[part].name, depth=3)
     with pytest.raises(UserError, match=f"config.{part}: .*depth"):
-        make(c) if part == "encoder" else make(c, c.head.name)
+        make(c) if part == "encoder" else make(c, c.head.name, 6)
 
 
 def test_only_keys_that_change_results_count_as_different():
@@ -81,7 +81,7 @@ def test_only_keys_that_change_results_count_as_different():
     }
 
 
-@pytest.mark.parametrize("path", sorted(pathlib.Path("configs").glob("**/*.py")), ids=str)
+@pytest.mark.parametrize("path", sorted(pathlib.Path("configs").glob("*.py")), ids=str)
 def test_every_config_file_builds_and_is_possible(path):
     scope = {}
     exec(compile(path.read_text(), str(path), "exec"), scope)
@@ -89,5 +89,5 @@ def test_every_config_file_builds_and_is_possible(path):
     if c.dataset == "video_folder":
         c.data.video_dir, c.data.annotations = "videos", "annotations.json"
     validate(c)
-    make_encoder(c), make_head(c, c.head.name)
+    make_encoder(c), make_head(c, c.head.name, 2)
     assert "python -m lofi_jax.main --config=" in scope["__doc__"]

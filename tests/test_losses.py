@@ -40,6 +40,28 @@ def test_sampled_mse_draws_as_many_middle_and_low_as_high():
         np.testing.assert_allclose(np.mean(draws), 0.5 / 3, rtol=0.1)
 
 
+@pytest.mark.parametrize("logit", [-3.0, 0.0, 2.0, 100.0, -100.0])
+def test_focal_loss_is_that_of_the_paper(logit):
+    p = 1 / (1 + np.exp(-logit))
+    with np.errstate(divide="ignore"):
+        positive, negative = -0.25 * (1 - p) ** 2 * np.log(p), -0.75 * p**2 * np.log(1 - p)
+    value = jax.value_and_grad(losses.focal)
+    for label, expected in ((1.0, positive), (0.0, negative)):
+        found, gradient = value(logit, label)
+        assert np.isfinite(found) and np.isfinite(gradient)
+        if abs(logit) < 50:
+            np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_diou_worked_by_hand():
+    # 4 to 8 about 6 against 5 to 10: tIoU 3 / 6, centres 1.5 apart, 6 around both.
+    found = losses.diou(jnp.array([2.0, 2.0]), jnp.array([1.0, 4.0]))
+    np.testing.assert_allclose(found, 1 - 0.5 + (1.5 / 6) ** 2, rtol=1e-6)
+    np.testing.assert_allclose(losses.diou(jnp.ones(2), jnp.ones(2)), 0, atol=1e-6)
+    value, gradient = jax.value_and_grad(losses.diou)(jnp.zeros(2), jnp.zeros(2))
+    assert np.isfinite(value) and np.isfinite(gradient).all()
+
+
 def test_sampled_mse_ignores_anchors_without_overlap_and_is_zero_without_positives():
     ious = jnp.array([0.0, 0.5, 0.2])
     value, gradient = jax.value_and_grad(losses.sampled_mse)(jnp.ones(3), ious, jax.random.key(0))

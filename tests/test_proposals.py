@@ -2,7 +2,13 @@
 
 import numpy as np
 
-from lofi_jax.detection.proposals import boundary_candidates, dense_proposals
+from lofi_jax.detection.nms import soft_nms
+from lofi_jax.detection.proposals import (
+    Proposals,
+    boundary_candidates,
+    dense_proposals,
+    suppress,
+)
 from lofi_jax.models.alignment import anchors
 
 
@@ -19,13 +25,50 @@ def test_a_flat_probability_makes_everything_a_candidate():
 def test_scores_multiply_start_end_and_confidence():
     start, end = np.array([0.9, 0.0, 0.0]), np.array([0.0, 0.0, 0.8])
     confidence = np.linspace(0.1, 0.6, 6)
-    segments, scores = dense_proposals(anchors(3), start, end, confidence)
-    np.testing.assert_allclose(segments, [[0, 1]])
-    np.testing.assert_allclose(scores, [0.9 * 0.8 * 0.6])
+    found = dense_proposals(anchors(3), start, end, confidence)
+    np.testing.assert_allclose(found.segments, [[0, 1]])
+    np.testing.assert_allclose(found.scores, [0.9 * 0.8 * 0.6])
+    assert found.labels is None
+
+
+def test_the_first_start_and_the_last_end_are_always_candidates():
+    start, end = np.array([0.1, 0.9, 0.2, 0.1]), np.array([0.1, 0.2, 0.9, 0.1])
+    found = dense_proposals(anchors(4), start, end, np.ones(10))
+    expected = {(0, 3): 0.09, (0, 4): 0.01, (1, 3): 0.81, (1, 4): 0.09}
+    segments = [tuple(pair) for pair in np.rint(found.segments * 4).astype(int).tolist()]
+    np.testing.assert_allclose([expected[pair] for pair in segments], found.scores)
+    assert len(segments) == 4
 
 
 def test_without_boundaries_every_anchor_is_a_proposal():
     confidence = np.linspace(0.1, 0.6, 6)
-    segments, scores = dense_proposals(anchors(3), np.zeros(3), np.zeros(3), confidence, False)
-    np.testing.assert_allclose(segments, anchors(3) / 3)
-    np.testing.assert_allclose(scores, confidence)
+    found = dense_proposals(anchors(3), np.zeros(3), np.zeros(3), confidence, False)
+    np.testing.assert_allclose(found.segments, anchors(3) / 3)
+    np.testing.assert_allclose(found.scores, confidence)
+
+
+SEGMENTS = np.array([[0.0, 0.5], [0.0, 0.4], [0.6, 0.9], [0.1, 0.5]])
+SCORES = np.array([0.5, 0.9, 0.6, 0.8])
+
+
+def test_suppression_without_classes_is_soft_nms():
+    keep, scores = soft_nms(SEGMENTS, SCORES, 0.5, 3)
+    found = suppress(Proposals(SEGMENTS, SCORES), 0.5, 3)
+    np.testing.assert_array_equal(found.segments, SEGMENTS[keep])
+    np.testing.assert_array_equal(found.scores, scores)
+    assert found.labels is None
+
+
+def test_classes_do_not_suppress_each_other():
+    found = suppress(Proposals(SEGMENTS, SCORES, np.array([7, 2, 2, 4])), 0.5, 10)
+    np.testing.assert_array_equal(found.labels, [2, 4, 2, 7])
+    np.testing.assert_array_equal(found.scores, [0.9, 0.8, 0.6, 0.5])
+    np.testing.assert_array_equal(found.segments, SEGMENTS[[1, 3, 2, 0]])
+    same = suppress(Proposals(SEGMENTS, SCORES, np.full(4, 3)), 0.5, 2)
+    np.testing.assert_array_equal(same.scores, soft_nms(SEGMENTS, SCORES, 0.5, 2)[1])
+
+
+def test_suppression_of_nothing_is_nothing():
+    none = Proposals(np.empty((0, 2)), np.empty(0), np.empty(0, int))
+    found = suppress(none, 0.5, 10)
+    assert found.segments.shape == (0, 2) and len(found.scores) == len(found.labels) == 0

@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from lofi_jax.errors import UserError
-from lofi_jax.reports import curves, tables, timelines
+from lofi_jax.reports import bars, curves, tables, timelines
 
 CLASSES = ["cross spinning", "disc pulsing", "ring shaking"]
 
@@ -319,10 +319,49 @@ def test_the_table_of_seconds():
 def test_reports_leave_no_trace_in_the_process(tmp_path):
     code = f"""
         import sys
-        from lofi_jax.reports import curves, tables, timelines
+        from lofi_jax.reports import bars, curves, tables, timelines
         timelines.draw({str(tmp_path / "a.png")!r}, "v_a", 9.0, [("lofi", [])])
         curves.draw({str(tmp_path / "b.png")!r}, {{"joint": [{{"step": 1, "loss": 2.0}}]}})
         assert not {{"matplotlib.pyplot", "jax"}} & set(sys.modules)
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
     assert pixels(tmp_path / "a.png").size and pixels(tmp_path / "b.png").size
+
+
+def a_run(*rows):
+    return {
+        "rows": [
+            {
+                "start": start,
+                "fidelity": low,
+                "head": "gtad",
+                "average_mAP": value,
+                "class_agnostic": {"average_mAP": value + 0.1},
+            }
+            for start, low, value in rows
+        ]
+    }
+
+
+STUDY = [
+    a_run(("acp", "none", 0.20), ("lofi", "temporal", 0.30)),
+    a_run(("acp", "none", 0.22), ("lofi", "temporal", 0.36)),
+]
+
+
+def test_a_study_tells_mean_deviation_and_lead():
+    assert tables.study(STUDY).splitlines() == [
+        "start  fidelity  head     average  class-agnostic        - acp",
+        "acp    none      gtad  21.0 ± 1.4      31.0 ± 1.4            -",
+        "lofi   temporal  gtad  33.0 ± 4.2      43.0 ± 4.2  +12.0 ± 2.8",
+    ]
+    assert tables.study(STUDY[:1]).splitlines()[-1].split() == [
+        *("lofi", "temporal", "gtad", "30.0", "40.0", "+10.0")
+    ]
+
+
+@pytest.mark.parametrize("runs", [STUDY, STUDY[:1]])
+def test_a_study_is_drawn(runs, tmp_path):
+    bars.draw(tmp_path / "study.png", runs)
+    picture = cv2.imread(str(tmp_path / "study.png"))
+    assert picture.shape[1] == 1050 and (picture.min(axis=2) < 230).mean() > 0.05

@@ -34,6 +34,16 @@ def test_boundary_probability_is_the_covered_part_of_three_snippets():
     np.testing.assert_allclose(found, [0, 0, 0.5, 1, 1, 0.5, 0, 0, 0, 0], atol=1e-5)
 
 
+@pytest.mark.parametrize("snippets", [7, 10, 100])
+def test_a_snippet_is_positive_where_its_centre_lies_in_the_window(snippets):
+    # On the grid a centre lies exactly at the window's edge, which float32 must not decide by chance.
+    for at in range(snippets + 1):
+        boundary = np.float32(at / snippets)
+        found = targets.boundary_probabilities(boundary[None], jnp.array([True]), snippets)
+        expected = [i for i in (at - 1, at) if 0 <= i < snippets]
+        np.testing.assert_array_equal(np.flatnonzero(found > 0.5), expected)
+
+
 def test_actionness_is_the_covered_part():
     found = targets.actionness(jnp.array([[0.25, 0.5]]), jnp.array([True]), 10)
     np.testing.assert_allclose(found, [0, 0, 0.5, 1, 1, 0, 0, 0, 0, 0], atol=1e-5)

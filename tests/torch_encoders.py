@@ -1,7 +1,7 @@
 """The public encoders in plain PyTorch, their modules named as in each public checkpoint.
 
 Written from the papers and from what is known of the public networks, as a reference that shares nothing with ours.
-`forward` maps normalised pictures (N, 3, H, W) or clips (N, 3, T, H, W) to the features before the classification layer.
+`forward` maps normalised pictures (N, 3, H, W) or clips (N, 3, T, H, W) to features, before the classification layer.
 """
 
 import torch
@@ -22,11 +22,25 @@ class Shift(nn.Module):
         n, c = x.shape[0] // self.frames, x.shape[1] // 8
         x = x.unflatten(0, (n, self.frames))
         moved = x.clone()
-        forward, backward = (slice(c, 2 * c), slice(c)) if self.swapped else (slice(c), slice(c, 2 * c))
+        forward, backward = (
+            (slice(c, 2 * c), slice(c)) if self.swapped else (slice(c), slice(c, 2 * c))
+        )
         for t in range(self.frames):
             moved[:, t, forward] = x[:, t + 1, forward] if t + 1 < self.frames else 0
             moved[:, t, backward] = x[:, t - 1, backward] if t > 0 else 0
         return self.net(moved.flatten(0, 1))
+
+
+def _shortcut(projection, inputs, outputs, stride):
+    """The projection of that shape, or nothing where the shape stays."""
+    if inputs == outputs and stride == 1:
+        return nn.Identity()
+    return projection(inputs, outputs, stride)
+
+
+def _projection(inputs, outputs, stride):
+    conv = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs))
 
 
 class Basic(nn.Module):
@@ -36,7 +50,7 @@ class Basic(nn.Module):
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
-        self.downsample = _shortcut(inputs, width, stride)
+        self.downsample = _shortcut(_projection, inputs, width, stride)
 
     def forward(self, x):
         y = self.bn1(self.conv1(x)).relu()
@@ -52,20 +66,12 @@ class Bottleneck(nn.Module):
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(4 * width)
-        self.downsample = _shortcut(inputs, 4 * width, stride)
+        self.downsample = _shortcut(_projection, inputs, 4 * width, stride)
 
     def forward(self, x):
         y = self.bn1(self.conv1(x)).relu()
         y = self.bn2(self.conv2(y)).relu()
         return (self.bn3(self.conv3(y)) + self.downsample(x)).relu()
-
-
-def _shortcut(inputs, outputs, stride):
-    if inputs == outputs and stride == 1:
-        return nn.Identity()
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
-    )
 
 
 def _stages(network, block, sizes, widths, expansion=1):
@@ -128,17 +134,20 @@ def _conv_module(inputs, outputs, kernel, stride=1):
     return ConvModule(conv, nn.BatchNorm2d(outputs))
 
 
+def _mm_projection(inputs, outputs, stride):
+    return _conv_module(inputs, outputs, 1, stride)
+
+
 class MMBasic(nn.Module):
     def __init__(self, inputs, width, stride):
         super().__init__()
         self.conv1 = _conv_module(inputs, width, 3, stride)
         self.conv2 = _conv_module(width, width, 3)
-        if inputs != width or stride != 1:
-            self.downsample = _conv_module(inputs, width, 1, stride)
+        self.downsample = _shortcut(_mm_projection, inputs, width, stride)
 
     def forward(self, x):
         y = self.conv2(self.conv1(x).relu())
-        return (y + (self.downsample(x) if hasattr(self, "downsample") else x)).relu()
+        return (y + self.downsample(x)).relu()
 
 
 class MMBottleneck(nn.Module):
@@ -147,12 +156,11 @@ class MMBottleneck(nn.Module):
         self.conv1 = _conv_module(inputs, width, 1)
         self.conv2 = _conv_module(width, width, 3, stride)
         self.conv3 = _conv_module(width, 4 * width, 1)
-        if inputs != 4 * width or stride != 1:
-            self.downsample = _conv_module(inputs, 4 * width, 1, stride)
+        self.downsample = _shortcut(_mm_projection, inputs, 4 * width, stride)
 
     def forward(self, x):
         y = self.conv3(self.conv2(self.conv1(x).relu()).relu())
-        return (y + (self.downsample(x) if hasattr(self, "downsample") else x)).relu()
+        return (y + self.downsample(x)).relu()
 
 
 class MMResNet(nn.Module):
@@ -227,14 +235,16 @@ class VideoBlock(nn.Module):
         self.conv2 = nn.Sequential(
             Conv2Plus1D(width, width, second, 1, epsilon), nn.BatchNorm3d(width, epsilon)
         )
-        if inputs != width or stride != 1:
-            self.downsample = nn.Sequential(
-                nn.Conv3d(inputs, width, 1, stride, bias=False), nn.BatchNorm3d(width, epsilon)
-            )
+
+        def projection(inputs, outputs, stride):
+            conv = nn.Conv3d(inputs, outputs, 1, stride, bias=False)
+            return nn.Sequential(conv, nn.BatchNorm3d(outputs, epsilon))
+
+        self.downsample = _shortcut(projection, inputs, width, stride)
 
     def forward(self, x):
         y = self.conv2(self.conv1(x))
-        return (y + (self.downsample(x) if hasattr(self, "downsample") else x)).relu()
+        return (y + self.downsample(x)).relu()
 
 
 class Conv2plus1d(nn.Module):
@@ -265,17 +275,20 @@ def _split_module(inputs, outputs, time, space, stride_t, stride):
     return ConvModule(conv, nn.BatchNorm3d(outputs, 1e-3))
 
 
+def _split_projection(inputs, outputs, stride):
+    return _split_module(inputs, outputs, 1, 1, stride, stride)
+
+
 class MMVideoBlock(nn.Module):
     def __init__(self, inputs, width, stride):
         super().__init__()
         self.conv1 = _split_module(inputs, width, 3, 3, stride, stride)
         self.conv2 = _split_module(width, width, 3, 3, 1, 1)
-        if inputs != width or stride != 1:
-            self.downsample = _split_module(inputs, width, 1, 1, stride, stride)
+        self.downsample = _shortcut(_split_projection, inputs, width, stride)
 
     def forward(self, x):
         y = self.conv2(self.conv1(x).relu())
-        return (y + (self.downsample(x) if hasattr(self, "downsample") else x)).relu()
+        return (y + self.downsample(x)).relu()
 
 
 class MMR2Plus1D(nn.Module):

@@ -1,90 +1,26 @@
-"""Public checkpoints: the arrays in a file, and where each belongs among our variables.
+"""Public checkpoints: where each of their arrays belongs among our variables.
 
 A layout says that, one public key at a time: (key, array) -> (path, array), the path joined by dots and the array with
 its axes in our order. A key without a place gets a path that no model has. To read a further kind of checkpoint, write
 its layout; a head whose arrays need more than new names (`renamed`) is a function of its own.
 """
 
-import argparse
 import dataclasses
-import pathlib
 import re
-import warnings
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from lofi_jax.data.annotations import first
-from lofi_jax.errors import UserError
 
 Layout = Callable[[str, np.ndarray], tuple[str, np.ndarray]]
 
-# What a checkpoint may hold that no encoder wants.
+# What a checkpoint may hold that no encoder or head wants.
 _IGNORED = {
     "a classification layer": re.compile(r"^(module\.)?(base_model\.)?(fc\d?|new_fc|cls_head)\."),
     "counts of batches": re.compile(r"\.num_batches_tracked$"),
+    "BMN's sampling weights, which are computed": re.compile(r"^(module\.)?sample_mask$"),
 }
-
-
-def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
-    """The named arrays of a .safetensors file or of a PyTorch checkpoint (.pth, .pt, .tar), code in it never run.
-
-    In a PyTorch checkpoint they may lie below "state_dict" or "model". Floating point becomes float32.
-
-    Raises:
-        UserError: no such file, damaged, no checkpoint, one that asks for code to be run, or PyTorch is not installed.
-    """
-    path = pathlib.Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
-
-
-def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
-    try:
-        arrays = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: damaged, or no safetensors file ({error})") from error
-    # NumPy knows no bfloat16: it counts as void.
-    return {k: v if v.dtype.kind in "iub" else v.astype(np.float32) for k, v in arrays.items()}
-
-
-def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
-    try:
-        import torch
-    except ImportError as error:
-        raise UserError(
-            f"{path}: reading it needs PyTorch: pip install 'lofi_jax[torch]', or give a .safetensors file"
-        ) from error
-
-    def to_numpy(tensor):
-        return (tensor.float() if tensor.is_floating_point() else tensor).detach().numpy()
-
-    try:
-        # TSP's files hold their training's options, in a class that is only a bag of values.
-        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            content = torch.load(path, map_location="cpu", weights_only=True)
-        for key in ("state_dict", "model"):
-            if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-                content = content[key]
-        tensors = content if isinstance(content, Mapping) else {}
-        arrays = {str(k): to_numpy(v) for k, v in tensors.items() if isinstance(v, torch.Tensor)}
-    except Exception as error:  # What damaged bytes lead to has no one type.
-        asked = re.search(r"GLOBAL ([\w.]+)", str(error))
-        if asked:
-            raise UserError(
-                f"{path}: holds {asked[1]}, and loading that could run code, so it is refused: if you trust the file,"
-                " save its state_dict alone with torch.save and convert that"
-            ) from error
-        raise UserError(
-            f"{path}: damaged, or no PyTorch checkpoint ({type(error).__name__})"
-        ) from error
-    if not arrays:
-        raise UserError(f"{path}: holds no weights by name, at its top or in state_dict or model")
-    return arrays
 
 
 def renamed(*rules: tuple[str, str]) -> Layout:
@@ -136,10 +72,10 @@ _R2PLUS1D = (
 
 ENCODER_LAYOUTS: dict[str, Layout] = {
     "torchvision's ResNet": renamed(*_RESNET),
-    "the TSM authors'": renamed((r"^base_model\.", ""), (r"\.net\.", "."), *_RESNET),
+    "the TSM authors'": renamed((r"^base_model\.", ""), (r"conv1\.net\.", "conv1."), *_RESNET),
     "mmaction2's ResNet": renamed(
         (r"^backbone\.", ""),
-        (r"\.net\.", "."),
+        (r"conv1\.conv\.net\.", "conv1."),
         (r"conv(\d)\.conv\.", r"conv\1."),
         (r"conv(\d)\.bn\.", r"bn\1."),
         (r"downsample\.conv\.", "downsample.0."),
@@ -190,7 +126,7 @@ def fit(
     """Gives every array its place in a model.
 
     Args:
-        arrays: of `read`.
+        arrays: of `checkpoint_files.read`.
         shapes: of the model's variables, by path. Axes of length one may differ.
         layouts: those to try, by name.
     """
@@ -215,17 +151,13 @@ def fit(
         if _without_ones(array.shape) != _without_ones(shapes[path]):
             wrong.append(f"{key} {_size(array.shape)} instead of {_size(shapes[path])}")
         elif array.dtype != np.float32 or not np.isfinite(array).all():
-            wrong.append(f"{key} with values that are no finite floating-point numbers")
+            wrong.append(f"{key} holds other than finite floating-point numbers")
         else:
             variables[path] = np.ascontiguousarray(array).reshape(shapes[path])
     missing = [path for path in shapes if path not in variables]
     problems = [
-        f"{len(names)} {what} ({first(names)})"
-        for what, names in (
-            ("without a place in it", homeless),
-            ("missing", missing),
-            ("of a wrong kind", wrong),
-        )
+        f"{what}: {len(names)} ({first(names)})"
+        for what, names in (("without a place", homeless), ("missing", missing), ("unfit", wrong))
         if names
     ]
     return Fit(name, variables, used, {k: v for k, v in ignored.items() if v}, problems)

@@ -45,3 +45,35 @@ def sampled_mse(
 def _drawn(candidates, wanted, uniform):
     """The candidates, each kept with the probability that leaves `wanted` of them on average."""
     return candidates & (uniform * candidates.sum() < wanted)
+
+
+def focal(
+    logits: Float[Array, "..."], labels: Float[Array, "..."], alpha: float = 0.25, gamma: float = 2
+) -> Float[Array, "..."]:
+    """The sigmoid focal loss of each prediction (Lin et al., arXiv 1708.02002, section 3.2).
+
+    Args:
+        logits: predictions before the sigmoid.
+        labels: 0 or 1.
+        alpha: weight of the positives; the negatives have 1 - alpha.
+        gamma: how much easy ones count less.
+    """
+    toward = jnp.where(labels > 0.5, logits, -logits)
+    weight = jnp.where(labels > 0.5, alpha, 1 - alpha)
+    return -weight * jax.nn.sigmoid(-toward) ** gamma * jax.nn.log_sigmoid(toward)
+
+
+def diou(distances: Float[Array, "... 2"], wanted: Float[Array, "... 2"]) -> Float[Array, "..."]:
+    """The distance-IoU loss of segments around a common point (Zheng et al., arXiv 1911.08287, in one dimension).
+
+    1 - tIoU + (distance of the centres / length of the smallest segment around both)^2.
+
+    Args:
+        distances, wanted: from the point to start and end, at least 0.
+    """
+    overlap = jnp.minimum(distances, wanted).sum(axis=-1)
+    union = distances.sum(axis=-1) + wanted.sum(axis=-1) - overlap
+    around = jnp.maximum(distances, wanted).sum(axis=-1)
+    centre = jnp.diff(distances - wanted)[..., 0] / 2
+    tiny = 1e-8
+    return 1 - overlap / jnp.maximum(union, tiny) + (centre / jnp.maximum(around, tiny)) ** 2

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lofi_jax.detection.nms import soft_nms
+
 
 class Proposals(NamedTuple):
     """A video's proposals, in no order, before suppression.
@@ -61,3 +63,20 @@ def dense_proposals(
     chosen = starts[first] & ends[last]
     scores = confidence * start[first] * end[last]
     return Proposals(segments[chosen], scores[chosen])
+
+
+def suppress(found: Proposals, sigma: float, top_k: int) -> Proposals:
+    """The proposals after Gaussian soft-NMS, best first; those of different classes do not suppress each other."""
+    labels = np.zeros(len(found.scores), int) if found.labels is None else found.labels
+    keep, scores = [np.empty(0, int)], [np.empty(0)]
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        kept, lowered = soft_nms(found.segments[members], found.scores[members], sigma, top_k)
+        keep.append(members[kept])
+        scores.append(lowered)
+    keep, scores = np.concatenate(keep), np.concatenate(scores)
+    best = np.argsort(-scores, kind="stable")[:top_k]
+    keep = keep[best]
+    return Proposals(
+        found.segments[keep], scores[best], None if found.labels is None else labels[keep]
+    )

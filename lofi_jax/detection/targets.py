@@ -36,7 +36,7 @@ def boundary_probabilities(
     """
     edges = jnp.arange(snippets + 1.0)
     # Rounded, lest float32 decide whether exactly one half is more than one half.
-    boundaries = jnp.round(boundaries * snippets, 3)
+    boundaries = jnp.round(boundaries * snippets * 1024) / 1024
     high = jnp.minimum(edges[1:, None], boundaries + BOUNDARY_WINDOW)
     low = jnp.maximum(edges[:-1, None], boundaries - BOUNDARY_WINDOW)
     covered = jnp.maximum(high - low, 0.0) * valid

@@ -5,9 +5,10 @@ An encoder maps snippets (N, T, H, W, 3) to features (N, C); a head maps feature
 """
 
 import functools
-import types
 
-from lofi_jax.models import gtad
+from lofi_jax.models.actionformer import ActionFormer
+from lofi_jax.models.bmn import BMN
+from lofi_jax.models.gtad import GTAD
 from lofi_jax.models.r2plus1d import R2Plus1D
 from lofi_jax.models.resnet import Bottleneck
 from lofi_jax.models.tsm import TSM
@@ -25,6 +26,4 @@ ENCODERS = {
     ),
 }
 
-HEADS = {
-    "gtad": types.SimpleNamespace(Head=gtad.GTAD, loss=gtad.loss, proposals=gtad.proposals),
-}
+HEADS = {"gtad": GTAD, "bmn": BMN, "actionformer": ActionFormer}

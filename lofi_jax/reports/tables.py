@@ -3,6 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 _BASELINE = "acp"
 _TIOUS = ("0.50", "0.75", "0.95")
 
@@ -30,6 +32,38 @@ def results(results: Mapping) -> str:
     ]
     table = _align([[*head, "class-agnostic"], *lines], words=3)
     return "\n".join([table, *_leads(rows)])
+
+
+def study(runs: Sequence[Mapping]) -> str:
+    """One line a row: mean and standard deviation over the runs, and the mean lead over the first frozen row.
+
+    Args:
+        runs: for each seed what `results.json` holds, the same rows in the same order.
+    """
+    rows = runs[0]["rows"]
+    baseline = next((i for i, row in enumerate(rows) if row["start"] == _BASELINE), None)
+    found = np.array([[row["average_mAP"] for row in run["rows"]] for run in runs])
+    agnostic = np.array([[r["class_agnostic"]["average_mAP"] for r in run["rows"]] for run in runs])
+    lines = [["start", "fidelity", "head", "average", "class-agnostic", f"- {_BASELINE}"]]
+    for i, row in enumerate(rows):
+        lead = "-"
+        if baseline is not None and i != baseline:
+            lead = _spread(found[:, i] - found[:, baseline], "+.1f")
+        measures = [_spread(found[:, i], ".1f"), _spread(agnostic[:, i], ".1f")]
+        lines.append([row["start"], row["fidelity"], row["head"], *measures, lead])
+    return _align(lines, words=3)
+
+
+def row_name(row: Mapping) -> str:
+    """A row in a few words, such as "lofi (temporal, gtad)"."""
+    parts = [row["fidelity"]] if row["start"] == "lofi" else []
+    return f"{row['start']} ({', '.join([*parts, row['head']])})"
+
+
+def _spread(fractions: np.ndarray, form: str) -> str:
+    """Mean and, of several, standard deviation in percent."""
+    mean = format(100 * fractions.mean(), form)
+    return f"{mean} ± {100 * fractions.std(ddof=1):.1f}" if len(fractions) > 1 else mean
 
 
 def seconds(seconds: Mapping[str, float]) -> str:

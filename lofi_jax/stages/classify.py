@@ -5,6 +5,7 @@ every row: rows differ in localization alone, as in the paper, where one externa
 """
 
 import json
+import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +26,10 @@ def encoder(run: Run) -> str:
     return rows_of(run.config)[0].encoder
 
 
+def _folder(run: Run) -> pathlib.Path:
+    return run.workdir / "classifier" / encoder(run)
+
+
 def run(run: Run) -> None:
     """Trains the classifier by cross-entropy against the classes that a video contains."""
     config, settings = run.config, run.config.classifier
@@ -32,7 +37,7 @@ def run(run: Run) -> None:
         return
     target = datasets.target(run)
     steps = steps_for(settings.epochs, len(target.train_videos), settings.batch_size)
-    folder = run.workdir / "classifier"
+    folder = _folder(run)
     if loop.is_finished(folder, steps):
         return
     classes = len(target.classes)
@@ -58,7 +63,7 @@ class Classifier:
     def __init__(self, run: Run):
         if run.config.classifier.file:
             raise UserError("config.classifier.file has no scores of other videos than its own")
-        folder = run.workdir / "classifier"
+        folder = _folder(run)
         if not (folder / "classes.json").exists():
             raise UserError(f"{run.workdir}: holds no trained classifier: run the stage head first")
         self.classes = tuple(json.loads((folder / "classes.json").read_text()))

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Sequence
 
 from lofi_jax.config import rows_of
 from lofi_jax.data import annotations, builders, predictions, synthetic
@@ -51,11 +52,24 @@ class Target:
         return predictions.instances(found, ids, self.classes)
 
 
+class Chosen:
+    """Some of the records, by number."""
+
+    def __init__(self, records: Records, numbers: Sequence[int]):
+        self._records, self._numbers = records, numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, i: int) -> dict:
+        return self._records[self._numbers[i]]
+
+
 @dataclasses.dataclass(frozen=True)
 class Source:
     """The source dataset of stage 1: stored clips, and the classes' names."""
 
-    records: Records
+    records: Chosen
     classes: tuple[str, ...]
 
 
@@ -129,27 +143,28 @@ def _annotated(run: Run) -> Target:
     return Target(None, None, train, test, parsed.classes)
 
 
-class Rest:
-    """Records from a certain one on."""
+def with_segments(records: Records, videos: list[Video]) -> Chosen:
+    """The records of those videos that have a segment, which is what classification learns from.
 
-    def __init__(self, records: Records, first: int):
-        self._records, self._first = records, first
-
-    def __len__(self) -> int:
-        return len(self._records) - self._first
-
-    def __getitem__(self, i: int) -> dict:
-        return self._records[self._first + i]
+    Raises:
+        UserError: not one has.
+    """
+    numbers = [i for i, video in enumerate(videos) if video.labels]
+    if not numbers:
+        raise UserError("not one video to train on has an annotated segment")
+    return Chosen(records, numbers)
 
 
 def source(run: Run) -> Source:
     """The clips for stage 1: the source dataset, or the target's own training videos where there is none."""
     parts = _parts(run)
     if len(parts) == 1:
-        return Source(target(run).train, target(run).classes)
+        own = target(run)
+        return Source(with_segments(own.train, own.train_videos), own.classes)
     name, _, _, sampling = parts[1]
     builder = builders.load(_data_dir(run), name, sampling)
-    records = Records(builder, run.config.source.train_subset)
+    subset = run.config.source.train_subset
+    records = with_segments(Records(builder, subset), builders.videos(builder, subset))
     return Source(records, builders.class_names(builder))
 
 

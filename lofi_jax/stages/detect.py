@@ -9,8 +9,7 @@ import numpy as np
 from lofi_jax.config import rows_of
 from lofi_jax.data import predictions
 from lofi_jax.detection import metrics
-from lofi_jax.detection.nms import soft_nms
-from lofi_jax.models import HEADS
+from lofi_jax.detection.proposals import Proposals, suppress
 from lofi_jax.rows import Row
 from lofi_jax.stages import classify, datasets, extract, head
 from lofi_jax.stages.setup import Run, make_head
@@ -29,7 +28,7 @@ def run(run: Run, row: Row) -> None:
     target = datasets.target(run)
     videos = extract.videos(run, row.encoder, target.test_videos)
     probabilities = classify.test_probabilities(run)
-    propose = Proposer(run, row)
+    propose = Proposer(run, row, len(target.classes))
     results = {}
     for i, video in enumerate(target.test_videos):
         found = propose(videos[i]["features"])
@@ -43,37 +42,40 @@ def run(run: Run, row: Row) -> None:
 class Proposer:
     """Standardised features (L, C) of a video in, its best proposals out."""
 
-    def __init__(self, run: Run, row: Row):
+    def __init__(self, run: Run, row: Row, classes: int):
         self._settings = run.config.detect
-        self._proposals = HEADS[row.head].proposals
-        model = make_head(run.config, row.head)
+        self._head = make_head(run.config, row.head, classes)
         params = load_state(head.checkpoint(run, row))["params"]["head"]
-        self._apply = jax.jit(lambda x: model.apply({"params": params}, x))
+        self._apply = jax.jit(lambda x: self._head.apply({"params": params}, x))
 
-    def __call__(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Segments (P, 2) in units of the video and scores (P,), after soft-NMS, best first."""
+    def __call__(self, features: np.ndarray) -> Proposals:
+        """The video's proposals after soft-NMS, best first."""
         outputs = jax.tree.map(np.asarray, self._apply(features[None]))
-        segments, scores = self._proposals(outputs, self._settings.use_boundaries)[0]
-        keep, scores = soft_nms(segments, scores, self._settings.nms_sigma, self._settings.top_k)
-        return segments[keep], scores
+        found = self._head.proposals(outputs, self._settings.use_boundaries)[0]
+        return suppress(found, self._settings.nms_sigma, self._settings.top_k)
 
 
 def label(
-    run: Run, found, probabilities: np.ndarray, classes: tuple[str, ...], duration: float
+    run: Run, found: Proposals, probabilities: np.ndarray, classes: tuple[str, ...], duration: float
 ) -> list[Detection]:
     """Gives every proposal each of the video's most probable classes, in seconds, best first.
 
-    The score is the proposal's times the class's (G-TAD's and BMN's way on ActivityNet).
+    The score is the proposal's times the class's (G-TAD's and BMN's way on ActivityNet). A proposal that has a class
+    keeps it and its score.
     """
-    best = np.argsort(-probabilities)[: run.config.classifier.top_classes]
+    if found.labels is None:
+        best = np.argsort(-probabilities)[: run.config.classifier.top_classes]
+        labels = [[(c, probabilities[c]) for c in best]] * len(found.scores)
+    else:
+        labels = [[(c, 1.0)] for c in found.labels]
     detections = [
         {
             "label": classes[c],
-            "score": float(score * probabilities[c]),
+            "score": float(score * probability),
             "segment": [float(start * duration), float(end * duration)],
         }
-        for (start, end), score in zip(*found, strict=True)
-        for c in best
+        for (start, end), score, given in zip(found.segments, found.scores, labels, strict=True)
+        for c, probability in given
     ]
     detections.sort(key=lambda d: -d["score"])
     return detections[: run.config.detect.top_k]

@@ -6,6 +6,7 @@ import numpy as np
 from lofi_jax.config import full_fidelity
 from lofi_jax.data import clips, feature_files
 from lofi_jax.data.features import FeatureStore, FeatureVideos
+from lofi_jax.errors import UserError
 from lofi_jax.stages import datasets, pretrain
 from lofi_jax.stages.setup import Run, encode_videos
 from lofi_jax.training.progress import Progress
@@ -35,13 +36,25 @@ def run(run: Run, encoder: str) -> None:
             parts = [store(run, part).read(video.video_id) for part in encoder.split("+")]
             features.write(video.video_id, np.concatenate(parts, axis=1))
     elif encoder == "external":
-        folders = run.config.data.feature_dirs.split(",")
-        for video in target.videos:
-            found = feature_files.read(folders, video.video_id, run.config.data.snippets)
-            features.write(video.video_id, found)
+        _read(run, features)
     else:
         _encode(run, encoder, features)
     features.finish([v.video_id for v in target.train_videos], encoder)
+
+
+def _read(run: Run, features: FeatureStore) -> None:
+    """Reads features made elsewhere; all must have as many channels as the first."""
+    folders = run.config.data.feature_dirs.split(",")
+    width = None
+    for video in datasets.target(run).videos:
+        found = feature_files.read(folders, video.video_id, run.config.data.snippets)
+        width = width or found.shape[1]
+        if found.shape[1] != width:
+            raise UserError(
+                f"{run.config.data.feature_dirs}: video {video.video_id!r} has {found.shape[1]}"
+                f" channels, the ones before it {width}"
+            )
+        features.write(video.video_id, found)
 
 
 def _encode(run: Run, encoder: str, features: FeatureStore) -> None:
@@ -61,7 +74,7 @@ def _encode(run: Run, encoder: str, features: FeatureStore) -> None:
         missing = [not features.path(video.video_id).exists() for video in annotated]
         first = missing.index(True) if True in missing else len(missing)
         done += first
-        rest = datasets.Rest(records, first)
+        rest = datasets.Chosen(records, range(first, len(records)))
         for batch in clips.evaluation_batches(rest, whole, config.extract.batch_size):
             for video_id, x in zip(batch["video_id"], encode(batch["frames"]), strict=True):
                 features.write(str(video_id), x)

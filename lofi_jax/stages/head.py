@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 
 from lofi_jax.data import clips
-from lofi_jax.models import HEADS
 from lofi_jax.rows import Row
 from lofi_jax.stages import datasets, extract
 from lofi_jax.stages.setup import Run, make_head, steps_for
@@ -33,11 +32,11 @@ def run(run: Run, row: Row) -> None:
     steps = steps_for(settings.epochs, len(datasets.target(run).train_videos), settings.batch_size)
     if loop.is_finished(folder(run, row), steps):
         return
-    head, head_loss = make_head(config, row.head), HEADS[row.head].loss
+    head = make_head(config, row.head, len(datasets.target(run).classes))
 
     def loss(params, statistics, batch, key):
         outputs = head.apply({"params": params["head"]}, batch["features"])
-        total, terms = head_loss(outputs, batch, key)
+        total, terms = head.loss(outputs, batch, key)
         return total, (terms, statistics)
 
     def initial(features):

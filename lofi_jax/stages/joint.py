@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from lofi_jax import fidelity
 from lofi_jax.config import factors, full_fidelity
 from lofi_jax.data import clips
-from lofi_jax.models import HEADS
 from lofi_jax.rows import Row
 from lofi_jax.stages import datasets, pretrain
 from lofi_jax.stages.setup import Run, encode_videos, feature_width, make_head, steps_for
@@ -25,27 +24,13 @@ def run(run: Run, row: Row) -> None:
     folder = pretrain.folder(run, row.encoder)
     if loop.is_finished(folder, steps):
         return
-    encode, head = encode_videos(run, settings.chunk), make_head(config, row.head)
-    head_loss = HEADS[row.head].loss
-
-    def loss(params, statistics, batch, key):
-        variables = {"params": params["encoder"], "batch_stats": statistics}
-        features = encode(variables, batch["frames"])
-        outputs = head.apply({"params": params["head"]}, features)
-        total, terms = head_loss(outputs, batch, key)
-        return total, (terms, statistics)
-
-    variables = pretrain.variables(run, settings.start)
-    full = full_fidelity(config)
-    features = jnp.zeros((1, full.snippets, feature_width(config)))
-    params = {
-        "encoder": variables["params"],
-        "head": jax.jit(head.init)(jax.random.key(config.seed), features)["params"],
-    }
+    encoder = pretrain.variables(run, settings.start)
     steps_per_epoch = max(len(target.train) // settings.batch_size, 1)
-    fidelity_of_step = fidelity.schedule(row.fidelity, full, factors(config), steps_per_epoch)
     schedule = optimizer.learning_rate(settings.optimizer, steps, steps_per_epoch)
-    transform = optimizer.make_joint(settings.optimizer, schedule, settings.encoder_scale)
+    state, step = make_training(run, row, encoder, len(target.classes), schedule)
+    fidelity_of_step = fidelity.schedule(
+        row.fidelity, full_fidelity(config), factors(config), steps_per_epoch
+    )
     transformation = clips.WholeVideo(
         lambda index: fidelity_of_step(index // settings.batch_size),
         config.data.frames,
@@ -59,11 +44,40 @@ def run(run: Run, row: Row) -> None:
     loop.train(
         f"joint ({row.fidelity}, {row.head})",
         folder,
-        initial_state(params, variables["batch_stats"], transform),
-        make_step(loss, transform, config.seed),
+        state,
+        step,
         batches,
         steps,
         run.mesh,
         run.logging,
         schedule,
     )
+
+
+def make_training(run: Run, row: Row, encoder: dict, classes: int, schedule):
+    """The initial state of a row's joint training, and its jitted step.
+
+    Args:
+        encoder: variables to begin from.
+        classes: of the target dataset.
+        schedule: the learning rate as a function of the step.
+    """
+    config, settings = run.config, run.config.joint
+    encode = encode_videos(run, settings.chunk)
+    head = make_head(config, row.head, classes)
+
+    def loss(params, statistics, batch, key):
+        variables = {"params": params["encoder"], "batch_stats": statistics}
+        features = encode(variables, batch["frames"])
+        outputs = head.apply({"params": params["head"]}, features)
+        total, terms = head.loss(outputs, batch, key)
+        return total, (terms, statistics)
+
+    features = jnp.zeros((1, config.data.snippets, feature_width(config)))
+    params = {
+        "encoder": encoder["params"],
+        "head": jax.jit(head.init)(jax.random.key(config.seed), features)["params"],
+    }
+    transform = optimizer.make_joint(settings.optimizer, schedule, settings.encoder_scale)
+    state = initial_state(params, encoder["batch_stats"], transform)
+    return state, make_step(loss, transform, config.seed)

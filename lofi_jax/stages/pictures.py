@@ -21,7 +21,7 @@ def draw(run: Run) -> None:
     found = {row.name: detect.load_detections(run, row) for row in table}
     folder = run.workdir / "timelines"
     folder.mkdir(exist_ok=True)
-    for video, record in zip(target.test_videos[: run.config.timelines], target.test, strict=False):
+    for i, video in enumerate(target.test_videos[: run.config.timelines]):
         truth = [
             {"label": label, "segment": list(segment)}
             for label, segment in zip(video.labels, video.segments, strict=True)
@@ -33,7 +33,7 @@ def draw(run: Run) -> None:
             video.video_id,
             video.duration,
             rows,
-            frames=thumbnails(run, record),
+            frames=thumbnails(run, target.test[i]) if target.test else None,
             classes=target.classes,
         )
     order = ("encoders", "classifier", "heads")

@@ -74,8 +74,8 @@ class Detector:
         if not trained:
             raise UserError(f"{run.workdir}: holds no trained head: let the run finish first")
         self._run, self.row = run, trained[-1]
-        self._propose = detect.Proposer(run, self.row)
         self._classify = classify.Classifier(run)
+        self._propose = detect.Proposer(run, self.row, len(self._classify.classes))
         parts = {*self.row.encoder.split("+"), *classify.encoder(run).split("+")}
         if "external" in parts:
             raise UserError(f"{run.workdir}: works on external features, not on videos")

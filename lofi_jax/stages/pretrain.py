@@ -73,7 +73,8 @@ def _task(run: Run, start: str):
     source = datasets.source(run)
     if start == "acp_plus":
         target = datasets.target(run)
-        records, classes, clip = target.train, len(target.classes), clips.ForegroundSnippet
+        records = datasets.with_segments(target.train, target.train_videos)
+        classes, clip = len(target.classes), clips.ForegroundSnippet
     elif start == "acp":
         records, classes, clip = source.records, len(source.classes), clips.ForegroundSnippet
     else:

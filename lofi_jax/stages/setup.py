@@ -38,6 +38,9 @@ def start_run(config: ConfigDict, workdir: str) -> Run:
         UserError: an impossible config, a workdir that cannot be written, or one that holds another config's run.
     """
     configs.validate(config)
+    make_encoder(config)
+    for row in configs.rows_of(config):
+        make_head(config, row.head, classes=1)
     folder = pathlib.Path(workdir).absolute()
     _claim(folder, config)
     return open_run(config, folder)
@@ -45,7 +48,8 @@ def start_run(config: ConfigDict, workdir: str) -> Run:
 
 def open_run(config: ConfigDict, folder: pathlib.Path) -> Run:
     """Chooses the devices and the cache of compiled programs. Must run before JAX is used."""
-    jax.config.update("jax_num_cpu_devices", config.mesh.cpu_devices)
+    if jax.config.jax_num_cpu_devices != config.mesh.cpu_devices:
+        jax.config.update("jax_num_cpu_devices", config.mesh.cpu_devices)
     jax.config.update("jax_compilation_cache_dir", config.log.cache_dir or str(folder / "cache"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     return Run(config, folder, make_mesh(config.mesh.data, config.mesh.snippet))
@@ -94,16 +98,16 @@ def make_encoder(config: ConfigDict):
     return _make(ENCODERS, config.encoder, "encoder")
 
 
-def make_head(config: ConfigDict, name: str):
-    """A head module by name, with the config's options for it."""
+def make_head(config: ConfigDict, name: str, classes: int):
+    """A head module by name, with the config's options for it; one that classifies gets the number of classes."""
     settings = config.head
     if name != settings.name:
         settings = ConfigDict({"name": name, **config.other_heads.get(name, {})})
-    return _make({name: head.Head for name, head in HEADS.items()}, settings, "head")
+    return _make(HEADS, settings, "head", **{"classes": classes} if HEADS[name].classifies else {})
 
 
-def _make(known, settings: ConfigDict, key: str):
-    options = {
+def _make(known, settings: ConfigDict, key: str, **options):
+    options |= {
         k: tuple(v) if isinstance(v, list) else v for k, v in settings.items() if k != "name"
     }
     try:

@@ -1,0 +1,83 @@
+"""Checkpoint files that others wrote: their arrays by name. No code in a file is ever run."""
+
+import argparse
+import pathlib
+import re
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from lofi_jax.errors import UserError
+
+# Older ones run code in a file even when they are to load weights only (CVE-2025-32434, CVE-2026-24747).
+_SAFE_PYTORCH = (2, 10)
+
+
+def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
+    """The named arrays of a .safetensors file or of a PyTorch checkpoint (.pth, .pt, .tar).
+
+    In a PyTorch checkpoint they may lie below "state_dict" or "model". Floating point becomes float32.
+
+    Raises:
+        UserError: no such file; a damaged one, or no checkpoint; one that asks for code to be run; no PyTorch, or one
+            too old to notice that.
+    """
+    path = pathlib.Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+
+
+def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
+    try:
+        arrays = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path}: damaged, or no safetensors file ({error})") from error
+    # NumPy knows no bfloat16: it counts as void.
+    return {k: v if v.dtype.kind in "iub" else v.astype(np.float32) for k, v in arrays.items()}
+
+
+def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
+    try:
+        import torch
+    except ImportError as error:
+        raise UserError(
+            f"{path}: reading it needs PyTorch: pip install 'lofi_jax[torch]', or give a .safetensors file"
+        ) from error
+
+    if torch.__version__ < _SAFE_PYTORCH:
+        safe = ".".join(map(str, _SAFE_PYTORCH))
+        raise UserError(
+            f"{path}: a file that PyTorch {torch.__version__} loads could run code: install PyTorch {safe} or newer,"
+            " or give a .safetensors file"
+        )
+
+    def to_numpy(tensor):
+        return (tensor.float() if tensor.is_floating_point() else tensor).detach().numpy()
+
+    try:
+        # TSP's files hold their training's options, in a class that is only a bag of values.
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        for key in ("state_dict", "model"):
+            if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+                content = content[key]
+        tensors = content if isinstance(content, Mapping) else {}
+        arrays = {str(k): to_numpy(v) for k, v in tensors.items() if isinstance(v, torch.Tensor)}
+    except Exception as error:  # What damaged bytes lead to has no one type.
+        asked = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if asked:
+            raise UserError(
+                f"{path}: holds {asked[1]}, and loading that could run code, so it is refused: if you trust the file,"
+                " save its state_dict alone with torch.save and convert that"
+            ) from error
+        raise UserError(
+            f"{path}: damaged, or no PyTorch checkpoint ({type(error).__name__})"
+        ) from error
+    if not arrays:
+        raise UserError(f"{path}: holds no weights by name, at its top or in state_dict or model")
+    return arrays

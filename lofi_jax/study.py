@@ -1,0 +1,53 @@
+"""`python -m lofi_jax.study --config=F --workdir=D --seeds=0,1,2`: the rows of a config over several seeds.
+
+Every seed is a run of lofi_jax.main in D/seed_N, with its own world where the dataset is synthetic; what rows share is
+computed once. Ends with D/study.json, a table of mean and standard deviation, and D/study.png.
+"""
+
+import json
+import pathlib
+
+from absl import flags
+from ml_collections import config_flags
+
+from lofi_jax import errors
+from lofi_jax.config import parse_flags
+from lofi_jax.reports import bars, tables
+from lofi_jax.rows import names
+from lofi_jax.stages import pipeline
+from lofi_jax.stages.setup import start_run
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "A file under configs/.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder for everything the study makes.")
+_SEEDS = flags.DEFINE_string("seeds", "0,1,2", "Seeds, separated by commas.")
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise errors.UserError(f"unexpected arguments {argv[1:]}: write --name=value")
+    try:
+        seeds = sorted({int(seed) for seed in names(_SEEDS.value)})
+    except ValueError:
+        raise errors.UserError(
+            f"--seeds={_SEEDS.value}: whole numbers, separated by commas"
+        ) from None
+    folder = pathlib.Path(_WORKDIR.value)
+    runs = {}
+    for seed in seeds:
+        config = _CONFIG.value.copy_and_resolve_references()
+        config.seed = seed
+        print(f"seed {seed}")
+        with errors.naming_full_disk(folder):
+            results = pipeline.run(start_run(config, str(folder / f"seed_{seed}")))
+        if not results:
+            raise errors.UserError("config.stages: a study needs the stage evaluate")
+        runs[str(seed)] = results
+    (folder / "study.json").write_text(json.dumps(runs, indent=1))
+    bars.draw(folder / "study.png", list(runs.values()))
+    print(tables.study(list(runs.values())))
+    print(f"everything lies in {folder}")
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["config", "workdir"])
+    errors.run(main, parse_flags)

@@ -1,0 +1,39 @@
+"""The package's commands as a user runs them: in processes of their own, with the config of tests/tiny.py."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).parents[1]
+TINY = ROOT / "tests" / "tiny.py"
+
+# Tiny models take longer to compile than to run.
+_FLAGS = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+ENVIRONMENT = {**os.environ, "XLA_FLAGS": _FLAGS, "JAX_PLATFORMS": "cpu"}
+
+
+def start(command: str, *arguments: str, **options) -> subprocess.Popen:
+    """Starts `python -m lofi_jax.COMMAND ARGUMENTS`; options are those of Popen."""
+    return subprocess.Popen(
+        [sys.executable, "-m", f"lofi_jax.{command}", *map(str, arguments)],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def run(command: str, *arguments: str, **options) -> subprocess.CompletedProcess:
+    """Runs a command to its end."""
+    with start(command, *arguments, **options) as process:
+        out, err = process.communicate(timeout=300)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def main(workdir: pathlib.Path, *arguments: str, config: pathlib.Path = TINY) -> list[str]:
+    """The arguments of lofi_jax.main in a workdir; what is compiled is shared with the workdirs beside it."""
+    cache = f"--config.log.cache_dir={workdir.parent / 'cache'}"
+    return ["main", f"--config={config}", f"--workdir={workdir}", cache, *arguments]

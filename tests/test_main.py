@@ -1,0 +1,344 @@
+"""The main command end to end: what it leaves behind, how it goes on after a kill, and what bad input gets."""
+
+import concurrent.futures
+import json
+import os
+import pathlib
+import resource
+import shutil
+import signal
+import struct
+import time
+
+import cv2
+import numpy as np
+import pytest
+import spliced
+from commands import TINY, main, run, start
+from tensorboardX.proto.event_pb2 import Event
+
+from lofi_jax.data import predictions
+
+
+def rows(workdir: pathlib.Path) -> list[dict]:
+    return json.loads((workdir / "results.json").read_text())["rows"]
+
+
+def table(printed: str) -> list[str]:
+    """The printed lines from the table's head to its last difference."""
+    lines = printed.splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("start "))
+    return lines[first : lines.index(next(line for line in lines if line.startswith("stage ")))]
+
+
+def scalars(folder: pathlib.Path) -> list[tuple[int, str]]:
+    """The (step, tag) of all that a folder's TensorBoard files hold."""
+    found = []
+    for path in sorted(folder.glob("events.out.tfevents.*")):
+        data = path.read_bytes()
+        while data:
+            (length,) = struct.unpack("<Q", data[:8])
+            event = Event.FromString(data[12 : 12 + length])
+            found += [(event.step, value.tag) for value in event.summary.value]
+            data = data[16 + length :]
+    return found
+
+
+def assert_one_line(ended, *says: str) -> None:
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr.startswith("error: ") and ended.stderr.count("\n") == 1, ended.stderr
+    for text in says:
+        assert text in ended.stderr
+
+
+def test_a_finished_run_leaves_what_the_contract_says(finished_run):
+    workdir, ended = finished_run
+    results = json.loads((workdir / "results.json").read_text())
+    assert results["dataset"] == "synthetic"
+    assert [(row["start"], row["fidelity"], row["head"]) for row in results["rows"]] == [
+        ("acp", "none", "gtad"),
+        ("lofi", "temporal", "gtad"),
+    ]
+    tious = [f"{tiou:.2f}" for tiou in np.arange(0.5, 1.0, 0.05)]
+    for row in results["rows"]:
+        assert list(row["mAP"]) == tious
+        assert 0 < row["average_mAP"] < 1
+        assert row["average_mAP"] == pytest.approx(np.mean(list(row["mAP"].values())))
+    stages = ["data", "pretrain", "joint", "extract", "head", "detect", "evaluate"]
+    assert list(results["seconds"]) == stages and min(results["seconds"].values()) >= 0
+
+    found = predictions.load(workdir / "detections.json")
+    assert list(found.video_ids) == [f"target_testing_{i:05d}" for i in range(4)]
+    assert len(found.score) and found.segment.min() >= 0 and found.segment.max() <= 32.0
+    drawn = sorted(path.name for path in (workdir / "timelines").iterdir())
+    assert drawn == [f"target_testing_{i:05d}.png" for i in range(2)]
+    for path in [*(workdir / "timelines").iterdir(), workdir / "curves.png"]:
+        assert cv2.imread(str(path)).std() > 0
+    logs = list(workdir.rglob("tensorboard"))
+    assert len(logs) == 5  # two encoders, two heads, the classifier
+    for folder in logs:
+        logged = scalars(folder)
+        last = max(step for step, _ in logged)
+        assert [step for step, tag in logged if tag == "loss"] == list(range(1, last + 1))
+    assert ended.stderr == ""
+
+
+def test_the_table_shows_both_rows_and_their_difference(finished_run):
+    workdir, ended = finished_run
+    head, acp, lofi, _, difference = table(ended.stdout)[:5]
+    measured = [100 * row["average_mAP"] for row in rows(workdir)]
+    assert "average" in head and f"{measured[0]:.2f}" in acp and f"{measured[1]:.2f}" in lofi
+    assert difference == f"lofi - acp: {measured[1] - measured[0]:+.1f} points"
+    for name in ("prepare", "pretrain", "joint", "extract", "classifier", "head"):
+        assert any(line.startswith(name) for line in ended.stdout.splitlines())
+
+
+def written(workdir: pathlib.Path) -> dict[pathlib.Path, int]:
+    """When each file of a stage that takes long was written."""
+    parts = ("data", "encoders", "features", "classifier", "heads")
+    paths = [path for part in parts for path in (workdir / part).rglob("*") if path.is_file()]
+    return {
+        path: path.stat().st_mtime_ns for path in paths if path.name not in (".lock", "report.json")
+    }
+
+
+def test_a_rerun_repeats_no_stage_and_prints_the_same_table(finished_run):
+    workdir, ended = finished_run
+    before = written(workdir)
+    again = run(*main(workdir))
+    assert again.returncode == 0 and again.stderr == ""
+    assert table(again.stdout) == table(ended.stdout)
+    assert written(workdir) == before
+    assert not any(
+        name in again.stdout for name in ("pretrain (", "joint (", "extract (", "head (")
+    )
+
+
+# What the workdir holds at least when the run is killed.
+MOMENTS = {
+    "the world is rendered": ("data/world/source/videos/*.mp4", 3),
+    "a dataset is written": ("data/*/*/incomplete*", 1),
+    "pretraining is at step 3": ("encoders/acp/checkpoints/3", 1),
+    "joint training is at step 2": ("encoders/lofi_temporal_gtad/checkpoints/2", 1),
+    "joint training is at step 5": ("encoders/lofi_temporal_gtad/checkpoints/5", 1),
+    "the second encoder's features are written": ("features/lofi_temporal_gtad/*.npy", 3),
+    "the second head is at step 2": ("heads/lofi_temporal_gtad/checkpoints/2", 1),
+    "detections are written": ("detections/*.json", 1),
+}
+
+
+def test_a_run_killed_again_and_again_ends_with_the_same_numbers(finished_run):
+    unbroken, ended = finished_run
+    workdir = unbroken.with_name("killed")
+    for pattern, count in MOMENTS.values():
+        with start(*main(workdir)) as process:
+            while process.poll() is None and len(list(workdir.glob(pattern))) < count:
+                time.sleep(0.002)
+            process.kill()
+            process.communicate()
+        assert process.returncode == -signal.SIGKILL
+    last = run(*main(workdir))
+    assert last.returncode == 0, last.stderr
+    assert rows(workdir) == rows(unbroken)
+    assert table(last.stdout) == table(ended.stdout)
+    assert (workdir / "detections.json").read_text() == (unbroken / "detections.json").read_text()
+
+
+def test_another_config_in_an_old_workdir_is_refused_by_key(finished_run):
+    workdir, _ = finished_run
+    ended = run(*main(workdir, "--config.joint.epochs=4", "--config.seed=1"))
+    assert_one_line(ended, str(workdir), "joint.epochs: 3.0 -> 4.0", "seed: 0 -> 1")
+
+
+def test_checkpoints_of_another_run_on_another_number_of_devices_are_taken(finished_run):
+    unbroken, _ = finished_run
+    single, taker = unbroken.with_name("single"), unbroken.with_name("taker")
+    shared = ("--config.rows=acp", f"--config.data.data_dir={unbroken / 'data'}")
+    longer = ("--config.pretrain.epochs=2", "--config.head_training.epochs=4")
+    assert run(*main(single, *shared, *longer, "--config.mesh.cpu_devices=1")).returncode == 0
+
+    encoder = f"--config.encoder_checkpoint={single / 'encoders/acp/checkpoints'}"
+    head = f"--config.head_checkpoint={single / 'heads/acp_gtad/checkpoints'}"
+    ended = run(*main(taker, *shared, encoder, head))
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.count("not needed, it comes from") == 2
+    assert not (taker / "encoders").exists() and not (taker / "heads").exists()
+    features = [
+        np.load(workdir / "features/acp/target_testing_00000.npy")
+        for workdir in (single, taker, unbroken)
+    ]
+    np.testing.assert_allclose(features[0], features[1], atol=1e-4)
+    assert np.abs(features[0] - features[2]).max() > 1e-2
+    agnostic = [
+        workdir_rows[0]["class_agnostic"]["average_mAP"]
+        for workdir_rows in (rows(single), rows(taker), rows(unbroken))
+    ]
+    assert agnostic[0] == pytest.approx(agnostic[1], abs=1e-3) != pytest.approx(agnostic[2])
+
+
+def test_detect_and_evaluate_run_alone_with_any_head(finished_run):
+    unbroken, _ = finished_run
+    workdir = shutil.copytree(unbroken, unbroken.with_name("alone"))
+    older = workdir / "heads" / "acp_gtad" / "checkpoints" / "3"
+    alone = "--config.stages=detect,evaluate"
+    ended = run(*main(workdir, alone, f"--config.head_checkpoint={older}"))
+    assert ended.returncode == 0, ended.stderr
+    assert rows(workdir)[0]["AR"] != rows(unbroken)[0]["AR"]
+    shutil.rmtree(workdir / "features")
+    assert_one_line(run(*main(workdir, alone)), "features", "run the stage extract first")
+
+
+WRONG_CONFIG = """from lofi_jax.config import defaults, named
+def get_config():
+    c = defaults()
+    c.dataset = "synthetic"
+    {}
+    return c
+"""
+WRONG_LINES = {
+    "key": "c.joint.epoch = 1",
+    "option": "c.encoder = named('tsm_resnet', depth=1)",
+}
+REFUSED = {
+    "a workdir that cannot be written": (["--workdir={file}/run"], "{file}/run: cannot be written"),
+    "an unknown key": (
+        ["--config.joint.foo=1"],
+        "--config.joint.foo=1: the config has no key 'foo'",
+    ),
+    "a misspelt key": (["--config.jont.epochs=1"], "no key 'jont': did you mean \"joint\"?"),
+    "an unknown key in the file": (
+        ["--config={folder}/key.py"],
+        "key.py, line 5: the config has no",
+    ),
+    "an unknown option of the encoder": (
+        ["--config={folder}/option.py"],
+        "config.encoder: tsm_resnet cannot be made with",
+    ),
+    "no such config file": (
+        ["--config={folder}/none.py"],
+        "No such file or directory: '{folder}/none",
+    ),
+    "a value of the wrong type": (["--config.joint.epochs=many"], "--config.joint.epochs=many"),
+    "an unknown flag": (["--stages=data"], "Unknown command line flag 'stages'"),
+    "a stray argument": (["data"], "unexpected arguments ['data']"),
+    "an unknown stage": (["--config.stages=data,train"], "config.stages is 'train': choose one of"),
+    "a factor that does not divide": (
+        ["--config.joint.factors.temporal=3"],
+        "the temporal factor 3 does not divide the 16 snippets",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory):
+    """How the main job ends for each entry of `REFUSED`, and where its files lie."""
+    folder = tmp_path_factory.mktemp("refused")
+    places = {"folder": folder, "file": folder / "file"}
+    places["file"].touch()
+    for name, line in WRONG_LINES.items():
+        (folder / f"{name}.py").write_text(WRONG_CONFIG.format(line))
+
+    def end(arguments):
+        return run(
+            "main",
+            f"--config={TINY}",
+            f"--workdir={folder / 'run'}",
+            *(a.format(**places) for a in arguments),
+        )
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        ended = pool.map(end, (arguments for arguments, _ in REFUSED.values()))
+        return dict(zip(REFUSED, ended, strict=True)), places
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_cannot_be_is_one_line_that_says_so(refused, what):
+    ended, places = refused
+    assert_one_line(ended[what], REFUSED[what][1].format(**places))
+
+
+def test_a_full_disk_is_one_line_and_a_rerun_goes_on(finished_run):
+    unbroken, _ = finished_run
+    workdir = unbroken.with_name("full")
+    arguments = main(
+        workdir,
+        f"--config.data.data_dir={unbroken / 'data'}",
+        "--config.rows=acp",
+        "--config.stages=pretrain",
+    )
+    small = 16 << 10
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (small, small))
+
+    ended = run(*arguments, preexec_fn=limit)
+    assert_one_line(ended, str(workdir), os.strerror(27))
+    assert not (workdir / "encoders/acp/checkpoints/6").exists()
+    assert run(*arguments).returncode == 0
+    assert (workdir / "encoders/acp/checkpoints/6").exists()
+
+
+def test_a_folder_of_videos_with_bad_ones_among_them(shared_data, tmp_path):
+    spliced.make(
+        tmp_path,
+        shared_data / "videos",
+        training=6,
+        testing=3,
+        seconds=(1.0, 2.0),
+        size=(36, 48),
+        fps=8,
+    )
+    videos, path = tmp_path / "videos", tmp_path / "annotations.json"
+    (videos / "hollow.mp4").touch()
+    shutil.copy(videos / "training_000.mp4", videos / "extra.mp4")
+    shutil.copy(videos / "training_000.mp4", videos / "v_idle.mp4")
+    annotated = json.loads(path.read_text())
+    database = annotated["database"]
+    segments = database["training_001"]["annotations"]
+    segments += [{"segment": s, "label": "cleaning a pool"} for s in ([3, 3], [5, 2], [1, 999])]
+    database["gone"] = database["training_002"]
+    database["hollow"] = database["testing_000"]
+    database["idle"] = {"subset": "training", "annotations": []}
+    path.write_text(json.dumps(annotated))
+
+    small = {
+        "data.snippets": 16,
+        "data.frames": 2,
+        "data.height": 16,
+        "data.width": 16,
+        "data.short_side": 16,
+        "encoder.widths": (8, 8, 16),
+        "pretrain.epochs": 4,
+        "joint.epochs": 1,
+        "head_training.epochs": 2,
+        "classifier.epochs": 2,
+        "timelines": 1,
+    }
+    overrides = [f"--config.{key}={value}" for key, value in small.items()]
+    folder = pathlib.Path("configs/video_folder.py")
+    workdir = tmp_path / "run"
+    ended = run(
+        *main(
+            workdir,
+            *overrides,
+            f"--config.data.video_dir={videos}",
+            f"--config.data.annotations={path}",
+            config=folder,
+        )
+    )
+    assert ended.returncode == 0 and ended.stderr == "", ended.stderr
+    for line in (
+        "video_folder: 10 videos (7 in training, 3 in testing)",
+        "2 segments with end <= start (dropped): training_001",
+        "1 segments ending over 0.01 s past the duration (clipped): training_001",
+        "1 videos without segments: idle",
+        "1 annotated videos missing from the folder: gone",
+        "1 video files without an annotation: extra.mp4",
+        "1 unreadable videos (left out): hollow: ",
+    ):
+        assert line in ended.stdout
+    assert json.loads((workdir / "results.json").read_text())["dataset"] == "video_folder"
+    assert [line.split()[0] for line in table(ended.stdout)[1:3]] == ["acp", "lofi"]
+    assert list(predictions.load(workdir / "detections.json").video_ids) == [
+        f"testing_{i:03d}" for i in range(3)
+    ]

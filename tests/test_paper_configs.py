@@ -1,0 +1,105 @@
+"""Every row of the paper builds at full size: shapes are checked and the train step is lowered, nothing is run."""
+
+import importlib.util
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from lofi_jax import config as configs
+from lofi_jax import fidelity
+from lofi_jax.errors import UserError
+from lofi_jax.models import ENCODERS, HEADS
+from lofi_jax.stages import joint
+from lofi_jax.stages.setup import Run, initial_encoder
+from lofi_jax.training.sharding import make_mesh
+
+FOLDER = pathlib.Path(__file__).parents[1] / "configs" / "paper"
+NAMED_ENCODERS = [name for name in ENCODERS if name[-1].isdigit()]
+SHAPES = {"full": 100, "spatial": 100, "temporal": 25, "spatiotemporal": 50}
+SIZES = {"full": 1, "spatial": 2, "temporal": 1, "spatiotemporal": 2**0.5}
+CLASSES = 200
+
+
+def config_of(name, arguments=""):
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    c = module.get_config(arguments)
+    c.data.video_dir, c.data.annotations = "videos", "annotations.json"
+    configs.validate(c)
+    return c, module.__doc__
+
+
+@pytest.mark.parametrize("name", ["activitynet", "hacs"])
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("encoder", NAMED_ENCODERS)
+@pytest.mark.parametrize("low", fidelity.NAMES)
+def test_every_combination_is_possible(name, head, encoder, low):
+    starts = "icp&acp&acp_plus&arrow_of_time&acp+speednet&lofi"
+    arguments = f"encoder={encoder},head={head},fidelity={low},start={starts}"
+    c, doc = config_of(name, arguments)
+    c.source.snippets = 2
+    assert len(configs.rows_of(c)) == 6
+    assert configs.rows_of(c)[-1].fidelity == low
+    assert f"--config=configs/paper/{name}.py:" in doc and "long_cycle" in doc
+
+
+def lower_step(c, low):
+    """Lowers the joint train step of a config at one fidelity, from shapes alone."""
+    run = Run(c, pathlib.Path("unused"), make_mesh(1, 1))
+    row = configs.rows_of(c)[-1]
+    made = {}
+
+    def state():
+        encoder = initial_encoder(c, jax.random.key(0))
+        rate = optax.constant_schedule(0.1)
+        initial, made["step"] = joint.make_training(run, row, encoder, CLASSES, rate)
+        return initial
+
+    abstract = jax.eval_shape(state)
+    at = fidelity.schedule(low, configs.full_fidelity(c), configs.factors(c), 1)(0)
+    videos = c.joint.batch_size
+    shape = (videos, at.snippets, c.data.frames, at.height, at.width, 3)
+    batch = {
+        "frames": jax.ShapeDtypeStruct(shape, jnp.uint8),
+        "segments": jax.ShapeDtypeStruct((videos, 20, 2), jnp.float32),
+        "labels": jax.ShapeDtypeStruct((videos, 20), jnp.int32),
+        "valid": jax.ShapeDtypeStruct((videos, 20), bool),
+    }
+    return at, abstract, made["step"].lower(abstract, batch)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "head", "low"),
+    [
+        ("tsm_resnet18", "gtad", "full"),
+        ("tsm_resnet18", "gtad", "spatial"),
+        ("tsm_resnet18", "gtad", "temporal"),
+        ("tsm_resnet18", "gtad", "spatiotemporal"),
+        ("tsm_resnet34", "gtad", "temporal"),
+        ("tsm_resnet50", "gtad", "temporal"),
+        ("r2plus1d_18", "gtad", "temporal"),
+        ("r2plus1d_34", "gtad", "temporal"),
+        ("tsm_resnet18", "bmn", "spatial"),
+        ("tsm_resnet18", "actionformer", "spatial"),
+    ],
+)
+def test_the_full_size_train_step_lowers(encoder, head, low):
+    c, _ = config_of("activitynet", f"encoder={encoder},head={head},fidelity={low}")
+    at, before, lowered = lower_step(c, low)
+    side = 112 if encoder.startswith("r2plus1d") else 224
+    assert at.snippets == SHAPES[low] and at.height == int(side / SIZES[low])
+    assert c.joint.batch_size == 16
+    after, terms = lowered.out_info
+    same = jax.tree.map(lambda a, b: a.shape == b.shape and a.dtype == b.dtype, before, after)
+    assert jax.tree.all(same) and terms["loss"].shape == ()
+    assert {x.dtype for x in jax.tree.leaves(after.params)} == {np.dtype("float32")}
+
+
+def test_an_unknown_argument_is_named():
+    with pytest.raises(UserError, match="unknown argument 'backbone': it takes start, fidelity"):
+        config_of("hacs", "backbone=vgg")
