@@ -18,9 +18,7 @@ Shift = Callable[[Any], Any]
 Layer = Callable[..., Any]
 
 
-def layers(
-    train: bool, dtype: Any, epsilon: float = 1e-5, momentum: float = 0.9
-) -> tuple[Layer, Layer]:
+def layers(train: bool, dtype: Any, epsilon: float = 1e-5) -> tuple[Layer, Layer]:
     """The convolution and the BatchNorm that an encoder is made of, both computing in `dtype`.
 
     With `train` the BatchNorm uses and updates the batch's statistics, else the running ones.
@@ -31,7 +29,7 @@ def layers(
     norm = functools.partial(
         nn.BatchNorm,
         use_running_average=not train,
-        momentum=momentum,
+        momentum=0.9,
         epsilon=epsilon,
         dtype=dtype,
     )

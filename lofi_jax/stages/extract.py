@@ -19,9 +19,14 @@ def store(run: Run, encoder: str) -> FeatureStore:
 
 
 def videos(run: Run, encoder: str, subset: list) -> FeatureVideos:
-    """Some of the target's videos as features of an encoder."""
-    target = datasets.target(run)
-    return FeatureVideos(store(run, encoder), subset, target.classes, target.most_instances)
+    """Some of the target's videos as features of an encoder.
+
+    Raises:
+        UserError: they have not been extracted.
+    """
+    target, features = datasets.target(run), store(run, encoder)
+    features.description()
+    return FeatureVideos(features, subset, target.classes, target.most_instances)
 
 
 def run(run: Run, encoder: str) -> None:

@@ -19,7 +19,7 @@ from lofi_jax.stages.setup import (
     Run,
     feature_width,
     initial_encoder,
-    load_encoder,
+    load_own_encoder,
     make_encoder,
     steps_for,
 )
@@ -61,9 +61,9 @@ def variables(run: Run, start: str) -> dict:
         UserError: it has not.
     """
     if start != "icp":
-        return load_encoder(checkpoint(run, start))
+        return load_own_encoder(run.config, checkpoint(run, start))
     if run.config.initial_checkpoint:
-        return load_encoder(run.config.initial_checkpoint)
+        return load_own_encoder(run.config, run.config.initial_checkpoint)
     return initial_encoder(run.config, jax.random.split(jax.random.key(run.config.seed))[0])
 
 

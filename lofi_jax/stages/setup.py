@@ -5,6 +5,7 @@ import pathlib
 
 import jax
 import jax.numpy as jnp
+from flax.traverse_util import flatten_dict
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
@@ -154,6 +155,27 @@ def load_encoder(path: str | pathlib.Path) -> dict:
     if "encoder" not in state["params"]:
         raise UserError(f"{path}: holds no encoder (its parts: {', '.join(state['params'])})")
     return {"params": state["params"]["encoder"], "batch_stats": state["statistics"]}
+
+
+def load_own_encoder(config: ConfigDict, path: str | pathlib.Path) -> dict:
+    """Encoder variables from a checkpoint, which must be of the config's own encoder.
+
+    Raises:
+        UserError: as `load_encoder`, or it holds another encoder.
+    """
+    loaded = load_encoder(path)
+    wanted = jax.eval_shape(lambda: initial_encoder(config, jax.random.key(0)))
+    there, here = (
+        {name: x.shape for name, x in flatten_dict(tree, sep=".").items()}
+        for tree in (loaded, wanted)
+    )
+    if there != here:
+        name = next(name for name in {**here, **there} if there.get(name) != here.get(name))
+        raise UserError(
+            f"{path}: holds another encoder than config.encoder ({config.encoder.name}): {name} is"
+            f" {there.get(name, 'missing')}, not {here.get(name, 'expected')}"
+        )
+    return loaded
 
 
 def steps_for(epochs: float, examples: int, batch_size: int) -> int:

@@ -1,0 +1,33 @@
+"""Checkpoints that do not fit the config are refused by name."""
+
+import jax
+import pytest
+
+from lofi_jax.config import defaults, named
+from lofi_jax.errors import UserError
+from lofi_jax.stages.setup import initial_encoder, load_own_encoder
+from lofi_jax.training.checkpoints import save_state
+
+
+def config(**options):
+    c = defaults()
+    c.data.frames, c.data.height, c.data.width = 2, 8, 8
+    c.encoder = named("tsm_resnet", stage_sizes=(1,), stem="small", **options)
+    return c
+
+
+def test_a_checkpoint_must_hold_the_configs_own_encoder(tmp_path):
+    variables = initial_encoder(config(widths=(8,)), jax.random.key(0))
+    params = {"encoder": variables["params"]}
+    save_state(tmp_path / "encoder", params, variables["batch_stats"])
+    loaded = load_own_encoder(config(widths=(8,)), tmp_path / "encoder")
+    same = jax.tree.map(lambda a, b: (a == b).all(), loaded, dict(variables))
+    assert jax.tree.all(same)
+    with pytest.raises(UserError, match=r"another encoder than config.encoder.*is \(8,\), not \(16,\)"):
+        load_own_encoder(config(widths=(16,)), tmp_path / "encoder")
+
+
+def test_a_head_alone_is_no_encoder(tmp_path):
+    save_state(tmp_path, {"head": {"bias": jax.numpy.zeros(1)}}, {})
+    with pytest.raises(UserError, match="holds no encoder"):
+        load_own_encoder(config(widths=(8,)), tmp_path)
