@@ -21,7 +21,9 @@ def main(argv):
         raise errors.UserError(f"unexpected arguments {argv[1:]}: write --name=value")
     run = load_run(_WORKDIR.value)
     timelines = pathlib.Path(_TIMELINE_DIR.value) if _TIMELINE_DIR.value else None
-    print(predict.run(run, predict.expand(_VIDEOS.value), pathlib.Path(_OUTPUT.value), timelines))
+    videos, output = predict.expand(_VIDEOS.value), pathlib.Path(_OUTPUT.value)
+    with errors.naming_full_disk(output.parent):
+        print(predict.run(run, videos, output, timelines))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The package's commands as a user runs them: in processes of their own, with the config of tests/tiny.py."""
 
+import concurrent.futures
 import os
 import pathlib
 import subprocess
@@ -31,6 +32,18 @@ def run(command: str, *arguments: str, **options) -> subprocess.CompletedProcess
     with start(command, *arguments, **options) as process:
         out, err = process.communicate(timeout=300)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def run_each(jobs: dict[str, list]) -> dict[str, subprocess.CompletedProcess]:
+    """Runs the commands of a dict, two at a time."""
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        return dict(zip(jobs, pool.map(lambda job: run(*job), jobs.values()), strict=True))
+
+
+def refused(ended: subprocess.CompletedProcess, *says: str) -> bool:
+    """Whether a command ended as it should where the user can mend something: with one line that says what."""
+    one_line = ended.stderr.startswith("error: ") and ended.stderr.count("\n") == 1
+    return ended.returncode == 2 and one_line and all(text in ended.stderr for text in says)
 
 
 def main(workdir: pathlib.Path, *arguments: str, config: pathlib.Path = TINY) -> list[str]:

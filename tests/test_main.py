@@ -1,6 +1,5 @@
 """The main command end to end: what it leaves behind, how it goes on after a kill, and what bad input gets."""
 
-import concurrent.futures
 import json
 import os
 import pathlib
@@ -14,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import spliced
-from commands import TINY, main, run, start
+from commands import TINY, main, refused, run, run_each, start
 from tensorboardX.proto.event_pb2 import Event
 
 from lofi_jax.data import predictions
@@ -42,13 +41,6 @@ def scalars(folder: pathlib.Path) -> list[tuple[int, str]]:
             found += [(event.step, value.tag) for value in event.summary.value]
             data = data[16 + length :]
     return found
-
-
-def assert_one_line(ended, *says: str) -> None:
-    assert ended.returncode == 2, ended.stderr
-    assert ended.stderr.startswith("error: ") and ended.stderr.count("\n") == 1, ended.stderr
-    for text in says:
-        assert text in ended.stderr
 
 
 def test_a_finished_run_leaves_what_the_contract_says(finished_run):
@@ -120,10 +112,8 @@ MOMENTS = {
     "a dataset is written": ("data/*/*/incomplete*", 1),
     "pretraining is at step 3": ("encoders/acp/checkpoints/3", 1),
     "joint training is at step 2": ("encoders/lofi_temporal_gtad/checkpoints/2", 1),
-    "joint training is at step 5": ("encoders/lofi_temporal_gtad/checkpoints/5", 1),
     "the second encoder's features are written": ("features/lofi_temporal_gtad/*.npy", 3),
     "the second head is at step 2": ("heads/lofi_temporal_gtad/checkpoints/2", 1),
-    "detections are written": ("detections/*.json", 1),
 }
 
 
@@ -147,33 +137,29 @@ def test_a_run_killed_again_and_again_ends_with_the_same_numbers(finished_run):
 def test_another_config_in_an_old_workdir_is_refused_by_key(finished_run):
     workdir, _ = finished_run
     ended = run(*main(workdir, "--config.joint.epochs=4", "--config.seed=1"))
-    assert_one_line(ended, str(workdir), "joint.epochs: 3.0 -> 4.0", "seed: 0 -> 1")
+    assert refused(ended, str(workdir), "joint.epochs: 3.0 -> 4.0", "seed: 0 -> 1")
 
 
 def test_checkpoints_of_another_run_on_another_number_of_devices_are_taken(finished_run):
     unbroken, _ = finished_run
-    single, taker = unbroken.with_name("single"), unbroken.with_name("taker")
-    shared = ("--config.rows=acp", f"--config.data.data_dir={unbroken / 'data'}")
-    longer = ("--config.pretrain.epochs=2", "--config.head_training.epochs=4")
-    assert run(*main(single, *shared, *longer, "--config.mesh.cpu_devices=1")).returncode == 0
-
-    encoder = f"--config.encoder_checkpoint={single / 'encoders/acp/checkpoints'}"
-    head = f"--config.head_checkpoint={single / 'heads/acp_gtad/checkpoints'}"
-    ended = run(*main(taker, *shared, encoder, head))
+    workdir = unbroken.with_name("taker")
+    encoder, head = "encoders/lofi_temporal_gtad", "heads/lofi_temporal_gtad"
+    ended = run(
+        *main(workdir, "--config.rows=acp", "--config.mesh.cpu_devices=1"),
+        f"--config.data.data_dir={unbroken / 'data'}",
+        f"--config.encoder_checkpoint={unbroken / encoder / 'checkpoints'}",
+        f"--config.head_checkpoint={unbroken / head / 'checkpoints'}",
+    )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.count("not needed, it comes from") == 2
-    assert not (taker / "encoders").exists() and not (taker / "heads").exists()
+    assert not (workdir / "encoders").exists() and not (workdir / "heads").exists()
     features = [
-        np.load(workdir / "features/acp/target_testing_00000.npy")
-        for workdir in (single, taker, unbroken)
+        np.load(folder / "target_testing_00000.npy")
+        for folder in (workdir / "features/acp", unbroken / "features/lofi_temporal_gtad")
     ]
-    np.testing.assert_allclose(features[0], features[1], atol=1e-4)
-    assert np.abs(features[0] - features[2]).max() > 1e-2
-    agnostic = [
-        workdir_rows[0]["class_agnostic"]["average_mAP"]
-        for workdir_rows in (rows(single), rows(taker), rows(unbroken))
-    ]
-    assert agnostic[0] == pytest.approx(agnostic[1], abs=1e-3) != pytest.approx(agnostic[2])
+    np.testing.assert_allclose(*features, atol=1e-4)
+    taken, made = (part["class_agnostic"] for part in (rows(workdir)[0], rows(unbroken)[1]))
+    assert taken["average_mAP"] == pytest.approx(made["average_mAP"], abs=5e-3)
 
 
 def test_detect_and_evaluate_run_alone_with_any_head(finished_run):
@@ -185,7 +171,8 @@ def test_detect_and_evaluate_run_alone_with_any_head(finished_run):
     assert ended.returncode == 0, ended.stderr
     assert rows(workdir)[0]["AR"] != rows(unbroken)[0]["AR"]
     shutil.rmtree(workdir / "features")
-    assert_one_line(run(*main(workdir, alone)), "features", "run the stage extract first")
+    ended = run(*main(workdir, alone))
+    assert refused(ended, "features", "run the stage extract first"), ended.stderr
 
 
 WRONG_CONFIG = """from lofi_jax.config import defaults, named
@@ -199,62 +186,59 @@ WRONG_LINES = {
     "key": "c.joint.epoch = 1",
     "option": "c.encoder = named('tsm_resnet', depth=1)",
 }
-REFUSED = {
-    "a workdir that cannot be written": (["--workdir={file}/run"], "{file}/run: cannot be written"),
+WRONG = {
+    "a workdir that cannot be written": (
+        "--workdir={folder}/file/run",
+        "{folder}/file/run: cannot be written",
+    ),
     "an unknown key": (
-        ["--config.joint.foo=1"],
+        "--config.joint.foo=1",
         "--config.joint.foo=1: the config has no key 'foo'",
     ),
-    "a misspelt key": (["--config.jont.epochs=1"], "no key 'jont': did you mean \"joint\"?"),
     "an unknown key in the file": (
-        ["--config={folder}/key.py"],
-        "key.py, line 5: the config has no",
+        "--config={folder}/key.py",
+        "key.py, line 5: the config has no key 'epoch': did you mean \"epochs\"?",
     ),
     "an unknown option of the encoder": (
-        ["--config={folder}/option.py"],
+        "--config={folder}/option.py",
         "config.encoder: tsm_resnet cannot be made with",
     ),
     "no such config file": (
-        ["--config={folder}/none.py"],
-        "No such file or directory: '{folder}/none",
+        "--config={folder}/none.py",
+        "No such file or directory: '{folder}/none.py'",
     ),
-    "a value of the wrong type": (["--config.joint.epochs=many"], "--config.joint.epochs=many"),
-    "an unknown flag": (["--stages=data"], "Unknown command line flag 'stages'"),
-    "a stray argument": (["data"], "unexpected arguments ['data']"),
-    "an unknown stage": (["--config.stages=data,train"], "config.stages is 'train': choose one of"),
+    "a value of the wrong type": (
+        "--config.joint.epochs=many",
+        "--config.joint.epochs=many: could not convert",
+    ),
+    "an unknown stage": (
+        "--config.stages=data,train",
+        "config.stages is 'train': choose one of data, pretrain,",
+    ),
     "a factor that does not divide": (
-        ["--config.joint.factors.temporal=3"],
+        "--config.joint.factors.temporal=3",
         "the temporal factor 3 does not divide the 16 snippets",
     ),
 }
 
 
 @pytest.fixture(scope="module")
-def refused(tmp_path_factory):
-    """How the main job ends for each entry of `REFUSED`, and where its files lie."""
-    folder = tmp_path_factory.mktemp("refused")
-    places = {"folder": folder, "file": folder / "file"}
-    places["file"].touch()
+def wrong(tmp_path_factory):
+    """How the main job ends for each entry of `WRONG`, and where its files lie."""
+    folder = tmp_path_factory.mktemp("wrong")
+    (folder / "file").touch()
     for name, line in WRONG_LINES.items():
         (folder / f"{name}.py").write_text(WRONG_CONFIG.format(line))
-
-    def end(arguments):
-        return run(
-            "main",
-            f"--config={TINY}",
-            f"--workdir={folder / 'run'}",
-            *(a.format(**places) for a in arguments),
-        )
-
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        ended = pool.map(end, (arguments for arguments, _ in REFUSED.values()))
-        return dict(zip(REFUSED, ended, strict=True)), places
+    usual = ["main", f"--config={TINY}", f"--workdir={folder / 'run'}"]
+    jobs = {name: [*usual, given.format(folder=folder)] for name, (given, _) in WRONG.items()}
+    return run_each(jobs), folder
 
 
-@pytest.mark.parametrize("what", REFUSED)
-def test_what_cannot_be_is_one_line_that_says_so(refused, what):
-    ended, places = refused
-    assert_one_line(ended[what], REFUSED[what][1].format(**places))
+@pytest.mark.parametrize("what", WRONG)
+def test_what_cannot_be_is_one_line_that_says_so(wrong, what):
+    ended, folder = wrong
+    assert refused(ended[what], WRONG[what][1].format(folder=folder)), ended[what].stderr
+    assert not (folder / "run").exists()
 
 
 def test_a_full_disk_is_one_line_and_a_rerun_goes_on(finished_run):
@@ -272,7 +256,7 @@ def test_a_full_disk_is_one_line_and_a_rerun_goes_on(finished_run):
         resource.setrlimit(resource.RLIMIT_FSIZE, (small, small))
 
     ended = run(*arguments, preexec_fn=limit)
-    assert_one_line(ended, str(workdir), os.strerror(27))
+    assert refused(ended, str(workdir), os.strerror(27))
     assert not (workdir / "encoders/acp/checkpoints/6").exists()
     assert run(*arguments).returncode == 0
     assert (workdir / "encoders/acp/checkpoints/6").exists()
@@ -307,7 +291,8 @@ def test_a_folder_of_videos_with_bad_ones_among_them(shared_data, tmp_path):
         "data.height": 16,
         "data.width": 16,
         "data.short_side": 16,
-        "encoder.widths": (8, 8, 16),
+        "encoder.stage_sizes": (1,),
+        "encoder.widths": (8,),
         "pretrain.epochs": 4,
         "joint.epochs": 1,
         "head_training.epochs": 2,

@@ -28,7 +28,7 @@ def get_config():
     c.joint.fidelity = "temporal"
     c.joint.epochs = 3.0
     c.joint.batch_size = 4
-    c.joint.chunk = 2
+    c.joint.chunk = 0
     c.joint.optimizer = optimizer(learning_rate=3e-3, clip_norm=5.0)
     c.extract.batch_size = 2
     c.extract.chunk = 0

@@ -1,11 +1,14 @@
 """The pictures of a run: timelines of test videos and the training curves."""
 
+import dataclasses
+
 import numpy as np
 
 from lofi_jax.config import full_fidelity, rows_of
 from lofi_jax.data import clips, decode
 from lofi_jax.fidelity import Fidelity
 from lofi_jax.reports import curves, timelines
+from lofi_jax.reports.tables import row_name
 from lofi_jax.stages import datasets, detect
 from lofi_jax.stages.setup import Run
 from lofi_jax.training.loop import read_curve
@@ -18,7 +21,9 @@ def draw(run: Run) -> None:
     """Draws timelines/<video_id>.png of the first test videos, and curves.png."""
     target = datasets.target(run)
     table = rows_of(run.config)
-    found = {row.name: detect.load_detections(run, row) for row in table}
+    found = {
+        row_name(dataclasses.asdict(row)): detect.load_detections(run, row) for row in table
+    }
     folder = run.workdir / "timelines"
     folder.mkdir(exist_ok=True)
     for i, video in enumerate(target.test_videos[: run.config.timelines]):

@@ -1,7 +1,10 @@
 """Inference on any video file with a run's encoder, head and classifier."""
 
+import dataclasses
 import glob
+import itertools
 import pathlib
+from collections.abc import Container
 
 import numpy as np
 
@@ -10,6 +13,7 @@ from lofi_jax.data import builders, clips, predictions
 from lofi_jax.data.video import EXTENSIONS, VideoError
 from lofi_jax.errors import UserError
 from lofi_jax.reports import timelines
+from lofi_jax.reports.tables import row_name
 from lofi_jax.rows import names
 from lofi_jax.stages import classify, datasets, detect, extract, head, pictures, pretrain
 from lofi_jax.stages.setup import Run
@@ -24,8 +28,8 @@ def run(
 ) -> str:
     """Detects in each video, writes the detections after each, and draws each timeline where wanted.
 
-    A video's id is its file's name without the extension, or with it where two names are alike. A video that cannot
-    be decoded is left out; of one that breaks, the part that decodes is used.
+    A video's id is its file's name without the extension; where that is taken, with it, or else with a number. A
+    video that cannot be decoded is left out; of one that breaks, the part that decodes is used.
 
     Returns:
         What became of the videos, for the user.
@@ -33,11 +37,12 @@ def run(
     Raises:
         UserError: the run has no trained head, the output cannot be written, or no video could be decoded.
     """
-    detect_in = Detector(run)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    if timeline_dir:
-        timeline_dir.mkdir(parents=True, exist_ok=True)
-    sampling = datasets.sampling_of(run.config)
+    for folder in filter(None, (output.parent, timeline_dir)):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be written ({error.strerror})") from error
+    detect_in, sampling = Detector(run), datasets.sampling_of(run.config)
     results, notes = {}, []
     progress = Progress("predict", len(videos), unit="videos")
     for i, path in enumerate(videos):
@@ -45,14 +50,14 @@ def run(
             record, covered = builders.read_record(path, sampling)
         except VideoError as error:
             notes.append(f"skipped {error}")
-            continue
-        if covered:
-            notes.append(f"used in part: {path}: {covered}")
-        video_id = path.name if path.stem in results else path.stem
-        results[video_id] = detect_in(record)
-        predictions.save(output, results)
-        if timeline_dir:
-            _draw(run, timeline_dir / f"{video_id}.png", record, results[video_id], detect_in)
+        else:
+            if covered:
+                notes.append(f"used in part: {path}: {covered}")
+            video_id = _new_id(path, results)
+            results[video_id] = detect_in(record)
+            predictions.save(output, results)
+            if timeline_dir:
+                _draw(run, timeline_dir / f"{video_id}.png", record, results[video_id], detect_in)
         progress.show(i + 1, {})
     progress.close()
     if not results:
@@ -60,8 +65,14 @@ def run(
     return "\n".join([*notes, f"{len(results)} of {len(videos)} videos -> {output}"])
 
 
+def _new_id(path: pathlib.Path, taken: Container[str]) -> str:
+    numbered = (f"{path.stem}_{n}" for n in itertools.count(2))
+    possible = itertools.chain((path.stem, path.name), numbered)
+    return next(name for name in possible if name not in taken)
+
+
 def _draw(run: Run, path: pathlib.Path, record, detections, detector) -> None:
-    row = (f"detections ({detector.row.name})", detections[: pictures.STRONGEST])
+    row = (row_name(dataclasses.asdict(detector.row)), detections[: pictures.STRONGEST])
     frames = pictures.thumbnails(run, record)
     timelines.draw(path, path.stem, record["duration"], [row], frames, detector.classes)
 
