@@ -1,5 +1,6 @@
 """The main command end to end: what it leaves behind, how it goes on after a kill, and what bad input gets."""
 
+import errno
 import json
 import os
 import pathlib
@@ -256,7 +257,7 @@ def test_a_full_disk_is_one_line_and_a_rerun_goes_on(finished_run):
         resource.setrlimit(resource.RLIMIT_FSIZE, (small, small))
 
     ended = run(*arguments, preexec_fn=limit)
-    assert refused(ended, str(workdir), os.strerror(27))
+    assert refused(ended, str(workdir), os.strerror(errno.EFBIG))
     assert not (workdir / "encoders/acp/checkpoints/6").exists()
     assert run(*arguments).returncode == 0
     assert (workdir / "encoders/acp/checkpoints/6").exists()

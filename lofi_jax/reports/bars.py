@@ -37,7 +37,8 @@ def draw(path: str | os.PathLike, runs: Sequence[Mapping]) -> None:
     axes.set_title(f"mean of {len(runs)} seeds", fontsize=_SMALL + 1, loc="left")
     axes.tick_params(labelsize=_SMALL)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=_SMALL, frameon=False, loc="lower right")
+    # Above the bars, where it hides none.
+    axes.legend(fontsize=_SMALL, frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     picture.savefig(path, format="png")
 
 

@@ -10,6 +10,7 @@ from lofi_jax.config import rows_of
 from lofi_jax.data import predictions
 from lofi_jax.detection import metrics
 from lofi_jax.detection.proposals import Proposals, suppress
+from lofi_jax.models import HEADS
 from lofi_jax.rows import Row
 from lofi_jax.stages import classify, datasets, extract, head
 from lofi_jax.stages.setup import Run, make_head
@@ -27,8 +28,11 @@ def run(run: Run, row: Row) -> None:
     """Detects in every test video and writes the file."""
     target = datasets.target(run)
     videos = extract.videos(run, row.encoder, target.test_videos)
-    probabilities = classify.test_probabilities(run)
     propose = Proposer(run, row, len(target.classes))
+    if HEADS[row.head].classifies:
+        probabilities = np.ones((len(videos), len(target.classes)))
+    else:
+        probabilities = classify.test_probabilities(run)
     results = {}
     for i, video in enumerate(target.test_videos):
         found = propose(videos[i]["features"])
