@@ -13,6 +13,7 @@ import numpy as np
 
 from lofi_jax.data import decode
 from lofi_jax.data.instances import pad_instances
+from lofi_jax.data.workers import end_with_parent
 from lofi_jax.fidelity import Fidelity, snippet_indices
 
 Record = Mapping[str, Any]
@@ -134,7 +135,8 @@ def training_batches(
         dataset = dataset.map_with_index(transformation)
     batches = dataset.batch(batch_size, drop_remainder=True).to_iter_dataset(_THREADS)
     if workers:
-        batches = batches.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers))
+        options = grain.MultiprocessingOptions(num_workers=workers)
+        batches = batches.mp_prefetch(options, worker_init_fn=end_with_parent)
     return batches
 
 

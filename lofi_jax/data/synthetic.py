@@ -18,7 +18,6 @@ import io
 import multiprocessing
 import os
 import pathlib
-import threading
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -29,6 +28,7 @@ import tqdm
 from lofi_jax.data import annotations
 from lofi_jax.data.synthetic_scene import SHAPES, SIZE, film
 from lofi_jax.data.synthetic_script import CLASSES, Script, trimmed, untrimmed
+from lofi_jax.data.workers import end_with_parent
 from lofi_jax.errors import UserError
 
 WORLDS = ("appearance", "motion")
@@ -190,7 +190,7 @@ def _make_all(out_dir, made, missing, workers) -> None:
         return
     # Spawned, because the caller may hold threads (JAX does), which do not survive a fork.
     with concurrent.futures.ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=_end_with_parent
+        workers, multiprocessing.get_context("spawn"), initializer=end_with_parent
     ) as pool:
         try:
             for _ in bar(pool.map(make, *zip(*missing, strict=True), chunksize=16)):
@@ -200,16 +200,6 @@ def _make_all(out_dir, made, missing, workers) -> None:
                 f"{out_dir}: a worker process ended early (killed, or out of memory): run again to "
                 "go on, with workers=1 if it happens again"
             ) from error
-
-
-def _end_with_parent() -> None:
-    """Has a worker end when its parent is killed, rather than wait for it for ever."""
-
-    def watch():
-        multiprocessing.parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _make(out_dir: pathlib.Path, made: World, subset: Subset, index: int) -> None:

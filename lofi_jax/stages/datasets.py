@@ -31,6 +31,13 @@ class Target:
     test_videos: list[Video]
     classes: tuple[str, ...]
 
+    def __post_init__(self):
+        for key, videos in (("train_subset", self.train_videos), ("test_subset", self.test_videos)):
+            if not any(video.labels for video in videos):
+                raise UserError(
+                    f"not one video of config.data.{key} has an annotated segment: name another subset"
+                )
+
     @property
     def videos(self) -> list[Video]:
         """Training and test videos."""
