@@ -21,9 +21,7 @@ def draw(run: Run) -> None:
     """Draws timelines/<video_id>.png of the first test videos, and curves.png."""
     target = datasets.target(run)
     table = rows_of(run.config)
-    found = {
-        row_name(dataclasses.asdict(row)): detect.load_detections(run, row) for row in table
-    }
+    found = {row_name(dataclasses.asdict(row)): detect.load_detections(run, row) for row in table}
     folder = run.workdir / "timelines"
     folder.mkdir(exist_ok=True)
     for i, video in enumerate(target.test_videos[: run.config.timelines]):
