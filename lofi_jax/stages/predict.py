@@ -72,7 +72,7 @@ def _new_id(path: pathlib.Path, taken: Container[str]) -> str:
 
 
 def _draw(run: Run, path: pathlib.Path, record, detections, detector) -> None:
-    row = (row_name(dataclasses.asdict(detector.row)), detections[: pictures.STRONGEST])
+    row = (row_name(dataclasses.asdict(detector.row)), pictures.strongest(detections))
     frames = pictures.thumbnails(run, record)
     timelines.draw(path, path.stem, record["duration"], [row], frames, detector.classes)
 
