@@ -8,6 +8,7 @@ import resource
 import shutil
 import signal
 import struct
+import subprocess
 import time
 
 import cv2
@@ -253,10 +254,11 @@ def test_a_full_disk_is_one_line_and_a_rerun_goes_on(finished_run):
     )
     small = 16 << 10
 
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (small, small))
-
-    ended = run(*arguments, preexec_fn=limit)
+    with start(*arguments) as process:
+        # From outside, for a function between fork and exec is no place for a process with threads.
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (small, small))
+        out, err = process.communicate(timeout=300)
+    ended = subprocess.CompletedProcess(process.args, process.returncode, out, err)
     assert refused(ended, str(workdir), os.strerror(errno.EFBIG))
     assert not (workdir / "encoders/acp/checkpoints/6").exists()
     assert run(*arguments).returncode == 0
