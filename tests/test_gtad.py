@@ -14,7 +14,7 @@ TERMS = {"start", "end", "classification", "regression"}
 
 @pytest.mark.parametrize("snippets", [1, 7])
 def test_loss_and_gradients_are_finite_whatever_the_batch(snippets):
-    check_finite(gtad.GTAD(**THIN, actionness=True), snippets, {*TERMS, "actionness"})
+    check_finite(gtad.GTAD(**THIN), snippets, TERMS)
 
 
 @pytest.mark.parametrize("snippets", [1, 7])
@@ -61,7 +61,7 @@ def test_the_train_step_on_features_is_small_at_full_size():
 
 def test_it_learns_to_find_the_segments_of_a_video():
     segments = [(1 / 12, 4 / 12), (6 / 12, 10 / 12)]
-    head = gtad.GTAD(**THIN, actionness=True)
+    head = gtad.GTAD(**THIN)
     outputs, _ = trained(head, video(segments))
     found, scores, labels = head.proposals(outputs)[0]
     assert labels is None

@@ -23,7 +23,6 @@ def test_a_video_without_instances_has_no_positive_target():
     none = jnp.zeros(2, bool)
     assert not targets.anchor_ious(jnp.asarray(anchors(5) / 5), SEGMENTS, none).any()
     assert not targets.boundary_probabilities(SEGMENTS[:, 0], none, 5).any()
-    assert not targets.actionness(SEGMENTS, none, 5).any()
 
 
 def test_boundary_probability_is_the_covered_part_of_three_snippets():
@@ -42,11 +41,6 @@ def test_a_snippet_is_positive_where_its_centre_lies_in_the_window(snippets):
         found = targets.boundary_probabilities(boundary[None], jnp.array([True]), snippets)
         expected = [i for i in (at - 1, at) if 0 <= i < snippets]
         np.testing.assert_array_equal(np.flatnonzero(found > 0.5), expected)
-
-
-def test_actionness_is_the_covered_part():
-    found = targets.actionness(jnp.array([[0.25, 0.5]]), jnp.array([True]), 10)
-    np.testing.assert_allclose(found, [0, 0, 0.5, 1, 1, 0, 0, 0, 0, 0], atol=1e-5)
 
 
 @pytest.mark.parametrize("snippets", [1, 2, 7])

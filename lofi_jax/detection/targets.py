@@ -41,14 +41,3 @@ def boundary_probabilities(
     low = jnp.maximum(edges[:-1, None], boundaries - BOUNDARY_WINDOW)
     covered = jnp.maximum(high - low, 0.0) * valid
     return jnp.max(covered, axis=1, initial=0.0)
-
-
-def actionness(
-    segments: Float[Array, "M 2"], valid: Bool[Array, " M"], snippets: int
-) -> Float[Array, " L"]:
-    """The part of each snippet that the best covering action fills."""
-    edges = jnp.arange(snippets + 1) / snippets
-    high = jnp.minimum(edges[1:, None], segments[:, 1])
-    low = jnp.maximum(edges[:-1, None], segments[:, 0])
-    covered = jnp.maximum(high - low, 0.0) * snippets * valid
-    return jnp.max(covered, axis=1, initial=0.0)

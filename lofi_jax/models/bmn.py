@@ -35,7 +35,6 @@ class BMN(nn.Module):
         bins: of an anchor, each averaging `samples`.
         layout: of the map and of the samples, "start_end" as in the common PyTorch port, or "duration_start" as in the
             paper, its authors' code and mmaction2.
-        actionness: also predict, and learn from, whether each snippet lies in an action. Not in BMN.
     """
 
     classifies: ClassVar[bool] = False
@@ -45,20 +44,19 @@ class BMN(nn.Module):
     bins: int = 32
     samples: int = 3
     layout: str = "start_end"
-    actionness: bool = False
 
     @nn.compact
     def __call__(self, features: Float[Array, "B L D"]) -> dict[str, Array]:
-        """Returns logits: "start", "end" (and "actionness") (B, L), "regression" and "classification" (B, anchors)."""
+        """Returns logits: "start" and "end" (B, L), "regression" and "classification" (B, anchors)."""
 
         def conv(x, name, groups=4):
             layer = nn.Conv(self.channels, (3,), padding=1, feature_group_count=groups, name=name)
             return nn.relu(layer(x))
 
         x = conv(conv(features, "base1"), "base2")
-        names = ("start", "end", "actionness") if self.actionness else ("start", "end")
         outputs = {
-            name: nn.Dense(1, name=f"{name}_out")(conv(x, f"{name}_conv"))[..., 0] for name in names
+            name: nn.Dense(1, name=f"{name}_out")(conv(x, f"{name}_conv"))[..., 0]
+            for name in ("start", "end")
         }
         x = conv(x, "proposal_conv", groups=1)
         snippets = x.shape[1]

@@ -86,7 +86,6 @@ class GTAD(nn.Module):
         max_duration: of an anchor, in snippets; none: the video's.
         map_kernel: 3: the last two of the layers are 3 x 3 convolutions over the map (duration, start); 1: they
             see one anchor each.
-        actionness: also predict, and learn from, whether each snippet lies in an action. Not in G-TAD.
     """
 
     classifies: ClassVar[bool] = False
@@ -99,11 +98,10 @@ class GTAD(nn.Module):
     k: int = 3
     max_duration: int | None = None
     map_kernel: int = 1
-    actionness: bool = False
 
     @nn.compact
     def __call__(self, features: Float[Array, "B L D"]) -> dict[str, Array]:
-        """Returns logits: "start", "end" (and "actionness") (B, L), "regression" and "classification" (B, anchors)."""
+        """Returns logits: "start" and "end" (B, L), "regression" and "classification" (B, anchors)."""
 
         def block(name):
             return GCNeXt(self.groups * self.group_width, self.groups, self.k, name=name)
@@ -113,8 +111,7 @@ class GTAD(nn.Module):
 
         x = nn.Conv(self.channels, (3,), padding=1, feature_group_count=4, name="base")(features)
         x = block("base_gcn")(nn.relu(x))
-        names = ("start", "end", "actionness") if self.actionness else ("start", "end")
-        outputs = {name: branch(x, name) for name in names}
+        outputs = {name: branch(x, name) for name in ("start", "end")}
 
         x = block("proposal_gcn")(x)
         context = gather(x, neighbours(x, min(self.k, x.shape[1]))).mean(axis=2)

@@ -59,7 +59,7 @@ def loss(
     """G-TAD's loss (section 3.4), which is BMN's too, and its terms; in float32.
 
     Args:
-        outputs: logits "start", "end" and perhaps "actionness" (B, L), "regression" and "classification" (B, N).
+        outputs: logits "start" and "end" (B, L), "regression" and "classification" (B, N).
         batch: "segments" (B, M, 2) float in units of the video, and "valid" (B, M) bool.
         key: draws the anchors of the regression term.
         anchors: (N, 2) int, in snippets.
@@ -81,9 +81,6 @@ def loss(
         "classification": losses.balanced_bce(outputs["classification"], ious, threshold=0.9),
         "regression": 10.0 * losses.sampled_mse(regression, ious, key),
     }
-    if "actionness" in outputs:
-        inside = jax.vmap(lambda s, v: targets.actionness(s, v, snippets))(segments, valid)
-        terms["actionness"] = losses.balanced_bce(outputs["actionness"], inside)
     return sum(terms.values()), terms
 
 
