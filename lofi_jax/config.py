@@ -14,7 +14,8 @@ from ml_collections import ConfigDict
 
 from lofi_jax import fidelity, rows
 from lofi_jax.errors import UserError
-from lofi_jax.models import ENCODERS, HEADS
+from lofi_jax.models import ENCODERS, HEADS, chunked
+from lofi_jax.training.sharding import PARAMETERS
 
 STAGES = ("data", "pretrain", "joint", "extract", "head", "detect", "evaluate")
 DATASETS = ("synthetic", "activitynet", "hacs", "thumos14", "video_folder")
@@ -105,6 +106,10 @@ def defaults() -> ConfigDict:
     c.synthetic.train_videos = 160
     c.synthetic.test_videos = 100
 
+    # Of the encoder's and the head's computation: "float32" or "bfloat16". Parameters, statistics, losses and
+    # optimizers are float32 in any case.
+    c.dtype = "float32"
+
     # An encoder or a head is a name and the arguments of its class.
     c.encoder = named("tsm_resnet18")
     c.head = named("gtad")
@@ -141,6 +146,12 @@ def defaults() -> ConfigDict:
     c.joint.epochs = 15.0
     c.joint.batch_size = 16
     c.joint.chunk = 25  # snippets whose activations a device holds at once; 0: all
+    c.joint.keep = (
+        "all"  # of a chunk's activations for its way back: "all", "convolutions" or "blocks"
+    )
+    c.joint.accumulate = (
+        1  # parts a batch is worked in, one after the other; the gradient is the whole batch's
+    )
     c.joint.encoder_scale = 1.0  # the encoder's learning rate as a part of the head's
     c.joint.optimizer = optimizer(
         name="sgd", learning_rate=0.1, schedule="step", decay=0.5, decay_epochs=5.0
@@ -178,6 +189,9 @@ def defaults() -> ConfigDict:
     c.mesh = ConfigDict()
     c.mesh.data = -1  # devices over which videos are spread; -1: all that are left
     c.mesh.snippet = 1  # devices over which one video's snippets are spread
+    c.mesh.parameters = (
+        "replicated"  # or "sharded": each device holds its part of them and of the optimizer
+    )
     c.mesh.cpu_devices = 2  # when JAX runs on the CPU, how many devices it shows
 
     c.log = ConfigDict()
@@ -237,6 +251,9 @@ def validate(config: ConfigDict) -> None:
     _choice(
         "joint.start", config.joint.start, ("icp", "acp", "acp_plus", "arrow_of_time", "speednet")
     )
+    _choice("dtype", config.dtype, ("float32", "bfloat16"))
+    _choice("joint.keep", config.joint.keep, chunked.KEEPS)
+    _choice("mesh.parameters", config.mesh.parameters, PARAMETERS)
     for key in ("snippets", "frames", "height", "width", "short_side"):
         if config.data[key] < 1:
             raise UserError(f"config.data.{key} is {config.data[key]}: it must be at least 1")

@@ -1,12 +1,20 @@
 """What the tests share: where the real videos lie, and a run of the main job."""
 
+import os
 import pathlib
 import subprocess
+import tempfile
 
 import commands
 import jax
 import pytest
 from absl import flags
+
+# Tiny models take longer to compile than to run; what many tests compile alike is compiled once.
+os.environ["XLA_FLAGS"] = commands.ENVIRONMENT["XLA_FLAGS"]
+_CACHE = tempfile.TemporaryDirectory()
+jax.config.update("jax_compilation_cache_dir", _CACHE.name)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 # Eight devices on the CPU, so that every mesh can be tried.
 jax.config.update("jax_num_cpu_devices", 8)

@@ -15,7 +15,8 @@ from lofi_jax.errors import UserError
 from lofi_jax.models import ENCODERS, HEADS
 from lofi_jax.stages import joint
 from lofi_jax.stages.setup import Run, initial_encoder
-from lofi_jax.training.sharding import make_mesh
+from lofi_jax.training.sharding import make_mesh, placement
+from lofi_jax.training.step import jit_step
 
 FOLDER = pathlib.Path(__file__).parents[1] / "configs" / "paper"
 NAMED_ENCODERS = [name for name in ENCODERS if name[-1].isdigit()]
@@ -70,7 +71,11 @@ def lower_step(c, low):
         "labels": jax.ShapeDtypeStruct((videos, 20), jnp.int32),
         "valid": jax.ShapeDtypeStruct((videos, 20), bool),
     }
-    return at, abstract, made["step"].lower(abstract, batch)
+    return (
+        at,
+        abstract,
+        jit_step(made["step"], placement(abstract, run.mesh, "replicated")).lower(abstract, batch),
+    )
 
 
 @pytest.mark.parametrize(

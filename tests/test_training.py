@@ -12,7 +12,9 @@ import pytest
 from lofi_jax.config import optimizer as settings
 from lofi_jax.data import clips
 from lofi_jax.errors import UserError
+from lofi_jax.models.tsm import TSM
 from lofi_jax.training import checkpoints, loop, optimizer
+from lofi_jax.training.memory import OutOfMemory, naming_exhausted_memory
 from lofi_jax.training.sharding import make_mesh, over_mesh, replicate, shard_batch
 from lofi_jax.training.step import initial_state, make_step
 
@@ -60,7 +62,7 @@ class Numbers:
         return {"x": np.float32(i), "y": np.float32(3 * i + 1)}
 
 
-def fit(folder, steps, mesh=None):
+def fit(folder, steps, mesh=None, parameters="replicated"):
     """Fits the line, with noise from the step's own key, to `steps` steps."""
 
     def loss(params, statistics, batch, key):
@@ -78,6 +80,7 @@ def fit(folder, steps, mesh=None):
         clips.training_batches(Numbers(), None, 2, seed=1),
         steps,
         mesh or make_mesh(2, 1),
+        parameters,
         LOGGING,
         optax.constant_schedule(0.05),
     )
@@ -142,7 +145,7 @@ def test_the_mesh_changes_no_gradient_and_only_sums_travel(shape):
         return jnp.sum(encode(weights, frames) ** 3)
 
     plain = jax.grad(loss)(weights, frames, encode)
-    spread = jax.jit(lambda w, x: jax.grad(loss)(w, x, over_mesh(encode, mesh)))
+    spread = jax.jit(lambda w, x: jax.grad(loss)(w, x, over_mesh(encode, mesh, "data", "snippet")))
     args = (replicate(weights, mesh), shard_batch({"frames": frames}, mesh)["frames"])
     np.testing.assert_allclose(spread(*args)["w"], plain["w"], atol=1e-5)
     program = spread.lower(*args).compile().as_text()
@@ -151,12 +154,55 @@ def test_the_mesh_changes_no_gradient_and_only_sums_travel(shape):
         assert other not in program
 
 
+def test_clips_are_spread_over_all_devices_and_change_no_gradient():
+    encoder = TSM(stage_sizes=(1, 1), widths=(8, 16), stem="small", shift_fraction=4)
+    clips = np.random.default_rng(0).integers(0, 256, (8, 2, 16, 16, 3), np.uint8)
+    variables = jax.jit(encoder.init)(jax.random.key(0), clips)
+    weights = np.random.default_rng(1).normal(size=(8, 16)).astype(np.float32)
+
+    @jax.jit
+    def gradient(params, batch):
+        def loss(params):
+            current = {**variables, "params": params}
+            features, _ = encoder.apply(current, batch["frames"], True, mutable="batch_stats")
+            return jnp.sum(features * batch["weights"])
+
+        return jax.grad(loss)(params)
+
+    def on(mesh):
+        batch = shard_batch({"frames": clips, "weights": weights}, mesh)
+        assert len(batch["frames"].addressable_shards[0].data) == 8 // mesh.size
+        return jax.tree.map(np.asarray, gradient(replicate(variables["params"], mesh), batch))
+
+    expected, found = on(make_mesh(1, 1)), on(make_mesh(2, 4))
+    largest = max(np.abs(x).max() for x in jax.tree.leaves(expected))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5 * largest), found, expected
+    )
+
+
+def test_sharded_parameters_go_on_replicated_on_another_mesh(tmp_path):
+    fit(tmp_path / "a", 6, make_mesh(2, 1))
+    fit(tmp_path / "b", 3, make_mesh(2, 4), "sharded")
+    resumed = fit(tmp_path / "b", 6, make_mesh(2, 1))
+    whole = checkpoints.load_state(tmp_path / "a" / "checkpoints")
+    for name in ("a", "b"):
+        np.testing.assert_allclose(resumed.params[name], whole["params"][name], rtol=1e-5)
+
+
+def test_a_step_too_large_for_the_memory_names_the_key():
+    huge = jax.jit(lambda: jnp.zeros(1 << 44) + 1)
+    with pytest.raises(OutOfMemory, match="joint.*does not fit.*batch_size.*config.joint.chunk"):
+        with naming_exhausted_memory("joint"):
+            jax.block_until_ready(huge())
+
+
 def test_what_cannot_be_spread_is_refused_by_key():
     mesh = make_mesh(2, 4)
     frames = np.zeros((2, 6, 1, 2, 2, 3), np.uint8)
     with pytest.raises(UserError, match="6 snippets cannot be spread over 4.*config.mesh.snippet"):
         shard_batch({"frames": frames}, mesh)
-    with pytest.raises(UserError, match="batch of 3 cannot be spread over 2.*config.mesh.data"):
+    with pytest.raises(UserError, match="batch of 3 cannot be spread over 2.*config.mesh"):
         shard_batch({"x": np.zeros(3)}, mesh)
     with pytest.raises(UserError, match=r"mesh of 3 x 4 devices.*8 are at hand.*config.mesh"):
         make_mesh(3, 4)

@@ -1,6 +1,7 @@
 """The encoders and the heads, by name.
 
-An encoder maps snippets (N, T, H, W, 3) to features (N, C). A head maps features (B, L, C) to raw outputs, offers
+An encoder maps snippets (N, T, H, W, 3) to features (N, C), and is made with the dtype that it computes in and with
+`remat`: whether to keep only its blocks' inputs for the way back. A head maps features (B, L, C) to raw outputs, offers
 `loss(outputs, batch, key)` and `proposals(outputs, use_boundaries)`, and says whether it `classifies`: then it is made
 with the number of classes, and its proposals have labels. A new one is a file of its own and a line here.
 """

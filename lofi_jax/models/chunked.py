@@ -2,7 +2,8 @@
 
 The encoder treats snippets one by one (its BatchNorm is frozen in the joint stage), so a video's features can be
 computed a chunk of snippets at a time, each chunk's activations thrown away and recomputed on the way back. The
-gradient is that of the plain computation; only one chunk's activations are ever held.
+gradient is that of the plain computation; only one chunk's activations are ever held. The head treats videos one by
+one, so the same holds for it and parts of a batch.
 """
 
 from collections.abc import Callable
@@ -12,26 +13,37 @@ from jaxtyping import Array, Float, UInt8
 
 from lofi_jax.errors import UserError
 
+# What a chunk may keep for the way back: see `encode`.
+KEEPS = ("all", "convolutions", "blocks")
+
 
 def encode(
     encoder: Callable[[UInt8[Array, "N T H W 3"]], Float[Array, "N C"]],
     frames: UInt8[Array, "B L T H W 3"],
     chunk: int,
+    keep: str = "all",
+    parts: int = 1,
 ) -> Float[Array, "B L C"]:
     """Encodes every snippet of a batch of videos, `chunk` snippets at a time.
 
     Args:
         encoder: a pure function of snippets, differentiable in what it closes over.
         frames: the batch; L, H and W at whatever fidelity.
-        chunk: snippets in memory at once; must divide B x L. 0 takes all at once and keeps their activations.
+        chunk: snippets in memory at once; must divide B x L. 0 takes one part of the batch at once.
+        keep: of a chunk's activations while its gradient is computed: "all"; "convolutions", whose outputs are
+            most of the work, the rest being computed again; or "blocks", which an encoder made with remat=True does.
+        parts: into which the batch is divided; divides B.
 
     Raises:
         UserError: the chunk does not divide the snippets.
     """
     videos, snippets = frames.shape[:2]
     frames = frames.reshape(videos * snippets, *frames.shape[2:])
-    if chunk == 0:
+    if keep == "convolutions":
+        encoder = jax.checkpoint(encoder, policy=_is_convolution)
+    if chunk == 0 and parts == 1:
         return encoder(frames).reshape(videos, snippets, -1)
+    chunk = chunk or len(frames) // parts
     if len(frames) % chunk:
         raise UserError(
             f"a chunk of {chunk} snippets does not divide the {len(frames)} a device holds"
@@ -40,3 +52,23 @@ def encode(
     chunks = frames.reshape(-1, chunk, *frames.shape[1:])
     features = jax.lax.map(jax.checkpoint(encoder), chunks)
     return features.reshape(videos, snippets, -1)
+
+
+def _is_convolution(primitive, *_, **__) -> bool:
+    return primitive.name == "conv_general_dilated"
+
+
+def in_parts(function, x: Float[Array, "B ..."], parts: int):
+    """Applies a function of a batch, which treats its videos one by one, to `parts` parts of it one after the other.
+
+    Each part's activations are computed again on the way back.
+
+    Args:
+        function: arrays out, each (B, ...).
+        x: the batch.
+        parts: divides B.
+    """
+    if parts == 1:
+        return function(x)
+    out = jax.lax.map(jax.checkpoint(function), x.reshape(parts, -1, *x.shape[1:]))
+    return jax.tree.map(lambda y: y.reshape(len(x), *y.shape[2:]), out)

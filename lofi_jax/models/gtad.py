@@ -14,7 +14,8 @@ from lofi_jax.models.alignment import Sampling, anchors, graph_alignment
 
 
 def neighbours(x: Float[Array, "B L C"], k: int) -> Int[Array, "B L k"]:
-    """The k snippets nearest to each in feature space, itself among them."""
+    """The k snippets nearest to each in feature space, itself among them; compared in float32."""
+    x = x.astype(jnp.float32)
     squared = jnp.sum(jnp.square(x), axis=-1)
     products = jnp.einsum("bic,bjc->bij", x, x)
     distance = squared[:, :, None] + squared[:, None, :] - 2 * products

@@ -152,12 +152,14 @@ class R2Plus1D(nn.Module):
         widths: channels of each stage.
         form: "torchvision", "vmz" or "mmaction2": see `FORMS`.
         dtype: of the computation; parameters and statistics stay float32.
+        remat: keep only each residual block's input for the way back, and compute the rest again.
     """
 
     stage_sizes: Sequence[int]
     widths: Sequence[int] = (64, 128, 256, 512)
     form: str = "torchvision"
     dtype: Any = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(
@@ -182,6 +184,7 @@ class R2Plus1D(nn.Module):
         x = nn.relu(norm(name="stem_bn")(x))
         if form.stem_pool:
             x = nn.max_pool(x, (1, 3, 3), (1, 2, 2), padding=((0, 0), (1, 1), (1, 1)))
+        block = nn.remat(Block) if self.remat else Block
         for name, width, stride in stages(self.stage_sizes, self.widths):
-            x = Block(width, stride, form, conv, norm, middle_norm, name=name)(x)
+            x = block(width, stride, form, conv, norm, middle_norm, name=name)(x)
         return x.mean(axis=(1, 2, 3), dtype=jnp.float32)

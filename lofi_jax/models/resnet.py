@@ -94,6 +94,7 @@ class ResNet(nn.Module):
         stem: "imagenet" (7 x 7 stride 2, then max-pooling: divides the picture by 4) or "small" (3 x 3 stride 2: by 2).
         shift: applied where each block's first convolution begins.
         dtype: of the computation; parameters and statistics stay float32.
+        remat: keep only each residual block's input for the way back, and compute the rest again.
     """
 
     stage_sizes: Sequence[int]
@@ -102,6 +103,7 @@ class ResNet(nn.Module):
     stem: str = "imagenet"
     shift: Shift = lambda x: x
     dtype: Any = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(self, x: Float[Array, "N H W 3"], train: bool = False) -> Float[Array, "N C"]:
@@ -122,8 +124,9 @@ class ResNet(nn.Module):
         else:
             x = conv(self.widths[0], (3, 3), (2, 2), padding=1, name="conv1")(x)
             x = nn.relu(norm(name="bn1")(x))
+        block = nn.remat(self.block) if self.remat else self.block
         for name, width, stride in stages(self.stage_sizes, self.widths):
-            x = self.block(width, stride, self.shift, conv, norm, name=name)(x)
+            x = block(width, stride, self.shift, conv, norm, name=name)(x)
         return x.mean(axis=(1, 2), dtype=jnp.float32)
 
 

@@ -37,7 +37,7 @@ class TSM(nn.Module):
     """TSM-ResNet encoder: snippets of frames in, one feature a snippet out (the mean over its frames).
 
     Attributes:
-        stage_sizes, widths, block, stem, dtype: of the `resnet.ResNet`.
+        stage_sizes, widths, block, stem, dtype, remat: of the `resnet.ResNet`.
         shift_fraction: one part in this many of the channels moves each way (8 in the public weights).
     """
 
@@ -47,6 +47,7 @@ class TSM(nn.Module):
     stem: str = "imagenet"
     shift_fraction: int = 8
     dtype: Any = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(
@@ -63,6 +64,7 @@ class TSM(nn.Module):
             stem=self.stem,
             shift=functools.partial(shift, frames=t, fraction=self.shift_fraction),
             dtype=self.dtype,
+            remat=self.remat,
             name="resnet",
         )
         return network(x, train).reshape(n, t, -1).mean(axis=1)

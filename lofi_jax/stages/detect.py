@@ -13,7 +13,7 @@ from lofi_jax.detection.proposals import Proposals, suppress
 from lofi_jax.models import HEADS
 from lofi_jax.rows import Row
 from lofi_jax.stages import classify, datasets, extract, head
-from lofi_jax.stages.setup import Run, make_head
+from lofi_jax.stages.setup import Run, apply_head, make_head
 from lofi_jax.training.checkpoints import load_state
 
 Detection = dict[str, object]
@@ -50,7 +50,7 @@ class Proposer:
         self._settings = run.config.detect
         self._head = make_head(run.config, row.head, classes)
         params = load_state(head.checkpoint(run, row))["params"]["head"]
-        self._apply = jax.jit(lambda x: self._head.apply({"params": params}, x))
+        self._apply = jax.jit(lambda x: apply_head(self._head, run.config, params, x))
 
     def __call__(self, features: np.ndarray) -> Proposals:
         """The video's proposals after soft-NMS, best first."""

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from lofi_jax.data import clips
 from lofi_jax.rows import Row
 from lofi_jax.stages import datasets, extract
-from lofi_jax.stages.setup import Run, make_head, steps_for
+from lofi_jax.stages.setup import Run, apply_heads, make_head, steps_for
 from lofi_jax.training import loop, optimizer
 from lofi_jax.training.step import initial_state, make_step
 
@@ -33,9 +33,10 @@ def run(run: Run, row: Row) -> None:
     if loop.is_finished(folder(run, row), steps):
         return
     head = make_head(config, row.head, len(datasets.target(run).classes))
+    apply = apply_heads(run, head)
 
     def loss(params, statistics, batch, key):
-        outputs = head.apply({"params": params["head"]}, batch["features"])
+        outputs = apply(params["head"], batch["features"])
         total, terms = head.loss(outputs, batch, key)
         return total, (terms, statistics)
 
@@ -67,6 +68,7 @@ def train(run: Run, name, folder, encoder: str, settings, steps: int, initial, l
         clips.training_batches(videos, None, settings.batch_size, config.seed),
         steps,
         run.mesh,
+        run.config.mesh.parameters,
         run.logging,
         schedule,
     )

@@ -9,10 +9,19 @@ import jax.numpy as jnp
 from lofi_jax import fidelity
 from lofi_jax.config import factors, full_fidelity
 from lofi_jax.data import clips
+from lofi_jax.errors import UserError
 from lofi_jax.rows import Row
 from lofi_jax.stages import datasets, pretrain
-from lofi_jax.stages.setup import Run, encode_videos, feature_width, make_head, steps_for
+from lofi_jax.stages.setup import (
+    Run,
+    apply_heads,
+    encode_videos,
+    feature_width,
+    make_head,
+    steps_for,
+)
 from lofi_jax.training import loop, optimizer
+from lofi_jax.training.sharding import DATA
 from lofi_jax.training.step import initial_state, make_step
 
 
@@ -49,13 +58,17 @@ def run(run: Run, row: Row) -> None:
         batches,
         steps,
         run.mesh,
+        config.mesh.parameters,
         run.logging,
         schedule,
     )
 
 
 def make_training(run: Run, row: Row, encoder: dict, classes: int, schedule):
-    """The initial state of a row's joint training, and its jitted step.
+    """The initial state of a row's joint training, and its step.
+
+    The loss balances its terms over the whole batch, so however many parts the batch is worked in, the parts end in
+    the head's outputs, which are small, and one loss sees them all.
 
     Args:
         encoder: variables to begin from.
@@ -63,13 +76,19 @@ def make_training(run: Run, row: Row, encoder: dict, classes: int, schedule):
         schedule: the learning rate as a function of the step.
     """
     config, settings = run.config, run.config.joint
-    encode = encode_videos(run, settings.chunk)
+    videos = settings.batch_size // run.mesh.shape[DATA]
+    if videos % settings.accumulate:
+        raise UserError(
+            f"config.joint.accumulate is {settings.accumulate}: it does not divide the {videos}"
+            " videos of a batch that a device holds"
+        )
+    encode = encode_videos(run, settings.chunk, settings.keep, settings.accumulate)
     head = make_head(config, row.head, classes)
+    apply = apply_heads(run, head, settings.accumulate)
 
     def loss(params, statistics, batch, key):
         variables = {"params": params["encoder"], "batch_stats": statistics}
-        features = encode(variables, batch["frames"])
-        outputs = head.apply({"params": params["head"]}, features)
+        outputs = apply(params["head"], encode(variables, batch["frames"]))
         total, terms = head.loss(outputs, batch, key)
         return total, (terms, statistics)
 

@@ -128,6 +128,7 @@ def _train(run: Run, start: str) -> None:
         batches,
         steps,
         run.mesh,
+        run.config.mesh.parameters,
         run.logging,
         schedule,
     )

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 from jax.sharding import Mesh
+from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
 from lofi_jax import config as configs
@@ -14,7 +15,7 @@ from lofi_jax.errors import UserError
 from lofi_jax.models import ENCODERS, HEADS, chunked
 from lofi_jax.training.checkpoints import load_state
 from lofi_jax.training.loop import Logging
-from lofi_jax.training.sharding import make_mesh, over_mesh
+from lofi_jax.training.sharding import DATA, SNIPPET, make_mesh, over_mesh
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -96,7 +97,8 @@ def _claim(folder: pathlib.Path, config: ConfigDict) -> None:
 
 def make_encoder(config: ConfigDict):
     """The encoder module that the config names."""
-    return _make(ENCODERS, config.encoder, "encoder")
+    computed = {"dtype": jnp.dtype(config.dtype), "remat": config.joint.keep == "blocks"}
+    return _make(ENCODERS, config.encoder, "encoder", **computed)
 
 
 def make_head(config: ConfigDict, name: str, classes: int):
@@ -105,6 +107,28 @@ def make_head(config: ConfigDict, name: str, classes: int):
     if name != settings.name:
         settings = ConfigDict({"name": name, **config.other_heads.get(name, {})})
     return _make(HEADS, settings, "head", **{"classes": classes} if HEADS[name].classifies else {})
+
+
+def apply_head(head, config: ConfigDict, params, features: Float[Array, "B L C"]):
+    """The head's raw outputs, computed in the config's dtype."""
+    dtype = jnp.dtype(config.dtype)
+    cast = jax.tree.map(lambda x: jnp.asarray(x, dtype), params)
+    return head.apply({"params": cast}, features.astype(dtype))
+
+
+def apply_heads(run: Run, head, parts: int = 1):
+    """A function (head parameters, features (B, L, C)) -> raw outputs, the videos spread over the mesh.
+
+    Devices that share a video work on its whole length: the head is small.
+
+    Args:
+        parts: see `chunked.in_parts`.
+    """
+
+    def apply(params, features):
+        return chunked.in_parts(lambda x: apply_head(head, run.config, params, x), features, parts)
+
+    return over_mesh(apply, run.mesh, DATA)
 
 
 def _make(known, settings: ConfigDict, key: str, **options):
@@ -119,14 +143,18 @@ def _make(known, settings: ConfigDict, key: str, **options):
         ) from error
 
 
-def encode_videos(run: Run, chunk: int):
-    """A function (encoder variables, frames (B, L, T, H, W, 3)) -> features (B, L, C), spread over the mesh."""
+def encode_videos(run: Run, chunk: int, keep: str = "all", parts: int = 1):
+    """A function (encoder variables, frames (B, L, T, H, W, 3)) -> features (B, L, C), spread over the mesh.
+
+    Args:
+        chunk, keep, parts: see `chunked.encode`.
+    """
     encoder = make_encoder(run.config)
 
     def encode(variables, frames):
-        return chunked.encode(lambda x: encoder.apply(variables, x), frames, chunk)
+        return chunked.encode(lambda x: encoder.apply(variables, x), frames, chunk, keep, parts)
 
-    return over_mesh(encode, run.mesh)
+    return over_mesh(encode, run.mesh, DATA, SNIPPET)
 
 
 def initial_encoder(config: ConfigDict, key) -> dict:

@@ -1,5 +1,6 @@
 """The loop that every training runs in: step, log, save, and go on where a killed one stopped."""
 
+import collections
 import dataclasses
 import json
 import pathlib
@@ -12,9 +13,10 @@ from jax.sharding import Mesh
 from tensorboardX import SummaryWriter
 
 from lofi_jax.training.checkpoints import Checkpoints
+from lofi_jax.training.memory import naming_exhausted_memory
 from lofi_jax.training.progress import Progress
-from lofi_jax.training.sharding import replicate, shard_batch
-from lofi_jax.training.step import TrainState
+from lofi_jax.training.sharding import placement, shard_batch
+from lofi_jax.training.step import TrainState, jit_step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +40,7 @@ def train(
     batches: grain.IterDataset,
     steps: int,
     mesh: Mesh,
+    parameters: str,
     logging: Logging,
     schedule: Callable[[int], float],
 ) -> TrainState:
@@ -46,16 +49,19 @@ def train(
     Args:
         name: what the user sees.
         folder: gets checkpoints/, tensorboard/ and curve.jsonl (one line each log entry).
-        state: the initial state.
+        state: the initial state, the same in every process.
         step: of `make_step`.
-        batches: endless.
+        batches: endless; this process's videos of each.
         steps: in all.
         mesh: the devices.
+        parameters: how the state lies on them: see `sharding.placement`.
         logging: see `Logging`.
         schedule: the learning rate, for the log.
     """
     checkpoints = Checkpoints(folder / "checkpoints")
-    state = replicate(state, mesh)
+    placed = placement(state, mesh, parameters)
+    state = jax.device_put(state, placed)
+    step = jit_step(step, placed)
     iterator = iter(batches)
     first = checkpoints.latest_step() or 0
     if first:
@@ -63,14 +69,22 @@ def train(
     curve = _Curve(folder, first)
     progress = Progress(name, steps, first)
     saved_at, saved_step = time.monotonic(), first
-    waited = 0.0
+    waited, running = 0.0, collections.deque()
     for i in range(first, steps):
+        # While a step runs, the next one's batch is read and sent; more batches than that would only fill the memory.
+        if len(running) == 2:
+            with naming_exhausted_memory(name):
+                jax.block_until_ready(running.popleft())
         asked = time.monotonic()
         batch = shard_batch(next(iterator), mesh)
-        waited += time.monotonic() - asked
-        state, terms = step(state, batch)
+        if not running or running[-1].is_ready():
+            waited += time.monotonic() - asked
+        with naming_exhausted_memory(name):
+            state, terms = step(state, batch)
+        running.append(terms["loss"])
         if (i + 1) % logging.every == 0 or i + 1 == steps:
-            values = {k: float(v) for k, v in jax.device_get(terms).items()}
+            with naming_exhausted_memory(name):
+                values = {k: float(v) for k, v in jax.device_get(terms).items()}
             values["learning_rate"] = float(schedule(i))
             values["waiting_for_data"] = waited / max(progress.elapsed(), 1e-9)
             curve.add(i + 1, values)

@@ -1,4 +1,9 @@
-"""The device mesh: videos over one axis, one video's snippets over the other; parameters on every device."""
+"""The device mesh: videos over one axis, one video's snippets over the other; parameters on every device or spread.
+
+With several processes each gives the videos of its own devices; a video stays within one process.
+"""
+
+import math
 
 import jax
 import numpy as np
@@ -7,6 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from lofi_jax.errors import UserError
 
 DATA, SNIPPET = "data", "snippet"
+PARAMETERS = ("replicated", "sharded")
 
 
 def make_mesh(data: int, snippet: int) -> Mesh:
@@ -23,8 +29,22 @@ def make_mesh(data: int, snippet: int) -> Mesh:
             f"a mesh of {data} x {snippet} devices is asked for and {len(devices)} are at hand:"
             " change config.mesh.data or config.mesh.snippet"
         )
+    if jax.process_count() > 1 and (
+        data * snippet < len(devices) or jax.local_device_count() % snippet
+    ):
+        raise UserError(
+            f"a mesh of {data} x {snippet} devices does not split evenly over {jax.process_count()}"
+            f" processes of {jax.local_device_count()}: config.mesh.snippet must divide a process's"
+            " devices, and config.mesh.data x snippet be all of them"
+        )
     grid = np.array(devices[: data * snippet]).reshape(data, snippet)
     return Mesh(grid, (DATA, SNIPPET))
+
+
+def local_mesh(mesh: Mesh) -> Mesh:
+    """The part of a mesh that is this process's, for work that processes do each by themselves."""
+    rows = [row for row in mesh.devices if row[0].process_index == jax.process_index()]
+    return Mesh(np.array(rows), mesh.axis_names)
 
 
 def replicate(tree, mesh: Mesh):
@@ -32,38 +52,72 @@ def replicate(tree, mesh: Mesh):
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
+def placement(tree, mesh: Mesh, parameters: str):
+    """Where each array of a train state lies: on every device, or spread over all of them.
+
+    A spread array is cut along its longest axis that all devices divide; one without such an axis is on every device.
+
+    Args:
+        tree: of arrays, or of their shapes.
+        parameters: one of `PARAMETERS`.
+    """
+
+    def place(x):
+        axes = [i for i, n in enumerate(x.shape) if n and n % mesh.size == 0]
+        if parameters == "replicated" or not axes:
+            return NamedSharding(mesh, PartitionSpec())
+        longest = max(axes, key=lambda i: x.shape[i])
+        return NamedSharding(mesh, PartitionSpec(*[None] * longest, (DATA, SNIPPET)))
+
+    return jax.tree.map(place, tree)
+
+
 def shard_batch(batch, mesh: Mesh):
     """Spreads a batch over the mesh: videos over "data", and the snippets of untrimmed videos' frames over "snippet".
 
+    Trimmed clips, frames (B, T, H, W, 3), are spread over both.
+
+    Args:
+        batch: this process's examples of it.
+
     Raises:
-        UserError: the videos or the snippets cannot be split evenly.
+        UserError: the examples or the snippets cannot be split evenly.
     """
-    shape = mesh.shape
+    dimensions = batch["frames"].ndim if "frames" in batch else 0
+    examples = (DATA, SNIPPET) if dimensions == 5 else (DATA,)
+    processes = {device.process_index for device in mesh.devices.flat}
+    devices = math.prod(mesh.shape[axis] for axis in examples)
 
     def put(name, x):
-        untrimmed = name == "frames" and x.ndim == 6
-        spec = PartitionSpec(DATA, SNIPPET) if untrimmed else PartitionSpec(DATA)
-        if len(x) % shape[DATA]:
+        count = len(x) * len(processes)
+        if count % devices:
             raise UserError(
-                f"a batch of {len(x)} cannot be spread over {shape[DATA]} devices: change the"
-                " batch_size or config.mesh.data"
+                f"a batch of {count} cannot be spread over {devices} devices: change the"
+                " batch_size or config.mesh"
             )
-        if untrimmed and x.shape[1] % shape[SNIPPET]:
-            raise UserError(
-                f"{x.shape[1]} snippets cannot be spread over {shape[SNIPPET]} devices: change"
-                " config.mesh.snippet, or the fidelity's temporal factor"
-            )
+        spec = PartitionSpec(examples)
+        if name == "frames" and dimensions == 6:
+            spec = PartitionSpec(DATA, SNIPPET)
+            if x.shape[1] % mesh.shape[SNIPPET]:
+                raise UserError(
+                    f"{x.shape[1]} snippets cannot be spread over {mesh.shape[SNIPPET]} devices:"
+                    " change config.mesh.snippet, or the fidelity's temporal factor"
+                )
         return jax.make_array_from_process_local_data(NamedSharding(mesh, spec), x)
 
     # Text, such as a video's id, has no place on a device.
     return {name: put(name, x) for name, x in batch.items() if x.dtype.kind != "U"}
 
 
-def over_mesh(encode, mesh: Mesh):
-    """`encode(variables, frames (B, L, ...)) -> (B, L, C)`, every device working on its own videos and snippets."""
-    return jax.shard_map(
-        encode,
-        mesh=mesh,
-        in_specs=(PartitionSpec(), PartitionSpec(DATA, SNIPPET)),
-        out_specs=PartitionSpec(DATA, SNIPPET),
-    )
+def over_mesh(function, mesh: Mesh, *axes: str):
+    """`function(parameters, x)`, every device working on its own part of x and of what comes out.
+
+    XLA would spread a plain program by itself, but doubles the gradients of grouped convolutions on a mesh of two axes
+    (seen with jax 0.10.2).
+
+    Args:
+        function: treats the entries of x along the axes one by one.
+        axes: of the mesh, over which x's first axes are spread.
+    """
+    spread = PartitionSpec(*axes)
+    return jax.shard_map(function, mesh=mesh, in_specs=(PartitionSpec(), spread), out_specs=spread)

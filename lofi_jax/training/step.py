@@ -30,10 +30,9 @@ def initial_state(params: Tree, statistics: Tree, optimizer: optax.GradientTrans
 
 
 def make_step(loss: Loss, optimizer: optax.GradientTransformation, seed: int):
-    """A jitted (state, batch) -> (state, terms), its state donated.
+    """A pure function (state, batch) -> (state, terms).
 
-    It is compiled once for each shape of the batch, so once for each fidelity. Every step's randomness comes from
-    the seed and the step alone.
+    Every step's randomness comes from the seed and the step alone.
     """
 
     def step(state: TrainState, batch: Mapping[str, Array]):
@@ -45,4 +44,14 @@ def make_step(loss: Loss, optimizer: optax.GradientTransformation, seed: int):
         new = TrainState(state.step + 1, params, statistics, memory)
         return new, {"loss": total, **terms}
 
-    return jax.jit(step, donate_argnums=0)
+    return step
+
+
+def jit_step(step, placement: Tree):
+    """The step jitted, its state donated. It is compiled once for each shape of the batch, so once for each fidelity.
+
+    Args:
+        step: of `make_step`.
+        placement: the sharding of each array of the state, which the new state keeps.
+    """
+    return jax.jit(step, donate_argnums=0, out_shardings=(placement, None))
