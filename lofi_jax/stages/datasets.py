@@ -102,11 +102,11 @@ def prepare(run: Run) -> None:
 
         def show(done, total, name=name):
             nonlocal progress
-            progress = progress or Progress(f"prepare {name}", total, unit="videos")
+            progress = progress or Progress(f"prepare {name}", total, done, unit="videos")
             progress.show(done, {})
 
         _, report = builders.build(
-            name, video_dir, annotation_file, _data_dir(run), sampling, progress=show
+            name, video_dir, annotation_file, _data_dir(run), sampling, progress=show, say=print
         )
         if progress:
             progress.close()
