@@ -10,13 +10,13 @@ import numpy as np
 
 
 def write_video(path: pathlib.Path, frames: int, height: int = 32, width: int = 48) -> None:
-    """10 fps; frame i is grey of the value 4 i."""
+    """10 fps; frame i is grey of the value 4 i, at most 255."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10)
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
         for place in range(frames):
-            image = np.full((height, width, 3), 4 * place, np.uint8)
+            image = np.full((height, width, 3), min(4 * place, 255), np.uint8)
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts, frame.time_base = place, Fraction(1, 10)
             container.mux(stream.encode(frame))
