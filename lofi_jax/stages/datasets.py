@@ -6,7 +6,14 @@ import pathlib
 from collections.abc import Sequence
 
 from lofi_jax.config import rows_of
-from lofi_jax.data import annotations, builders, predictions, records, synthetic
+from lofi_jax.data import (
+    annotation_formats,
+    annotations,
+    builders,
+    predictions,
+    records,
+    synthetic,
+)
 from lofi_jax.data.annotations import Video
 from lofi_jax.data.records import Records
 from lofi_jax.data.sampling import Sampling
@@ -143,7 +150,7 @@ def needs_no_videos(config) -> bool:
 def _annotated(run: Run) -> Target:
     """The target dataset as its annotation file describes it, without any video."""
     data = run.config.data
-    parsed = annotations.load(data.annotations)
+    parsed = annotation_formats.load(data.annotations)
     train, test = (list(parsed.subset(s).values()) for s in (data.train_subset, data.test_subset))
     for video in [*train, *test]:
         if not video.duration:
