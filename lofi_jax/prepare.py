@@ -4,27 +4,40 @@ python -m lofi_jax.prepare --dataset=activitynet --video_dir=videos \\
     --annotations=activity_net.v1-3.min.json --data_dir=data
 
 A video lies anywhere below its folder as v_<id>.mp4 or <id>.mp4 (or .mkv, .avi, .mov, .webm). Those
-that are missing or broken are listed and left out. A killed run leaves nothing that counts; a
-finished one is recognised at once.
+that are missing or broken are listed and left out. The disk it will take is told before it starts; a
+killed run goes on with the files it had not finished; a finished one is recognised at once. See
+lofi_jax/data/README.md for each public dataset.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 
 from absl import flags
 
 from lofi_jax import errors
 from lofi_jax.data import builders
+from lofi_jax.data.sampling import Sampling
 from lofi_jax.errors import UserError
 from lofi_jax.training.progress import Progress
 
 DATASETS = ("synthetic", "activitynet", "hacs", "thumos14", "kinetics400", "video_folder")
 
-_FULL = builders.Sampling()
+_FULL = Sampling()
 DATASET = flags.DEFINE_string("dataset", None, f"Its name: one of {', '.join(DATASETS)}.")
 VIDEO_DIR = flags.DEFINE_string("video_dir", None, "Folder of videos, at any depth.")
-ANNOTATIONS = flags.DEFINE_string("annotations", None, "Annotation file in the ActivityNet form.")
+ANNOTATIONS = flags.DEFINE_string(
+    "annotations",
+    None,
+    "Annotation file in the ActivityNet form, THUMOS14's folder of text files, or Kinetics' .csv"
+    " file or folder of them.",
+)
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder that gets the dataset.")
 SNIPPETS = flags.DEFINE_integer("snippets", _FULL.snippets, "Snippets a video.")
+SNIPPETS_PER_SECOND = flags.DEFINE_float(
+    "snippets_per_second",
+    _FULL.snippets_per_second,
+    "Above 0, in place of --snippets: long videos get more snippets than short ones.",
+)
 FRAMES = flags.DEFINE_integer("frames_per_snippet", _FULL.frames, "Frames a snippet.")
 STRIDE = flags.DEFINE_integer(
     "stride", _FULL.stride, "Native frames between a snippet's frames; 0: spread evenly over it."
@@ -32,6 +45,14 @@ STRIDE = flags.DEFINE_integer(
 SHORT_SIDE = flags.DEFINE_integer("short_side", _FULL.short_side, "Pixels of a frame's short side.")
 QUALITY = flags.DEFINE_integer("quality", _FULL.quality, "Of the JPEGs, 1 to 100.")
 WORKERS = flags.DEFINE_integer("workers", None, "Videos decoded at once; default: one a core.")
+BEAM_RUNNER = flags.DEFINE_string(
+    "beam_runner",
+    None,
+    "Apache Beam in place of threads: DirectRunner (--workers processes), FlinkRunner, ...",
+)
+BEAM_OPTIONS = flags.DEFINE_list(
+    "beam_options", [], "Beam's own options, comma-separated: --region=europe-west4,..."
+)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -41,8 +62,13 @@ def main(argv: Sequence[str]) -> None:
         raise UserError(f"--dataset={DATASET.value}: choose one of {', '.join(DATASETS)}")
     if WORKERS.value is not None and WORKERS.value < 1:
         raise UserError(f"--workers={WORKERS.value}: it must be at least 1")
-    sampling = builders.Sampling(
-        SNIPPETS.value, FRAMES.value, STRIDE.value, SHORT_SIDE.value, QUALITY.value
+    sampling = Sampling(
+        SNIPPETS.value,
+        FRAMES.value,
+        STRIDE.value,
+        SHORT_SIDE.value,
+        QUALITY.value,
+        SNIPPETS_PER_SECOND.value,
     )
     builder, report = builders.build(
         DATASET.value,
@@ -52,18 +78,22 @@ def main(argv: Sequence[str]) -> None:
         sampling,
         WORKERS.value,
         _shown_progress(),
+        functools.partial(print, flush=True),
+        builders.Beam(BEAM_RUNNER.value, BEAM_OPTIONS.value) if BEAM_RUNNER.value else None,
     )
     print(report.summary())
+    if report.problems:
+        print(f"all of these: {builder.data_dir}/report.json")
     print(builder.data_dir)
 
 
 def _shown_progress() -> Callable[[int, int], None]:
-    """A function (videos done, their total) that shows it, from the first video on."""
+    """A function (videos done, their total) that shows it."""
     shown: list[Progress] = []
 
     def show(done: int, total: int) -> None:
         if not shown:
-            shown.append(Progress("prepare", total, unit="videos"))
+            shown.append(Progress("prepare", total, done, unit="videos"))
         shown[0].show(done, {})
         if done == total:
             shown[0].close()

@@ -1,7 +1,6 @@
 """Datasets made from small videos with numbered frames: what is stored, and what bad input gets."""
 
 import concurrent.futures
-import hashlib
 import json
 import os
 import pathlib
@@ -10,46 +9,18 @@ import resource
 import signal
 import subprocess
 import sys
-from fractions import Fraction
 
-import av
 import cv2
 import grain
 import numpy as np
 import pytest
+from small_videos import annotated, contents, save_annotations, write_video
 
-from lofi_jax.data import builders
+from lofi_jax.data import builders, examples, records, shards, video_folder
+from lofi_jax.data.sampling import Sampling, read_record
 from lofi_jax.errors import UserError
 
-SAMPLING = builders.Sampling(snippets=5, frames=2, stride=0, short_side=16, quality=90)
-
-
-def write_video(path: pathlib.Path, frames: int, height: int = 32, width: int = 48) -> None:
-    """10 fps; frame i is grey of the value 4 i."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=10)
-        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
-        for place in range(frames):
-            image = np.full((height, width, 3), 4 * place, np.uint8)
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-            frame.pts, frame.time_base = place, Fraction(1, 10)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-
-
-def annotated(subset, *segments, duration=None):
-    entry = {"subset": subset, "annotations": []}
-    if duration:
-        entry["duration"] = duration
-    for start, end, label in segments:
-        entry["annotations"].append({"segment": [start, end], "label": label})
-    return entry
-
-
-def save_annotations(path: pathlib.Path, database: dict) -> pathlib.Path:
-    path.write_text(json.dumps({"version": "test", "database": database}))
-    return path
+SAMPLING = Sampling(snippets=5, frames=2, stride=0, short_side=16, quality=90)
 
 
 @pytest.fixture
@@ -75,14 +46,6 @@ def annotations(tmp_path) -> pathlib.Path:
     return save_annotations(tmp_path / "annotations.json", database)
 
 
-def contents(folder: pathlib.Path) -> dict[str, str]:
-    return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-
-
 def greys(record) -> list[int]:
     pictures = [cv2.imdecode(np.frombuffer(jpeg, np.uint8), 1) for jpeg in record["frames"]]
     assert {p.shape for p in pictures} == {(record["height"], record["width"], 3)}
@@ -92,8 +55,8 @@ def greys(record) -> list[int]:
 def test_each_video_becomes_a_record(videos, annotations, tmp_path):
     builder, _ = builders.build("hacs", videos, annotations, tmp_path / "data", SAMPLING)
     assert builder.data_dir == str(tmp_path / "data/hacs/5x2_stride0_16px_q90/1.0.0")
-    assert builders.class_names(builder) == ("jump", "run", "swim")
-    training, validation = (builders.Records(builder, s) for s in ("training", "validation"))
+    assert records.class_names(builder) == ("jump", "run", "swim")
+    training, validation = (records.Records(builder, s) for s in ("training", "validation"))
     assert (len(training), len(validation)) == (2, 1)
     one, two = training[0], training[1]
     assert (one["video_id"], one["duration"], one["fps"]) == ("one", 4.0, 10.0)
@@ -111,28 +74,50 @@ def test_each_video_becomes_a_record(videos, annotations, tmp_path):
 def test_the_report_names_all_that_was_wrong(videos, annotations, tmp_path):
     builder, report = builders.build("hacs", videos, annotations, tmp_path / "data", SAMPLING)
     assert report.videos == {"training": 2, "validation": 1}
-    assert report.problems[builders.MISSING] == ("gone",)
-    assert report.problems[builders.UNANNOTATED] == ("four.webm.mp4",)
-    assert report.problems[builders.CLIPPED] == ("one: 1.0 to 9.0 of 4.00 s",)
-    assert report.problems[builders.OUTSIDE] == ("one: 4.5 to 9.0 of 4.00 s",)
-    assert report.problems[builders.SHORTER] == ("three: 5.00 of 60.00 s",)
-    (torn,) = report.problems[builders.UNREADABLE]
+    assert report.problems[video_folder.MISSING] == ("gone",)
+    assert report.problems[video_folder.UNANNOTATED] == ("four.webm.mp4",)
+    assert report.problems[examples.CLIPPED] == ("one: 1.0 to 9.0 of 4.00 s",)
+    assert report.problems[examples.OUTSIDE] == ("one: 4.5 to 9.0 of 4.00 s",)
+    assert report.problems[examples.SHORTER] == ("three: 5.00 of 60.00 s",)
+    (torn,) = report.problems[examples.UNREADABLE]
     assert torn.startswith("torn: ") and "torn.mp4" in torn
     saved = json.loads(pathlib.Path(builder.data_dir, "report.json").read_text())
     assert saved["videos"] == report.videos
     assert {key: tuple(value) for key, value in saved["problems"].items()} == report.problems
+    assert saved["counts"][video_folder.MISSING] == 1
     assert "3 videos (2 in training, 1 in validation)" in report.summary()
     assert "1 annotated videos missing from the folder: gone" in report.summary()
 
 
 def test_any_file_is_read_as_a_dataset_would_hold_it(videos, annotations, tmp_path):
     builder, _ = builders.build("x", videos, annotations, tmp_path, SAMPLING)
-    stored = builders.Records(builder, "training")[1]
-    record, broken = builders.read_record(videos / "deep" / "class" / "two.mkv", SAMPLING)
+    stored = records.Records(builder, "training")[1]
+    record, broken = read_record(videos / "deep" / "class" / "two.mkv", SAMPLING)
     assert broken == "" and record.keys() == stored.keys()
     for key in ("video_id", "frames", "height", "width", "duration", "fps"):
         assert record[key] == stored[key]
     assert record["segments"].shape == (0, 2) and record["labels"].shape == (0,)
+
+
+def test_at_a_rate_a_longer_video_has_more_snippets(videos, annotations, tmp_path):
+    sampling = Sampling(100, 2, 0, 16, 90, snippets_per_second=1.25)
+    builder, _ = builders.build("x", videos, annotations, tmp_path, sampling)
+    assert builder.data_dir.endswith("x/rate1.25x2_stride0_16px_q90/1.0.0")
+    one, two = records.Records(builder, "training")
+    # Four and two seconds: 5 snippets, and 2.5 of which the last half shows the last frame.
+    assert greys(one) == [2, 6, 10, 14, 18, 22, 26, 30, 34, 38]
+    assert greys(two) == [2, 6, 10, 14, 18, 19]
+    (three,) = records.Records(builder, "validation")
+    assert len(three["frames"]) == 2 * 7
+
+
+def test_a_video_too_long_for_one_record_is_left_out(videos, annotations, tmp_path, monkeypatch):
+    monkeypatch.setattr(examples, "_MOST_BYTES", 8000)
+    sampling = Sampling(1, 1, 0, 16, 90, snippets_per_second=4.0)
+    builder, report = builders.build("x", videos, annotations, tmp_path, sampling)
+    (kept,) = records.Records(builder, "training")
+    assert kept["video_id"] == "two" and len(kept["frames"]) == 8
+    assert report.problems[examples.TOO_LARGE] == ("one: 0.0 GB", "three: 0.0 GB")
 
 
 def test_a_broken_video_is_used_up_to_the_break(shared_data, tmp_path):
@@ -141,22 +126,22 @@ def test_a_broken_video_is_used_up_to_the_break(shared_data, tmp_path):
         {"corrupted": annotated("test", (1, 3, "slip"), (3, 4, "fall"), duration=5.0)},
     )
     builder, report = builders.build("x", shared_data / "videos", path, tmp_path, SAMPLING)
-    record = builders.Records(builder, "test")[0]
+    record = records.Records(builder, "test")[0]
     assert record["duration"] == pytest.approx(2.8)
     assert record["segments"] == pytest.approx(np.array([[1.0, 2.8]]))
-    assert report.problems[builders.BROKEN] == ("corrupted: decodes up to 2.80 of 5.00 s",)
+    assert report.problems[examples.BROKEN] == ("corrupted: decodes up to 2.80 of 5.00 s",)
 
 
 def test_the_bytes_do_not_depend_on_workers_or_shards(videos, annotations, tmp_path, monkeypatch):
     for workers in (1, 3):
         builders.build("x", videos, annotations, tmp_path / str(workers), SAMPLING, workers)
     assert contents(tmp_path / "1") == contents(tmp_path / "3")
-    monkeypatch.setattr(builders, "_SHARD_BYTES", 1)
+    monkeypatch.setattr(shards, "SHARD_BYTES", 1)
     builder, _ = builders.build("x", videos, annotations, tmp_path / "shards", SAMPLING)
     assert builder.info.splits["validation"].shard_lengths == [0, 1]
-    whole = builders.load(tmp_path / "1", "x", SAMPLING)
+    whole = records.load(tmp_path / "1", "x", SAMPLING)
     for split in ("training", "validation"):
-        a, b = builders.Records(builder, split), builders.Records(whole, split)
+        a, b = records.Records(builder, split), records.Records(whole, split)
         assert [r["frames"] for r in a] == [r["frames"] for r in b]
         assert [r["video_id"] for r in a] == [r["video_id"] for r in b]
 
@@ -167,23 +152,36 @@ def test_what_is_made_is_found_again(videos, annotations, tmp_path):
         builder, report = builders.build(
             "x", videos, annotations, tmp_path, SAMPLING, 2, lambda *done: seen.append(done)
         )
-    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert seen == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
     assert report.videos == {"training": 2, "validation": 1}
-    loaded = builders.load(tmp_path, "x", SAMPLING)
-    assert builders.Records(loaded, "training")[1]["video_id"] == "two"
-    other = builders.Sampling(5, 2, 0, 16, 91)
+    loaded = records.load(tmp_path, "x", SAMPLING)
+    assert records.Records(loaded, "training")[1]["video_id"] == "two"
+    other = Sampling(5, 2, 0, 16, 91)
     builders.build("x", videos, annotations, tmp_path, other)
-    assert len(seen) == 4 and builders.load(tmp_path, "x", other).data_dir != loaded.data_dir
+    assert len(seen) == 5 and records.load(tmp_path, "x", other).data_dir != loaded.data_dir
+
+
+def test_labels_do_not_depend_on_which_videos_are_there(videos, annotations, tmp_path):
+    few = tmp_path / "few"
+    few.mkdir()
+    (few / "two.mkv").symlink_to(videos / "deep" / "class" / "two.mkv")
+    everything, _ = builders.build("x", videos, annotations, tmp_path / "all", SAMPLING)
+    builder, _ = builders.build("x", few, annotations, tmp_path / "few_data", SAMPLING)
+    assert (
+        records.class_names(builder) == records.class_names(everything) == ("jump", "run", "swim")
+    )
+    (two,) = records.Records(builder, "training")
+    assert two["labels"].tolist() == records.Records(everything, "training")[1]["labels"].tolist()
 
 
 def test_records_feed_grain_and_travel_to_its_workers(videos, annotations, tmp_path):
     builder, _ = builders.build("x", videos, annotations, tmp_path, SAMPLING)
-    records = pickle.loads(pickle.dumps(builders.Records(builder, "training")))
-    dataset = grain.MapDataset.source(records).map(lambda record: record["video_id"])
+    stored = pickle.loads(pickle.dumps(records.Records(builder, "training")))
+    dataset = grain.MapDataset.source(stored).map(lambda record: record["video_id"])
     assert list(dataset) == ["one", "two"]
-    assert records[-1]["video_id"] == "two"
+    assert stored[-1]["video_id"] == "two"
     with pytest.raises(IndexError):
-        records[2]
+        stored[2]
 
 
 def test_other_input_is_refused_by_name(videos, annotations, tmp_path):
@@ -208,13 +206,14 @@ def test_other_input_is_refused_by_name(videos, annotations, tmp_path):
 KILLED = """
 import os, signal, sys
 from lofi_jax.data import builders
+from lofi_jax.data.sampling import Sampling
 
 def progress(done, total):
     if done == 2:
         os.kill(os.getpid(), signal.SIGKILL)
 
 videos, annotations, data = sys.argv[1:]
-sampling = builders.Sampling(5, 2, 0, 16, 90)
+sampling = Sampling(5, 2, 0, 16, 90)
 builders.build("x", videos, annotations, data, sampling, 2, progress)
 """
 
@@ -224,11 +223,46 @@ def test_a_killed_build_leaves_nothing_that_counts(videos, annotations, tmp_path
     root = pathlib.Path(__file__).parents[1]
     assert subprocess.run(command, cwd=root, check=False).returncode == -signal.SIGKILL
     with pytest.raises(UserError, match="no such dataset; python -m lofi_jax.prepare --dataset=x"):
-        builders.load(tmp_path / "data", "x", SAMPLING)
-    assert list((tmp_path / "data").rglob("incomplete*"))
+        records.load(tmp_path / "data", "x", SAMPLING)
+    assert list((tmp_path / "data").rglob("unfinished*/data/*.tmp"))
     builders.build("x", videos, annotations, tmp_path / "data", SAMPLING)
     builders.build("x", videos, annotations, tmp_path / "unbroken", SAMPLING)
     assert contents(tmp_path / "data") == contents(tmp_path / "unbroken")
+
+
+def test_finished_shards_are_kept_unless_their_input_changed(
+    videos, annotations, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(shards, "SHARD_BYTES", 1)
+    seen = []
+
+    def build(stop_after, data="data"):
+        def progress(done, total):
+            seen.append((done, total))
+            if done == stop_after:
+                raise KeyboardInterrupt
+
+        return builders.build("x", videos, annotations, tmp_path / data, SAMPLING, 1, progress)
+
+    def notes():
+        return {path.name: path.stat().st_mtime_ns for path in tmp_path.rglob("finished/*.json")}
+
+    with pytest.raises(KeyboardInterrupt):
+        build(stop_after=3)
+    made = notes()
+    assert sorted(made) == [f"x-training.array_record-0000{i}-of-00002.json" for i in range(2)]
+    with pytest.raises(KeyboardInterrupt):
+        build(stop_after=4)
+    # torn.mp4 came between: its shard, of no example, is finished too.
+    assert len(notes()) == 3 and notes().items() >= made.items()
+    assert seen[4:6] == [(2, 4), (3, 4)]
+    write_video(videos / "v_one.mp4", 35)
+    del seen[:]
+    build(stop_after=None)
+    assert seen == [(2, 4), (3, 4), (4, 4)]
+    build(stop_after=None, data="unbroken")
+    assert contents(tmp_path / "data") == contents(tmp_path / "unbroken")
+    assert not list(tmp_path.rglob("unfinished*"))
 
 
 def test_two_builds_at_once_make_it_once(videos, annotations, tmp_path):
@@ -241,7 +275,7 @@ def test_two_builds_at_once_make_it_once(videos, annotations, tmp_path):
 
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         first, second = pool.map(build, range(2))
-    assert first == second and len(seen) == 4
+    assert first == second and len(seen) == 5
 
 
 @pytest.fixture
@@ -272,10 +306,10 @@ def test_no_usable_video_is_an_error(videos, annotations, tmp_path):
     with pytest.raises(UserError, match="none of the 5 annotated videos.*one, gone, two"):
         builders.build("x", tmp_path / "none", annotations, tmp_path, SAMPLING)
     save_annotations(annotations, {"torn": annotated("training", (0, 1, "run"))})
-    with pytest.raises(UserError, match="not one of the 1 videos can be read: torn"):
+    with pytest.raises(UserError, match="not one of the 1 videos can be used: torn"):
         builders.build("x", videos, annotations, tmp_path / "data", SAMPLING)
     with pytest.raises(UserError, match="no such dataset"):
-        builders.load(tmp_path / "data", "x", SAMPLING)
+        records.load(tmp_path / "data", "x", SAMPLING)
 
 
 def test_a_subset_without_a_usable_video_is_no_split(videos, tmp_path):
@@ -291,7 +325,7 @@ def test_a_subset_without_a_usable_video_is_no_split(videos, tmp_path):
     assert report.videos == {"training": 1, "validation": 0}
     for split in ("validation", "testing", "training[:1]"):
         with pytest.raises(UserError, match="no videos of subset .*1 in 'training'"):
-            builders.Records(builder, split)
+            records.Records(builder, split)
 
 
 def test_a_subset_that_cannot_name_a_split_is_an_error(videos, tmp_path):
@@ -302,11 +336,18 @@ def test_a_subset_that_cannot_name_a_split_is_an_error(videos, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change", [{"snippets": 0}, {"stride": -1}, {"quality": 101}, {"short_side": 0}]
+    "change",
+    [
+        {"snippets": 0},
+        {"stride": -1},
+        {"quality": 101},
+        {"short_side": 0},
+        {"snippets_per_second": -1.0},
+    ],
 )
 def test_impossible_samplings_are_refused(change):
     with pytest.raises(UserError, match=next(iter(change))):
-        builders.Sampling(**change)
+        Sampling(**change)
 
 
 def test_the_least_deep_file_of_a_name_is_taken(tmp_path):
@@ -314,16 +355,16 @@ def test_the_least_deep_file_of_a_name_is_taken(tmp_path):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / place).touch()
     os.symlink(tmp_path / "a", tmp_path / "linked")
-    found = builders.find_videos(tmp_path)
+    found = video_folder.find_videos(tmp_path)
     assert found == {"v_x": tmp_path / "b/v_x.mp4", "y": tmp_path / "y.mov"}
 
 
 def test_the_annotations_of_a_split_can_be_read_without_its_frames(videos, annotations, tmp_path):
     builder, _ = builders.build("hacs", videos, annotations, tmp_path / "data", SAMPLING)
-    classes = builders.class_names(builder)
+    classes = records.class_names(builder)
     for split in ("training", "validation"):
-        records = builders.Records(builder, split)
-        for video, record in zip(builders.videos(builder, split), records, strict=True):
+        stored = records.Records(builder, split)
+        for video, record in zip(records.videos(builder, split), stored, strict=True):
             assert video.video_id == record["video_id"]
             assert video.duration == record["duration"]
             np.testing.assert_array_equal(video.segments, record["segments"].reshape(-1, 2))

@@ -8,6 +8,7 @@ import bisect
 import contextlib
 import dataclasses
 import functools
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -107,8 +108,24 @@ def probe(path: str | os.PathLike) -> VideoInfo:
     return VideoInfo(os.fspath(path), duration, fps, index.frames, width, height)
 
 
+def stated_duration(path: str | os.PathLike) -> float:
+    """The duration in a file's header in seconds, 0 where it says none; `probe` knows, but reads through the file.
+
+    Raises:
+        VideoError: no such file, not a video, or no video in it.
+    """
+    with _open(path) as (container, stream):
+        return _stated_duration(container, stream)
+
+
+def snippets_in(duration: float, rate: float, snippets: int) -> int:
+    """How many snippets a video of `duration` seconds has: `snippets`, or with `rate` > 0 so many a second."""
+    # A duration is a sum of rounded ticks: a hair over a whole snippet begins no other.
+    return max(1, math.ceil(duration * rate - _ROUNDING)) if rate else snippets
+
+
 def sample_times(
-    duration: float, fps: float, snippets: int, frames: int, stride: int
+    duration: float, fps: float, snippets: int, frames: int, stride: int, rate: float = 0.0
 ) -> np.ndarray:
     """The times at which a video is sampled: `snippets` snippets of `frames` frames each.
 
@@ -116,13 +133,19 @@ def sample_times(
     `stride` native frames apart around that centre, kept inside the video (paper, section 1: of 64
     frames every 8th); with `stride` = 0 they are spread evenly over the snippet.
 
+    With `rate` > 0 a snippet is 1 / rate seconds long, whatever `snippets` says, and there are as many as the video
+    takes: centre l lies at (l + 0.5) / rate, and what passes the video's end shows its last frame.
+
     Returns:
         (snippets * frames,) float64 seconds, snippet after snippet; ascending unless the frames of
         neighbouring snippets interleave.
     """
+    snippets = snippets_in(duration, rate, snippets)
+    covered = snippets / rate if rate else duration
     if stride == 0:
-        return (np.arange(snippets * frames) + 0.5) / (snippets * frames) * duration
-    centres = (np.arange(snippets) + 0.5) / snippets * duration
+        times = (np.arange(snippets * frames) + 0.5) / (snippets * frames) * covered
+        return times.clip(None, max(0.0, duration - 0.5 / fps)) if rate else times
+    centres = (np.arange(snippets) + 0.5) / snippets * covered
     offsets = (np.arange(frames) - (frames - 1) / 2) * stride / fps
     times = (centres[:, None] + offsets).reshape(-1)
     return times.clip(0.0, max(0.0, duration - 0.5 / fps))
@@ -135,11 +158,12 @@ def sample(
     stride: int,
     short_side: int | None = None,
     encode: Callable[[np.ndarray], Any] = lambda frame: frame,
+    rate: float = 0.0,
 ) -> Sample:
     """Samples a video as `sample_times` says; one whose decoding breaks, as if it ended there.
 
     Args:
-        snippets, frames, stride: see `sample_times`.
+        snippets, frames, stride, rate: see `sample_times`.
         short_side: see `frames_at`.
         encode: makes of a frame, (H, W, 3) uint8 RGB, what is kept of it.
 
@@ -149,7 +173,7 @@ def sample(
     info = probe(path)
     stated = info.duration
     while True:
-        times = sample_times(info.duration, info.fps, snippets, frames, stride)
+        times = sample_times(info.duration, info.fps, snippets, frames, stride, rate)
         order = np.argsort(times, kind="stable")
         encoded: list[Any] = [None] * len(times)
         last = result = None
@@ -366,7 +390,6 @@ def _stamp(packet: av.Packet) -> int | None:
 
 
 def _stated_duration(container: av.container.InputContainer, stream: av.VideoStream) -> float:
-    """The duration in the file's header in seconds, 0 where it says none."""
     if stream.duration:
         return float(stream.duration * stream.time_base)
     lead = (stream.start_time or 0) * stream.time_base
