@@ -20,6 +20,10 @@ from lofi_jax.training.sharding import PARAMETERS
 STAGES = ("data", "pretrain", "joint", "extract", "head", "detect", "evaluate")
 DATASETS = ("synthetic", "activitynet", "hacs", "thumos14", "video_folder")
 
+# A number that is left to the planner; on the command line it is written "auto".
+AUTO = -1
+_AUTO_KEYS = ("joint.batch_size", "joint.chunk")
+
 # What may change between two runs in one workdir without changing any result.
 FREE_KEYS = (
     "stages",
@@ -145,8 +149,11 @@ def defaults() -> ConfigDict:
         }
     )
     c.joint.epochs = 15.0
-    c.joint.batch_size = 16
-    c.joint.chunk = 25  # snippets whose activations a device holds at once; 0: all
+    c.joint.batch_size = 16  # auto: the largest that fits
+    c.joint.chunk = (
+        25  # snippets whose activations a device holds at once; 0: all; auto: most that fit
+    )
+    c.joint.memory_gib = 0.0  # of a device, for auto; 0: what the device says
     c.joint.keep = (
         "all"  # of a chunk's activations for its way back: "all", "convolutions" or "blocks"
     )
@@ -238,7 +245,7 @@ def named(name: str, **options) -> ConfigDict:
 
 
 def validate(config: ConfigDict) -> None:
-    """Checks all that can be checked before any work starts.
+    """Checks all that can be checked before any work starts, but for where the data lies.
 
     Raises:
         UserError: naming the key and the fix.
@@ -262,15 +269,20 @@ def validate(config: ConfigDict) -> None:
         raise UserError(
             f"config.data.snippets_per_second is {config.data.snippets_per_second}: it must be a rate, or 0"
         )
-    table = rows_of(config)
-    if config.dataset != "synthetic":
-        _check_folder(config, table)
-    for row in table:
+    for row in rows_of(config):
         if row.start == "lofi":
             fidelity.schedule(row.fidelity, full_fidelity(config), factors(config), 1)
 
 
-def _check_folder(config: ConfigDict, table: list[rows.Row]) -> None:
+def validate_data(config: ConfigDict) -> None:
+    """Checks that the config says where the data lies.
+
+    Raises:
+        UserError: naming the key and the fix.
+    """
+    if config.dataset == "synthetic":
+        return
+    table = rows_of(config)
     if not config.data.annotations:
         raise UserError("config.data.annotations is empty: name a file in the ActivityNet form")
     if any(row.start != "external" for row in table) and not config.data.video_dir:
@@ -334,7 +346,7 @@ def parse_flags(argv: Sequence[str]) -> Sequence[str]:
         UserError: no such config file, or a key that a config does not have, there or on the command line.
     """
     try:
-        arguments = flags.FLAGS(argv)
+        arguments = flags.FLAGS([_number(argument) for argument in argv])
         flags.FLAGS.config.keys()  # raises what kept the file from being read
         return arguments
     except OSError as error:
@@ -348,6 +360,13 @@ def parse_flags(argv: Sequence[str]) -> Sequence[str]:
         raise UserError(
             f"{_place(error, key, argv)}: the config has no key {key!r}{hint}"
         ) from error
+
+
+def _number(argument: str) -> str:
+    """An argument that leaves a number to the planner, with the number that stands for it."""
+    key, _, value = argument.partition("=")
+    known = key.lstrip("-").removeprefix("config.") in _AUTO_KEYS
+    return f"{key}={AUTO}" if known and value == "auto" else argument
 
 
 def _place(error: Exception, key: str, argv: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from ml_collections import config_flags
 from lofi_jax import errors
 from lofi_jax.config import parse_flags
 from lofi_jax.reports import tables
-from lofi_jax.stages import pipeline
+from lofi_jax.stages import pipeline, planning
 from lofi_jax.stages.setup import start_run
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file under configs/.")
@@ -16,7 +16,7 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for everything the run m
 def main(argv):
     if len(argv) > 1:
         raise errors.UserError(f"unexpected arguments {argv[1:]}: write --name=value")
-    run = start_run(_CONFIG.value, _WORKDIR.value)
+    run = start_run(planning.resolve(_CONFIG.value, _WORKDIR.value), _WORKDIR.value)
     with errors.naming_full_disk(run.workdir):
         results = pipeline.run(run)
     if results:

@@ -14,7 +14,7 @@ from lofi_jax import errors
 from lofi_jax.config import parse_flags
 from lofi_jax.reports import bars, tables
 from lofi_jax.rows import names
-from lofi_jax.stages import pipeline
+from lofi_jax.stages import pipeline, planning
 from lofi_jax.stages.setup import start_run
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file under configs/.")
@@ -38,7 +38,8 @@ def main(argv):
         config.seed = seed
         print(f"seed {seed}")
         with errors.naming_full_disk(folder):
-            results = pipeline.run(start_run(config, str(folder / f"seed_{seed}")))
+            workdir = str(folder / f"seed_{seed}")
+            results = pipeline.run(start_run(planning.resolve(config, workdir), workdir))
         if not results:
             raise errors.UserError("config.stages: a study needs the stage evaluate")
         runs[str(seed)] = results

@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from lofi_jax import config as configs
-from lofi_jax.config import defaults, named, validate
+from lofi_jax.config import defaults, named, validate, validate_data
 from lofi_jax.errors import UserError
 from lofi_jax.stages.setup import make_encoder, make_head
 
@@ -41,6 +41,9 @@ def test_the_defaults_are_the_papers():
         ("joint.factors.temporal", 3, "temporal factor 3 does not divide the 100 snippets"),
         ("data.height", 0, "config.data.height is 0"),
         ("encoder.name", "vgg", "config.encoder.name is 'vgg': choose one of tsm_resnet"),
+        ("dtype", "float16", "config.dtype is 'float16': choose one of float32, bfloat16"),
+        ("joint.keep", "none", "config.joint.keep is 'none': choose one of all, convolutions"),
+        ("mesh.parameters", "fsdp", "config.mesh.parameters is 'fsdp': choose one of replicated"),
         ("head.name", "ssn", "config.head.name is 'ssn': choose one of gtad"),
     ],
 )
@@ -54,7 +57,7 @@ def test_an_impossible_value_is_named_with_the_fix(key, value, says):
 
 def test_a_video_folder_needs_videos_and_annotations():
     with pytest.raises(UserError, match="config.data.annotations is empty"):
-        validate(defaults())
+        validate_data(defaults())
 
 
 def test_an_unknown_key_is_an_error():
@@ -90,4 +93,4 @@ def test_every_config_file_builds_and_is_possible(path):
         c.data.video_dir, c.data.annotations = "videos", "annotations.json"
     validate(c)
     make_encoder(c), make_head(c, c.head.name, 2)
-    assert "python -m lofi_jax.main --config=" in scope["__doc__"]
+    assert f" --config={path} --workdir=" in scope["__doc__"]

@@ -4,25 +4,21 @@ import importlib.util
 import pathlib
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from lofi_jax import config as configs
 from lofi_jax import fidelity
 from lofi_jax.errors import UserError
 from lofi_jax.models import ENCODERS, HEADS
-from lofi_jax.stages import joint
-from lofi_jax.stages.setup import Run, initial_encoder
-from lofi_jax.training.sharding import make_mesh, placement
-from lofi_jax.training.step import jit_step
+from lofi_jax.stages import planning
+from lofi_jax.stages.setup import Run
+from lofi_jax.training.sharding import make_mesh
 
 FOLDER = pathlib.Path(__file__).parents[1] / "configs" / "paper"
 NAMED_ENCODERS = [name for name in ENCODERS if name[-1].isdigit()]
 SHAPES = {"full": 100, "spatial": 100, "temporal": 25, "spatiotemporal": 50}
 SIZES = {"full": 1, "spatial": 2, "temporal": 1, "spatiotemporal": 2**0.5}
-CLASSES = 200
 
 
 def config_of(name, arguments=""):
@@ -52,30 +48,8 @@ def test_every_combination_is_possible(name, head, encoder, low):
 def lower_step(c, low):
     """Lowers the joint train step of a config at one fidelity, from shapes alone."""
     run = Run(c, pathlib.Path("unused"), make_mesh(1, 1))
-    row = configs.rows_of(c)[-1]
-    made = {}
-
-    def state():
-        encoder = initial_encoder(c, jax.random.key(0))
-        rate = optax.constant_schedule(0.1)
-        initial, made["step"] = joint.make_training(run, row, encoder, CLASSES, rate)
-        return initial
-
-    abstract = jax.eval_shape(state)
     at = fidelity.schedule(low, configs.full_fidelity(c), configs.factors(c), 1)(0)
-    videos = c.joint.batch_size
-    shape = (videos, at.snippets, c.data.frames, at.height, at.width, 3)
-    batch = {
-        "frames": jax.ShapeDtypeStruct(shape, jnp.uint8),
-        "segments": jax.ShapeDtypeStruct((videos, 20, 2), jnp.float32),
-        "labels": jax.ShapeDtypeStruct((videos, 20), jnp.int32),
-        "valid": jax.ShapeDtypeStruct((videos, 20), bool),
-    }
-    return (
-        at,
-        abstract,
-        jit_step(made["step"], placement(abstract, run.mesh, "replicated")).lower(abstract, batch),
-    )
+    return at, planning.lower(run, configs.rows_of(c)[-1], at)
 
 
 @pytest.mark.parametrize(
@@ -95,11 +69,12 @@ def lower_step(c, low):
 )
 def test_the_full_size_train_step_lowers(encoder, head, low):
     c, _ = config_of("activitynet", f"encoder={encoder},head={head},fidelity={low}")
-    at, before, lowered = lower_step(c, low)
+    at, lowered = lower_step(c, low)
     side = 112 if encoder.startswith("r2plus1d") else 224
     assert at.snippets == SHAPES[low] and at.height == int(side / SIZES[low])
     assert c.joint.batch_size == 16
     after, terms = lowered.out_info
+    before = lowered.in_avals[0][0]
     same = jax.tree.map(lambda a, b: a.shape == b.shape and a.dtype == b.dtype, before, after)
     assert jax.tree.all(same) and terms["loss"].shape == ()
     assert {x.dtype for x in jax.tree.leaves(after.params)} == {np.dtype("float32")}

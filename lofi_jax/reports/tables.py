@@ -54,6 +54,23 @@ def study(runs: Sequence[Mapping]) -> str:
     return _align(lines, words=3)
 
 
+def plan(rows: Sequence[Mapping]) -> str:
+    """One line a row of what `lofi_jax.plan` writes, and its work a video."""
+    lines = [
+        ["fidelity", "dtype", "fits", "frames", "batch_size", "chunk"]
+        + ["temporaries GiB", "peak GiB", "TFLOP a step", "a video"]
+    ]
+    for row in rows:
+        frames = f"{row['snippets']} x {row['height']} x {row['width']}"
+        lines.append(
+            [row["fidelity"], row["dtype"], "yes" if row["fits"] else "no", frames]
+            + [str(row["batch_size"]), str(row["chunk"] or "all")]
+            + [f"{row[key]:.2f}" for key in ("temporaries_gib", "peak_gib")]
+            + [f"{row['tflop']:.3g}", f"{row['tflop'] / row['batch_size']:.3g}"]
+        )
+    return _align(lines, words=3)
+
+
 def row_name(row: Mapping) -> str:
     """A row in a few words, such as "lofi (temporal, gtad)"."""
     parts = [row["fidelity"]] if row["start"] == "lofi" else []

@@ -40,12 +40,22 @@ def start_run(config: ConfigDict, workdir: str) -> Run:
         UserError: an impossible config, a workdir that cannot be written, or one that holds another config's run.
     """
     configs.validate(config)
-    make_encoder(config)
-    for row in configs.rows_of(config):
-        make_head(config, row.head, classes=1)
+    configs.validate_data(config)
+    check_models(config)
     folder = pathlib.Path(workdir).absolute()
     _claim(folder, config)
     return open_run(config, folder)
+
+
+def check_models(config: ConfigDict) -> None:
+    """Makes all modules that the config names.
+
+    Raises:
+        UserError: options that one of them does not have.
+    """
+    make_encoder(config)
+    for row in configs.rows_of(config):
+        make_head(config, row.head, classes=1)
 
 
 def open_run(config: ConfigDict, folder: pathlib.Path) -> Run:
@@ -64,13 +74,19 @@ def load_run(workdir: str) -> Run:
         UserError: it holds none.
     """
     folder = pathlib.Path(workdir).absolute()
-    path = folder / _CONFIG
-    if not path.is_file():
+    config = stored_config(workdir)
+    if config is None:
         raise UserError(f"{folder}: holds no run ({_CONFIG} is missing): train one there first")
-    return open_run(configs.from_json(path.read_text()), folder)
+    return open_run(config, folder)
 
 
 _CONFIG = "config.json"
+
+
+def stored_config(workdir: str) -> ConfigDict | None:
+    """The config of the run that a workdir holds, if it holds one."""
+    path = pathlib.Path(workdir) / _CONFIG
+    return configs.from_json(path.read_text()) if path.is_file() else None
 
 
 def _claim(folder: pathlib.Path, config: ConfigDict) -> None:

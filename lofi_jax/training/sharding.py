@@ -83,30 +83,47 @@ def shard_batch(batch, mesh: Mesh):
     Raises:
         UserError: the examples or the snippets cannot be split evenly.
     """
-    dimensions = batch["frames"].ndim if "frames" in batch else 0
-    examples = (DATA, SNIPPET) if dimensions == 5 else (DATA,)
-    processes = {device.process_index for device in mesh.devices.flat}
-    devices = math.prod(mesh.shape[axis] for axis in examples)
+    # Text, such as a video's id, has no place on a device.
+    batch = {name: x for name, x in batch.items() if x.dtype.kind != "U"}
+    processes = len({device.process_index for device in mesh.devices.flat})
+    specs = _specs(batch, mesh, processes)
+    return {
+        name: jax.make_array_from_process_local_data(NamedSharding(mesh, specs[name]), x)
+        for name, x in batch.items()
+    }
 
-    def put(name, x):
-        count = len(x) * len(processes)
+
+def shard_shapes(batch, mesh: Mesh):
+    """The shapes of a whole batch, each with how `shard_batch` would spread it."""
+    specs = _specs(batch, mesh, 1)
+    return {
+        name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=NamedSharding(mesh, specs[name]))
+        for name, x in batch.items()
+    }
+
+
+def _specs(batch, mesh: Mesh, processes: int) -> dict[str, PartitionSpec]:
+    """How each array of a batch is spread, of which every process has an equal part."""
+    dimensions = len(batch["frames"].shape) if "frames" in batch else 0
+    examples = (DATA, SNIPPET) if dimensions == 5 else (DATA,)
+    devices = math.prod(mesh.shape[axis] for axis in examples)
+    for x in batch.values():
+        count = x.shape[0] * processes
         if count % devices:
             raise UserError(
                 f"a batch of {count} cannot be spread over {devices} devices: change the"
                 " batch_size or config.mesh"
             )
-        spec = PartitionSpec(examples)
-        if name == "frames" and dimensions == 6:
-            spec = PartitionSpec(DATA, SNIPPET)
-            if x.shape[1] % mesh.shape[SNIPPET]:
-                raise UserError(
-                    f"{x.shape[1]} snippets cannot be spread over {mesh.shape[SNIPPET]} devices:"
-                    " change config.mesh.snippet, or the fidelity's temporal factor"
-                )
-        return jax.make_array_from_process_local_data(NamedSharding(mesh, spec), x)
-
-    # Text, such as a video's id, has no place on a device.
-    return {name: put(name, x) for name, x in batch.items() if x.dtype.kind != "U"}
+    specs = dict.fromkeys(batch, PartitionSpec(examples))
+    if dimensions == 6:
+        snippets = batch["frames"].shape[1]
+        if snippets % mesh.shape[SNIPPET]:
+            raise UserError(
+                f"{snippets} snippets cannot be spread over {mesh.shape[SNIPPET]} devices:"
+                " change config.mesh.snippet, or the fidelity's temporal factor"
+            )
+        specs["frames"] = PartitionSpec(DATA, SNIPPET)
+    return specs
 
 
 def over_mesh(function, mesh: Mesh, *axes: str):
