@@ -71,37 +71,6 @@ def test_a_cycle_changes_the_shape_batch_by_batch():
     assert shapes == [(2, 8, 2, 8, 8), (2, 2, 2, 16, 16), (2, 4, 2, 11, 11)]
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_same_seed_same_batches_and_exact_resume(workers):
-    dataset = clips.training_batches(RECORDS, whole(augmentation=VARIED), 3, 7, workers)
-    iterator = iter(dataset)
-    first = [next(iterator) for _ in range(2)]
-    state = iterator.get_state()
-    rest = [next(iterator) for _ in range(3)]
-
-    again = iter(clips.training_batches(RECORDS, whole(augmentation=VARIED), 3, 7, workers=0))
-    for batch in first + rest:
-        for key, value in next(again).items():
-            np.testing.assert_array_equal(value, batch[key])
-
-    resumed = iter(dataset)
-    resumed.set_state(state)
-    for batch in rest:
-        np.testing.assert_array_equal(next(resumed)["frames"], batch["frames"])
-
-
-def test_another_seed_gives_other_batches():
-    one, two = (iter(clips.training_batches(RECORDS, whole(), 5, seed)) for seed in (0, 1))
-    assert any(list(next(one)["video_id"]) != list(next(two)["video_id"]) for _ in range(4))
-
-
-def test_an_epoch_holds_every_video_once():
-    batches = iter(clips.training_batches(RECORDS, whole(), 2, seed=0))
-    seen = [name for _ in range(10) for name in next(batches)["video_id"]]
-    for epoch in range(4):
-        assert sorted(seen[5 * epoch : 5 * epoch + 5]) == [f"video{i}" for i in range(5)]
-
-
 def test_evaluation_reads_each_video_once_in_order():
     batches = list(clips.evaluation_batches(RECORDS, whole(), 2))
     assert [len(b["video_id"]) for b in batches] == [2, 2, 1]

@@ -13,7 +13,7 @@ import numpy as np
 
 from lofi_jax.data import decode
 from lofi_jax.data.instances import pad_instances
-from lofi_jax.data.workers import end_with_parent
+from lofi_jax.data.stream import THREADS, Reader, Share, Stream
 from lofi_jax.fidelity import Fidelity, snippet_indices
 
 Record = Mapping[str, Any]
@@ -110,15 +110,13 @@ class ForegroundSnippet(grain.transforms.MapWithIndex):
         return {"frames": clip[0], "label": np.int32(record["labels"][instance])}
 
 
-_THREADS = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
-
-
 def training_batches(
     source: Sequence[Record],
     transformation: grain.transforms.MapWithIndex | None,
     batch_size: int,
     seed: int,
     workers: int = 0,
+    process: tuple[int, int] = (0, 1),
 ) -> grain.IterDataset:
     """An endless stream of shuffled batches, each video once an epoch; the remainder of an epoch joins the next.
 
@@ -126,18 +124,21 @@ def training_batches(
         source: random access to examples.
         transformation: `WholeVideo` or `ForegroundSnippet`, which gets each example's place in the stream; None when
             the source's examples are ready as they are.
-        batch_size: examples a batch.
+        batch_size: examples a batch, over all processes.
         seed: of the order.
         workers: processes that read ahead; 0 reads ahead in threads of this one.
+        process: (index, count): this process gets the rows index * B / count to (index + 1) * B / count of every
+            batch of B, which are what they are in a single process.
+
+    Raises:
+        UserError: the processes cannot share a batch evenly.
     """
-    dataset = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
+    examples = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
     if transformation is not None:
-        dataset = dataset.map_with_index(transformation)
-    batches = dataset.batch(batch_size, drop_remainder=True).to_iter_dataset(_THREADS)
-    if workers:
-        options = grain.MultiprocessingOptions(num_workers=workers)
-        batches = batches.mp_prefetch(options, worker_init_fn=end_with_parent)
-    return batches
+        examples = examples.map_with_index(transformation)
+    share = Share(examples, batch_size, process)
+    batches = share.batch(batch_size // process[1], drop_remainder=True)
+    return Stream(Reader(batches, workers))
 
 
 def evaluation_batches(
@@ -145,4 +146,4 @@ def evaluation_batches(
 ) -> grain.IterDataset:
     """Every example once, in order; the last batch may be smaller."""
     dataset = grain.MapDataset.source(source).map_with_index(transformation)
-    return dataset.batch(batch_size).to_iter_dataset(_THREADS)
+    return dataset.batch(batch_size).to_iter_dataset(THREADS)
