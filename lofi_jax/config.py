@@ -77,6 +77,7 @@ def defaults() -> ConfigDict:
     c.data.train_subset = "training"
     c.data.test_subset = "testing"
     c.data.snippets = 100  # L of the full fidelity
+    c.data.snippets_per_second = 0.0  # above 0: a video has as many snippets as it is long
     c.data.frames = 8  # T, frames a snippet
     c.data.stride = 8  # native frames between a snippet's frames; 0: spread evenly over the snippet
     c.data.height = 224
@@ -240,6 +241,10 @@ def validate(config: ConfigDict) -> None:
     for key in ("snippets", "frames", "height", "width", "short_side"):
         if config.data[key] < 1:
             raise UserError(f"config.data.{key} is {config.data[key]}: it must be at least 1")
+    if config.data.snippets_per_second < 0:
+        raise UserError(
+            f"config.data.snippets_per_second is {config.data.snippets_per_second}: it must be a rate, or 0"
+        )
     table = rows_of(config)
     if config.dataset != "synthetic":
         _check_folder(config, table)

@@ -14,17 +14,23 @@ from absl import flags
 
 from lofi_jax import errors
 from lofi_jax.data import builders
+from lofi_jax.data.sampling import Sampling
 from lofi_jax.errors import UserError
 from lofi_jax.training.progress import Progress
 
 DATASETS = ("synthetic", "activitynet", "hacs", "thumos14", "kinetics400", "video_folder")
 
-_FULL = builders.Sampling()
+_FULL = Sampling()
 DATASET = flags.DEFINE_string("dataset", None, f"Its name: one of {', '.join(DATASETS)}.")
 VIDEO_DIR = flags.DEFINE_string("video_dir", None, "Folder of videos, at any depth.")
 ANNOTATIONS = flags.DEFINE_string("annotations", None, "Annotation file in the ActivityNet form.")
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder that gets the dataset.")
 SNIPPETS = flags.DEFINE_integer("snippets", _FULL.snippets, "Snippets a video.")
+SNIPPETS_PER_SECOND = flags.DEFINE_float(
+    "snippets_per_second",
+    _FULL.snippets_per_second,
+    "Above 0, in place of --snippets: long videos get more snippets than short ones.",
+)
 FRAMES = flags.DEFINE_integer("frames_per_snippet", _FULL.frames, "Frames a snippet.")
 STRIDE = flags.DEFINE_integer(
     "stride", _FULL.stride, "Native frames between a snippet's frames; 0: spread evenly over it."
@@ -41,8 +47,13 @@ def main(argv: Sequence[str]) -> None:
         raise UserError(f"--dataset={DATASET.value}: choose one of {', '.join(DATASETS)}")
     if WORKERS.value is not None and WORKERS.value < 1:
         raise UserError(f"--workers={WORKERS.value}: it must be at least 1")
-    sampling = builders.Sampling(
-        SNIPPETS.value, FRAMES.value, STRIDE.value, SHORT_SIDE.value, QUALITY.value
+    sampling = Sampling(
+        SNIPPETS.value,
+        FRAMES.value,
+        STRIDE.value,
+        SHORT_SIDE.value,
+        QUALITY.value,
+        SNIPPETS_PER_SECOND.value,
     )
     builder, report = builders.build(
         DATASET.value,

@@ -18,10 +18,11 @@ import grain
 import numpy as np
 import pytest
 
-from lofi_jax.data import builders
+from lofi_jax.data import builders, records, video_folder
+from lofi_jax.data.sampling import Sampling, read_record
 from lofi_jax.errors import UserError
 
-SAMPLING = builders.Sampling(snippets=5, frames=2, stride=0, short_side=16, quality=90)
+SAMPLING = Sampling(snippets=5, frames=2, stride=0, short_side=16, quality=90)
 
 
 def write_video(path: pathlib.Path, frames: int, height: int = 32, width: int = 48) -> None:
@@ -92,8 +93,8 @@ def greys(record) -> list[int]:
 def test_each_video_becomes_a_record(videos, annotations, tmp_path):
     builder, _ = builders.build("hacs", videos, annotations, tmp_path / "data", SAMPLING)
     assert builder.data_dir == str(tmp_path / "data/hacs/5x2_stride0_16px_q90/1.0.0")
-    assert builders.class_names(builder) == ("jump", "run", "swim")
-    training, validation = (builders.Records(builder, s) for s in ("training", "validation"))
+    assert records.class_names(builder) == ("jump", "run", "swim")
+    training, validation = (records.Records(builder, s) for s in ("training", "validation"))
     assert (len(training), len(validation)) == (2, 1)
     one, two = training[0], training[1]
     assert (one["video_id"], one["duration"], one["fps"]) == ("one", 4.0, 10.0)
@@ -111,8 +112,8 @@ def test_each_video_becomes_a_record(videos, annotations, tmp_path):
 def test_the_report_names_all_that_was_wrong(videos, annotations, tmp_path):
     builder, report = builders.build("hacs", videos, annotations, tmp_path / "data", SAMPLING)
     assert report.videos == {"training": 2, "validation": 1}
-    assert report.problems[builders.MISSING] == ("gone",)
-    assert report.problems[builders.UNANNOTATED] == ("four.webm.mp4",)
+    assert report.problems[video_folder.MISSING] == ("gone",)
+    assert report.problems[video_folder.UNANNOTATED] == ("four.webm.mp4",)
     assert report.problems[builders.CLIPPED] == ("one: 1.0 to 9.0 of 4.00 s",)
     assert report.problems[builders.OUTSIDE] == ("one: 4.5 to 9.0 of 4.00 s",)
     assert report.problems[builders.SHORTER] == ("three: 5.00 of 60.00 s",)
@@ -127,12 +128,24 @@ def test_the_report_names_all_that_was_wrong(videos, annotations, tmp_path):
 
 def test_any_file_is_read_as_a_dataset_would_hold_it(videos, annotations, tmp_path):
     builder, _ = builders.build("x", videos, annotations, tmp_path, SAMPLING)
-    stored = builders.Records(builder, "training")[1]
-    record, broken = builders.read_record(videos / "deep" / "class" / "two.mkv", SAMPLING)
+    stored = records.Records(builder, "training")[1]
+    record, broken = read_record(videos / "deep" / "class" / "two.mkv", SAMPLING)
     assert broken == "" and record.keys() == stored.keys()
     for key in ("video_id", "frames", "height", "width", "duration", "fps"):
         assert record[key] == stored[key]
     assert record["segments"].shape == (0, 2) and record["labels"].shape == (0,)
+
+
+def test_at_a_rate_a_longer_video_has_more_snippets(videos, annotations, tmp_path):
+    sampling = Sampling(100, 2, 0, 16, 90, snippets_per_second=1.25)
+    builder, _ = builders.build("x", videos, annotations, tmp_path, sampling)
+    assert builder.data_dir.endswith("x/rate1.25x2_stride0_16px_q90/1.0.0")
+    one, two = records.Records(builder, "training")
+    # Four and two seconds: 5 snippets, and 2.5 of which the last half shows the last frame.
+    assert greys(one) == [2, 6, 10, 14, 18, 22, 26, 30, 34, 38]
+    assert greys(two) == [2, 6, 10, 14, 18, 19]
+    (three,) = records.Records(builder, "validation")
+    assert len(three["frames"]) == 2 * 7
 
 
 def test_a_broken_video_is_used_up_to_the_break(shared_data, tmp_path):
@@ -141,7 +154,7 @@ def test_a_broken_video_is_used_up_to_the_break(shared_data, tmp_path):
         {"corrupted": annotated("test", (1, 3, "slip"), (3, 4, "fall"), duration=5.0)},
     )
     builder, report = builders.build("x", shared_data / "videos", path, tmp_path, SAMPLING)
-    record = builders.Records(builder, "test")[0]
+    record = records.Records(builder, "test")[0]
     assert record["duration"] == pytest.approx(2.8)
     assert record["segments"] == pytest.approx(np.array([[1.0, 2.8]]))
     assert report.problems[builders.BROKEN] == ("corrupted: decodes up to 2.80 of 5.00 s",)
@@ -154,9 +167,9 @@ def test_the_bytes_do_not_depend_on_workers_or_shards(videos, annotations, tmp_p
     monkeypatch.setattr(builders, "_SHARD_BYTES", 1)
     builder, _ = builders.build("x", videos, annotations, tmp_path / "shards", SAMPLING)
     assert builder.info.splits["validation"].shard_lengths == [0, 1]
-    whole = builders.load(tmp_path / "1", "x", SAMPLING)
+    whole = records.load(tmp_path / "1", "x", SAMPLING)
     for split in ("training", "validation"):
-        a, b = builders.Records(builder, split), builders.Records(whole, split)
+        a, b = records.Records(builder, split), records.Records(whole, split)
         assert [r["frames"] for r in a] == [r["frames"] for r in b]
         assert [r["video_id"] for r in a] == [r["video_id"] for r in b]
 
@@ -169,21 +182,21 @@ def test_what_is_made_is_found_again(videos, annotations, tmp_path):
         )
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert report.videos == {"training": 2, "validation": 1}
-    loaded = builders.load(tmp_path, "x", SAMPLING)
-    assert builders.Records(loaded, "training")[1]["video_id"] == "two"
-    other = builders.Sampling(5, 2, 0, 16, 91)
+    loaded = records.load(tmp_path, "x", SAMPLING)
+    assert records.Records(loaded, "training")[1]["video_id"] == "two"
+    other = Sampling(5, 2, 0, 16, 91)
     builders.build("x", videos, annotations, tmp_path, other)
-    assert len(seen) == 4 and builders.load(tmp_path, "x", other).data_dir != loaded.data_dir
+    assert len(seen) == 4 and records.load(tmp_path, "x", other).data_dir != loaded.data_dir
 
 
 def test_records_feed_grain_and_travel_to_its_workers(videos, annotations, tmp_path):
     builder, _ = builders.build("x", videos, annotations, tmp_path, SAMPLING)
-    records = pickle.loads(pickle.dumps(builders.Records(builder, "training")))
-    dataset = grain.MapDataset.source(records).map(lambda record: record["video_id"])
+    stored = pickle.loads(pickle.dumps(records.Records(builder, "training")))
+    dataset = grain.MapDataset.source(stored).map(lambda record: record["video_id"])
     assert list(dataset) == ["one", "two"]
-    assert records[-1]["video_id"] == "two"
+    assert stored[-1]["video_id"] == "two"
     with pytest.raises(IndexError):
-        records[2]
+        stored[2]
 
 
 def test_other_input_is_refused_by_name(videos, annotations, tmp_path):
@@ -208,13 +221,14 @@ def test_other_input_is_refused_by_name(videos, annotations, tmp_path):
 KILLED = """
 import os, signal, sys
 from lofi_jax.data import builders
+from lofi_jax.data.sampling import Sampling
 
 def progress(done, total):
     if done == 2:
         os.kill(os.getpid(), signal.SIGKILL)
 
 videos, annotations, data = sys.argv[1:]
-sampling = builders.Sampling(5, 2, 0, 16, 90)
+sampling = Sampling(5, 2, 0, 16, 90)
 builders.build("x", videos, annotations, data, sampling, 2, progress)
 """
 
@@ -224,7 +238,7 @@ def test_a_killed_build_leaves_nothing_that_counts(videos, annotations, tmp_path
     root = pathlib.Path(__file__).parents[1]
     assert subprocess.run(command, cwd=root, check=False).returncode == -signal.SIGKILL
     with pytest.raises(UserError, match="no such dataset; python -m lofi_jax.prepare --dataset=x"):
-        builders.load(tmp_path / "data", "x", SAMPLING)
+        records.load(tmp_path / "data", "x", SAMPLING)
     assert list((tmp_path / "data").rglob("incomplete*"))
     builders.build("x", videos, annotations, tmp_path / "data", SAMPLING)
     builders.build("x", videos, annotations, tmp_path / "unbroken", SAMPLING)
@@ -275,7 +289,7 @@ def test_no_usable_video_is_an_error(videos, annotations, tmp_path):
     with pytest.raises(UserError, match="not one of the 1 videos can be read: torn"):
         builders.build("x", videos, annotations, tmp_path / "data", SAMPLING)
     with pytest.raises(UserError, match="no such dataset"):
-        builders.load(tmp_path / "data", "x", SAMPLING)
+        records.load(tmp_path / "data", "x", SAMPLING)
 
 
 def test_a_subset_without_a_usable_video_is_no_split(videos, tmp_path):
@@ -291,7 +305,7 @@ def test_a_subset_without_a_usable_video_is_no_split(videos, tmp_path):
     assert report.videos == {"training": 1, "validation": 0}
     for split in ("validation", "testing", "training[:1]"):
         with pytest.raises(UserError, match="no videos of subset .*1 in 'training'"):
-            builders.Records(builder, split)
+            records.Records(builder, split)
 
 
 def test_a_subset_that_cannot_name_a_split_is_an_error(videos, tmp_path):
@@ -302,11 +316,18 @@ def test_a_subset_that_cannot_name_a_split_is_an_error(videos, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change", [{"snippets": 0}, {"stride": -1}, {"quality": 101}, {"short_side": 0}]
+    "change",
+    [
+        {"snippets": 0},
+        {"stride": -1},
+        {"quality": 101},
+        {"short_side": 0},
+        {"snippets_per_second": -1.0},
+    ],
 )
 def test_impossible_samplings_are_refused(change):
     with pytest.raises(UserError, match=next(iter(change))):
-        builders.Sampling(**change)
+        Sampling(**change)
 
 
 def test_the_least_deep_file_of_a_name_is_taken(tmp_path):
@@ -314,16 +335,16 @@ def test_the_least_deep_file_of_a_name_is_taken(tmp_path):
         (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / place).touch()
     os.symlink(tmp_path / "a", tmp_path / "linked")
-    found = builders.find_videos(tmp_path)
+    found = video_folder.find_videos(tmp_path)
     assert found == {"v_x": tmp_path / "b/v_x.mp4", "y": tmp_path / "y.mov"}
 
 
 def test_the_annotations_of_a_split_can_be_read_without_its_frames(videos, annotations, tmp_path):
     builder, _ = builders.build("hacs", videos, annotations, tmp_path / "data", SAMPLING)
-    classes = builders.class_names(builder)
+    classes = records.class_names(builder)
     for split in ("training", "validation"):
-        records = builders.Records(builder, split)
-        for video, record in zip(builders.videos(builder, split), records, strict=True):
+        stored = records.Records(builder, split)
+        for video, record in zip(records.videos(builder, split), stored, strict=True):
             assert video.video_id == record["video_id"]
             assert video.duration == record["duration"]
             np.testing.assert_array_equal(video.segments, record["segments"].reshape(-1, 2))

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from lofi_jax.data import builders
+from lofi_jax.data import records
+from lofi_jax.data.sampling import Sampling
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -53,9 +54,9 @@ def test_it_makes_a_dataset_and_says_what_and_where(flags):
     assert made.stderr == ""
     place = pathlib.Path(made.stdout.splitlines()[-1])
     assert place == flags["data_dir"] / "video_folder" / "4x2_stride8_32px_q80" / "1.0.0"
-    sampling = builders.Sampling(4, 2, 8, 32, 80)
-    builder = builders.load(flags["data_dir"], "video_folder", sampling)
-    record = builders.Records(builder, "testing")[0]
+    sampling = Sampling(4, 2, 8, 32, 80)
+    builder = records.load(flags["data_dir"], "video_folder", sampling)
+    record = records.Records(builder, "testing")[0]
     assert record["video_id"] == "bikes" and len(record["frames"]) == 8
     again = prepare(**flags)
     assert again.returncode == 0 and again.stdout.splitlines()[-1] == str(place)

@@ -80,11 +80,26 @@ def test_times_a_stride_apart_lie_around_the_centres_and_inside():
     snippets=st.integers(1, 20),
     frames=st.integers(1, 9),
     stride=st.integers(0, 16),
+    rate=st.one_of(st.just(0.0), st.floats(0.01, 2)),
 )
-def test_times_lie_inside_the_video(duration, fps, snippets, frames, stride):
-    times = video.sample_times(duration, fps, snippets, frames, stride)
+def test_times_lie_inside_the_video(duration, fps, snippets, frames, stride, rate):
+    times = video.sample_times(duration, fps, snippets, frames, stride, rate)
+    if rate:
+        snippets = len(times) // frames
+        assert max(1, duration * rate - 1e-3) <= snippets < duration * rate + 1 + 1e-9
     assert times.shape == (snippets * frames,)
     assert (times >= 0).all() and (times < duration).all()
+
+
+def test_at_a_rate_snippets_lie_as_far_apart_in_any_video():
+    short = video.sample_times(2.0, 10.0, snippets=9, frames=2, stride=0, rate=2.0)
+    np.testing.assert_allclose(short, [0.125, 0.375, 0.625, 0.875, 1.125, 1.375, 1.625, 1.875])
+    longer = video.sample_times(2.3, 10.0, snippets=9, frames=2, stride=0, rate=2.0)
+    np.testing.assert_allclose(longer[:8], short)
+    np.testing.assert_allclose(longer[8:], [2.125, 2.25])
+    strided = video.sample_times(2.3, 10.0, snippets=9, frames=2, stride=2, rate=2.0)
+    np.testing.assert_allclose(strided[:4], [0.15, 0.35, 0.65, 0.85])
+    assert len(video.sample_times(1.0 + 1e-9, 10.0, 9, 1, 0, rate=2.0)) == 2
 
 
 @pytest.mark.parametrize("name", ["arm_wrestling.mp4", "bikes.mp4", "flipping_a_pancake.mkv"])

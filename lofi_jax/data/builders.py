@@ -11,71 +11,35 @@ import dataclasses
 import errno
 import fcntl
 import functools
-import hashlib
 import itertools
 import os
 import pathlib
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 import tensorflow_datasets as tfds
-from absl import logging
 
 from lofi_jax.data import annotations as annotation_files
+from lofi_jax.data import records, video_folder
 from lofi_jax.data import video as video_files
+from lofi_jax.data.records import VERSION, folder_of, quiet
+from lofi_jax.data.sampling import Sampling, read_record
+from lofi_jax.data.video_folder import Job
 from lofi_jax.errors import UserError
 
-VERSION = "1.0.0"
 # A shard's records are all in memory while it is written.
 _SHARD_BYTES = 256 << 20
 # Roughly what a JPEG of quality 95 takes.
 _BYTES_PER_PIXEL = 0.25
 
-MISSING = "annotated videos missing from the folder"
 UNREADABLE = "unreadable videos (left out)"
 BROKEN = "videos whose decoding breaks (used up to there)"
 SHORTER = "videos over 1 s shorter than annotated"
 CLIPPED = "segments ending past the video file's own end (clipped)"
 OUTSIDE = "segments wholly past the video file's own end (dropped)"
-UNANNOTATED = "video files without an annotation"
-
-
-@dataclasses.dataclass(frozen=True)
-class Sampling:
-    """How a video is stored.
-
-    Attributes:
-        snippets: snippets a video.
-        frames: frames a snippet.
-        stride: native frames between a snippet's frames; 0 spreads them evenly over the snippet.
-        short_side: pixels of a stored frame's shorter side, its aspect kept.
-        quality: of the JPEGs, 1 to 100.
-    """
-
-    snippets: int = 100
-    frames: int = 8
-    stride: int = 8
-    short_side: int = 256
-    quality: int = 95
-
-    def __post_init__(self):
-        lowest = {"snippets": 1, "frames": 1, "stride": 0, "short_side": 1, "quality": 1}
-        for key, least in lowest.items():
-            if getattr(self, key) < least:
-                raise UserError(f"{key} is {getattr(self, key)}: it must be at least {least}")
-        if self.quality > 100:
-            raise UserError(f"quality is {self.quality}: it must be at most 100")
-
-    @property
-    def name(self) -> str:
-        """The name of the dataset's config, such as "100x8_stride8_256px_q95"."""
-        size = f"{self.snippets}x{self.frames}_stride{self.stride}"
-        return f"{size}_{self.short_side}px_q{self.quality}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,27 +63,6 @@ class Report:
         return "\n".join(lines)
 
 
-def find_videos(video_dir: str | os.PathLike) -> dict[str, pathlib.Path]:
-    """The video files below a folder by name without extension; of two alike, the least deep.
-
-    Raises:
-        UserError: there is no such folder.
-    """
-    root = pathlib.Path(video_dir)
-    if not root.is_dir():
-        raise UserError(f"{root}: no such folder of videos")
-    paths = [
-        pathlib.Path(folder, name)
-        for folder, _, names in os.walk(root, followlinks=True)
-        for name in names
-        if name.lower().endswith(video_files.EXTENSIONS)
-    ]
-    found: dict[str, pathlib.Path] = {}
-    for path in sorted(paths, key=lambda path: (len(path.parts), path)):
-        found.setdefault(path.stem, path)
-    return found
-
-
 def build(
     name: str,
     video_dir: str | os.PathLike,
@@ -140,28 +83,28 @@ def build(
         progress: called after each video with the number done and their total.
 
     Returns:
-        What `load` returns, and the report, which also lies in the dataset's folder as report.json.
+        What `records.load` returns, and the report, which also lies in the dataset's folder as report.json.
 
     Raises:
         UserError: bad annotations, no usable video at all, a subset that cannot name a split, a
             full disk, or a dataset made from other input in the same place.
     """
     parsed = annotation_files.load(annotations)
-    files = find_videos(video_dir)
-    jobs = _match(parsed, files)
-    source = _fingerprint(annotations, video_dir, jobs)
-    folder = _folder(data_dir, name, sampling)
+    files = video_folder.find_videos(video_dir)
+    jobs = video_folder.match(parsed, files)
+    source = video_folder.fingerprint(annotations, video_dir, jobs)
+    folder = folder_of(data_dir, name, sampling)
     with _reporting_disk_errors(folder), _lock(folder.parent):
         if not folder.exists():
             # While the lock is held nobody else builds here: these are a killed build's.
             for leftover in folder.parent.glob("incomplete.*"):
                 shutil.rmtree(leftover)
-            problems = _known_problems(parsed, files, jobs)
+            problems = video_folder.known_problems(parsed, files, jobs)
             if not jobs:
                 raise UserError(
                     f"{video_dir}: holds none of the {len(parsed.videos)} annotated videos, as"
                     f" v_<id> or <id> with {' '.join(video_files.EXTENSIONS)}:"
-                    f" {annotation_files.first(problems[MISSING])}"
+                    f" {annotation_files.first(problems[video_folder.MISSING])}"
                 )
             workers = workers or os.cpu_count() or 1
             videos: dict[str, list[dict[str, Any]]] = {subset: [] for subset in jobs}
@@ -176,197 +119,11 @@ def build(
             }
             with contextlib.closing(examples):
                 _write(name, data_dir, sampling, jobs, examples, metadata)
-        builder = load(data_dir, name, sampling)
-        _check_source(folder, builder.info.metadata["source"], source)
+        builder = records.load(data_dir, name, sampling)
+        video_folder.check_source(folder, builder.info.metadata["source"], source)
         report = _report(builder)
         annotation_files.write_json(folder / "report.json", dataclasses.asdict(report))
     return builder, report
-
-
-def load(data_dir: str | os.PathLike, name: str, sampling: Sampling) -> tfds.core.DatasetBuilder:
-    """The builder that reads a dataset made by `build`; see `Records` and `class_names`.
-
-    Raises:
-        UserError: there is none.
-    """
-    folder = _folder(data_dir, name, sampling)
-    if not folder.exists():
-        raise UserError(
-            f"{folder}: no such dataset; python -m lofi_jax.prepare --dataset={name} makes it"
-        )
-    with _quiet():
-        return tfds.builder_from_directory(folder)
-
-
-def class_names(builder: tfds.core.DatasetBuilder) -> tuple[str, ...]:
-    """The names of the classes, sorted; the labels of a record are their indices."""
-    return tuple(builder.info.metadata["classes"])
-
-
-def videos(builder: tfds.core.DatasetBuilder, split: str) -> list[annotation_files.Video]:
-    """The annotations of a split's videos in the order of its `Records`, without reading a frame."""
-    classes = class_names(builder)
-    return [
-        annotation_files.Video(
-            video_id=video["video_id"],
-            subset=split,
-            duration=video["duration"],
-            segments=np.array(video["segments"], np.float64).reshape(-1, 2),
-            labels=tuple(classes[label] for label in video["labels"]),
-        )
-        for video in builder.info.metadata["videos"][split]
-    ]
-
-
-class Records(Sequence[dict[str, Any]]):
-    """The records of one split by number: a source for Grain, picklable into its workers.
-
-    Each is a dict of "video_id" (str); "frames" (snippets * frames JPEGs as bytes, snippet after
-    snippet as in `video.sample_times`), their "height" and "width" (int, pixels); "duration"
-    (float, seconds) and "fps" (float) of the video file; "segments" ((M, 2) float64, seconds) and
-    "labels" ((M,) int64).
-    """
-
-    def __init__(self, builder: tfds.core.DatasetBuilder, split: str):
-        """Opens a split; a `UserError` when there is none of that name, or nothing in it."""
-        counts = {name: info.num_examples for name, info in builder.info.splits.items()}
-        if not counts.get(split):
-            there = ", ".join(f"{count} in {name!r}" for name, count in counts.items())
-            raise UserError(f"{builder.data_dir}: no videos of subset {split!r}; it has {there}")
-        # Not TFDS's whole source, which takes all that is known of the dataset into every worker.
-        self._serialized = builder.as_data_source(split).data_source
-        self._features = builder.info.features
-
-    def __len__(self) -> int:
-        return len(self._serialized)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        # The range takes negative numbers and raises IndexError, neither of which the source does.
-        serialized = self._serialized[range(len(self))[index]]
-        record = self._features.deserialize_example_np(serialized)
-        return record | {
-            "video_id": record["video_id"].decode(),
-            "height": int(record["height"]),
-            "width": int(record["width"]),
-            "duration": float(record["duration"]),
-            "fps": float(record["fps"]),
-        }
-
-
-def read_record(path: str | os.PathLike, sampling: Sampling) -> tuple[dict[str, Any], str]:
-    """Makes of any video file the record that a dataset would hold of it, without annotation.
-
-    Returns:
-        A record as in `Records`, named after the file, and how much of the video it covers where
-        decoding breaks, such as "decodes up to 2.80 of 5.00 s", else "".
-
-    Raises:
-        video.VideoError: nothing can be decoded.
-    """
-
-    def encode(image: np.ndarray) -> tuple[bytes, tuple[int, int]]:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, sampling.quality]
-        _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
-        return jpeg.tobytes(), image.shape[:2]
-
-    sample = video_files.sample(
-        path, sampling.snippets, sampling.frames, sampling.stride, sampling.short_side, encode
-    )
-    height, width = sample.frames[0][1]
-    duration = sample.info.duration
-    record = {
-        "video_id": pathlib.Path(path).stem,
-        "frames": [jpeg for jpeg, _ in sample.frames],
-        "height": height,
-        "width": width,
-        "duration": duration,
-        "fps": sample.info.fps,
-        "segments": np.zeros((0, 2)),
-        "labels": np.zeros(0, np.int64),
-    }
-    covered = f"decodes up to {duration:.2f} of {sample.stated:.2f} s" if sample.broken else ""
-    return record, covered
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class _Job:
-    """An annotated video and its file."""
-
-    video: annotation_files.Video
-    path: pathlib.Path
-
-
-def _match(
-    parsed: annotation_files.Annotations, files: Mapping[str, pathlib.Path]
-) -> dict[str, list[_Job]]:
-    """The annotated videos that are there, by subset, in the order of the annotations."""
-    jobs: dict[str, list[_Job]] = collections.defaultdict(list)
-    for video_id, video in parsed.videos.items():
-        path = files.get(f"v_{video_id}", files.get(video_id))
-        if path is not None:
-            jobs[video.subset].append(_Job(video, path))
-    for subset in jobs:
-        if not re.fullmatch(r"[\w-]+", subset) or subset == "all":
-            raise UserError(
-                f"subset {subset!r} cannot name a split: use letters, digits, _ and -, and not"
-                " the word 'all'"
-            )
-    return dict(jobs)
-
-
-def _known_problems(
-    parsed: annotation_files.Annotations,
-    files: Mapping[str, pathlib.Path],
-    jobs: Mapping[str, Sequence[_Job]],
-) -> dict[str, list[str]]:
-    """What is wrong with the input before any video is opened, reason -> entries."""
-    problems = collections.defaultdict(list)
-    for reason, entries in parsed.problems.items():
-        problems[reason].extend(entries)
-    chosen = {job.video.video_id: job.path for jobs in jobs.values() for job in jobs}
-    if missing := [video_id for video_id in parsed.videos if video_id not in chosen]:
-        problems[MISSING] = missing
-    if idle := set(files.values()) - set(chosen.values()):
-        problems[UNANNOTATED] = sorted(path.name for path in idle)
-    return problems
-
-
-def _folder(data_dir: str | os.PathLike, name: str, sampling: Sampling) -> pathlib.Path:
-    return pathlib.Path(data_dir).absolute() / name / sampling.name / VERSION
-
-
-def _fingerprint(
-    annotations: str | os.PathLike,
-    video_dir: str | os.PathLike,
-    jobs: Mapping[str, Sequence[_Job]],
-) -> dict[str, Any]:
-    """What a dataset is made from: the annotation file's hash, and the size of each video used."""
-    return {
-        "annotations": hashlib.sha256(pathlib.Path(annotations).read_bytes()).hexdigest(),
-        "videos": {
-            job.path.relative_to(video_dir).as_posix(): job.path.stat().st_size
-            for chosen in jobs.values()
-            for job in chosen
-        },
-    }
-
-
-def _check_source(folder: pathlib.Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-    """Raises a `UserError` that says what changed since the dataset was made, if anything did."""
-    before, now = old["videos"], new["videos"]
-    changes = ["another annotation file"] if old["annotations"] != new["annotations"] else []
-    for what, names in (
-        ("more", now.keys() - before.keys()),
-        ("fewer", before.keys() - now.keys()),
-        ("changed", {name for name in before.keys() & now.keys() if before[name] != now[name]}),
-    ):
-        if names:
-            changes.append(f"{len(names)} videos {what} ({annotation_files.first(sorted(names))})")
-    if changes:
-        raise UserError(
-            f"{folder} was made from other input: now there are {', '.join(changes)};"
-            " delete that folder or name another data_dir"
-        )
 
 
 def _report(builder: tfds.core.DatasetBuilder) -> Report:
@@ -376,7 +133,7 @@ def _report(builder: tfds.core.DatasetBuilder) -> Report:
 
 
 def _examples(
-    jobs: Mapping[str, Sequence[_Job]],
+    jobs: Mapping[str, Sequence[Job]],
     classes: Sequence[str],
     sampling: Sampling,
     workers: int,
@@ -416,7 +173,7 @@ def _examples(
 
 
 def _example(
-    job: _Job, classes: Sequence[str], sampling: Sampling
+    job: Job, classes: Sequence[str], sampling: Sampling
 ) -> tuple[dict[str, Any] | None, list[tuple[str, str]]]:
     """One video's example, None where it cannot be read, and what was wrong as (reason, entry)."""
     video = job.video
@@ -466,14 +223,14 @@ def _write(
     name: str,
     data_dir: str | os.PathLike,
     sampling: Sampling,
-    jobs: Mapping[str, Sequence[_Job]],
+    jobs: Mapping[str, Sequence[Job]],
     examples: Iterator[dict[str, Any] | None],
     metadata: Mapping[str, Any],
 ) -> None:
     """Writes the examples into a dataset that appears when it is complete."""
     counts = {split: len(chosen) for split, chosen in jobs.items()}
     # TFDS wants a folder for downloads even where there are none.
-    with _quiet(), tempfile.TemporaryDirectory() as unused:
+    with quiet(), tempfile.TemporaryDirectory() as unused:
         writer = _Writer(name, data_dir, sampling, counts, examples, metadata)
         writer.download_and_prepare(download_dir=unused)
 
@@ -545,17 +302,6 @@ class _Writer(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     def _log_download_done(self) -> None:
         """Prints nothing: the command tells the user."""
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps TFDS from telling of every step, and of a config that its class does not list."""
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
 
 
 @contextlib.contextmanager

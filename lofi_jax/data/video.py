@@ -8,6 +8,7 @@ import bisect
 import contextlib
 import dataclasses
 import functools
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -108,7 +109,7 @@ def probe(path: str | os.PathLike) -> VideoInfo:
 
 
 def sample_times(
-    duration: float, fps: float, snippets: int, frames: int, stride: int
+    duration: float, fps: float, snippets: int, frames: int, stride: int, rate: float = 0.0
 ) -> np.ndarray:
     """The times at which a video is sampled: `snippets` snippets of `frames` frames each.
 
@@ -116,13 +117,21 @@ def sample_times(
     `stride` native frames apart around that centre, kept inside the video (paper, section 1: of 64
     frames every 8th); with `stride` = 0 they are spread evenly over the snippet.
 
+    With `rate` > 0 a snippet is 1 / rate seconds long, whatever `snippets` says, and there are as many as the video
+    takes: centre l lies at (l + 0.5) / rate, and what passes the video's end shows its last frame.
+
     Returns:
         (snippets * frames,) float64 seconds, snippet after snippet; ascending unless the frames of
         neighbouring snippets interleave.
     """
+    if rate:
+        # A duration is a sum of rounded ticks: a hair over a whole snippet begins no other.
+        snippets = max(1, math.ceil(duration * rate - _ROUNDING))
+    covered = snippets / rate if rate else duration
     if stride == 0:
-        return (np.arange(snippets * frames) + 0.5) / (snippets * frames) * duration
-    centres = (np.arange(snippets) + 0.5) / snippets * duration
+        times = (np.arange(snippets * frames) + 0.5) / (snippets * frames) * covered
+        return times.clip(None, max(0.0, duration - 0.5 / fps)) if rate else times
+    centres = (np.arange(snippets) + 0.5) / snippets * covered
     offsets = (np.arange(frames) - (frames - 1) / 2) * stride / fps
     times = (centres[:, None] + offsets).reshape(-1)
     return times.clip(0.0, max(0.0, duration - 0.5 / fps))
@@ -135,11 +144,12 @@ def sample(
     stride: int,
     short_side: int | None = None,
     encode: Callable[[np.ndarray], Any] = lambda frame: frame,
+    rate: float = 0.0,
 ) -> Sample:
     """Samples a video as `sample_times` says; one whose decoding breaks, as if it ended there.
 
     Args:
-        snippets, frames, stride: see `sample_times`.
+        snippets, frames, stride, rate: see `sample_times`.
         short_side: see `frames_at`.
         encode: makes of a frame, (H, W, 3) uint8 RGB, what is kept of it.
 
@@ -149,7 +159,7 @@ def sample(
     info = probe(path)
     stated = info.duration
     while True:
-        times = sample_times(info.duration, info.fps, snippets, frames, stride)
+        times = sample_times(info.duration, info.fps, snippets, frames, stride, rate)
         order = np.argsort(times, kind="stable")
         encoded: list[Any] = [None] * len(times)
         last = result = None

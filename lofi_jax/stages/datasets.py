@@ -6,9 +6,10 @@ import pathlib
 from collections.abc import Sequence
 
 from lofi_jax.config import rows_of
-from lofi_jax.data import annotations, builders, predictions, synthetic
+from lofi_jax.data import annotations, builders, predictions, records, synthetic
 from lofi_jax.data.annotations import Video
-from lofi_jax.data.builders import Records, Sampling
+from lofi_jax.data.records import Records
+from lofi_jax.data.sampling import Sampling
 from lofi_jax.detection.metrics import Instances
 from lofi_jax.errors import UserError
 from lofi_jax.stages.setup import Run
@@ -122,15 +123,15 @@ def target(run: Run) -> Target:
     if needs_no_videos(run.config):
         return _annotated(run)
     name, _, _, sampling = _parts(run)[0]
-    builder = builders.load(_data_dir(run), name, sampling)
+    builder = records.load(_data_dir(run), name, sampling)
     data = run.config.data
     train, test = Records(builder, data.train_subset), Records(builder, data.test_subset)
     return Target(
         train,
         test,
-        builders.videos(builder, data.train_subset),
-        builders.videos(builder, data.test_subset),
-        builders.class_names(builder),
+        records.videos(builder, data.train_subset),
+        records.videos(builder, data.test_subset),
+        records.class_names(builder),
     )
 
 
@@ -169,16 +170,23 @@ def source(run: Run) -> Source:
         own = target(run)
         return Source(with_segments(own.train, own.train_videos), own.classes)
     name, _, _, sampling = parts[1]
-    builder = builders.load(_data_dir(run), name, sampling)
+    builder = records.load(_data_dir(run), name, sampling)
     subset = run.config.source.train_subset
-    records = with_segments(Records(builder, subset), builders.videos(builder, subset))
-    return Source(records, builders.class_names(builder))
+    clips = with_segments(Records(builder, subset), records.videos(builder, subset))
+    return Source(clips, records.class_names(builder))
 
 
 def sampling_of(config) -> Sampling:
     """How the target's videos are sampled and stored."""
     data = config.data
-    return Sampling(data.snippets, data.frames, data.stride, data.short_side, data.quality)
+    return Sampling(
+        data.snippets,
+        data.frames,
+        data.stride,
+        data.short_side,
+        data.quality,
+        data.snippets_per_second,
+    )
 
 
 def _data_dir(run: Run) -> pathlib.Path:

@@ -9,7 +9,8 @@ from collections.abc import Container
 import numpy as np
 
 from lofi_jax.config import full_fidelity, rows_of
-from lofi_jax.data import builders, clips, predictions
+from lofi_jax.data import clips, predictions
+from lofi_jax.data.sampling import read_record
 from lofi_jax.data.video import EXTENSIONS, VideoError
 from lofi_jax.errors import UserError
 from lofi_jax.reports import timelines
@@ -47,7 +48,7 @@ def run(
     progress = Progress("predict", len(videos), unit="videos")
     for i, path in enumerate(videos):
         try:
-            record, covered = builders.read_record(path, sampling)
+            record, covered = read_record(path, sampling)
         except VideoError as error:
             notes.append(f"skipped {error}")
         else:
@@ -101,7 +102,7 @@ class Detector:
         return self._classify.classes
 
     def __call__(self, record) -> list[detect.Detection]:
-        """The detections in a video stored as `builders.read_record` does, best first, in seconds."""
+        """The detections in a video stored as `read_record` does, best first, in seconds."""
         config = self._run.config
         full = full_fidelity(config)
         whole = clips.WholeVideo(lambda index: full, config.data.frames, 0, clips.NONE, 0)
