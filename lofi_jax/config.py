@@ -78,6 +78,8 @@ def defaults() -> ConfigDict:
     c.data.test_subset = "testing"
     c.data.snippets = 100  # L of the full fidelity
     c.data.snippets_per_second = 0.0  # above 0: a video has as many snippets as it is long
+    c.data.window = 0  # snippets of a sliding window, L in place of data.snippets; 0: whole videos
+    c.data.window_overlap = 0.5  # part of a window shared with the next, in training and in test
     c.data.frames = 8  # T, frames a snippet
     c.data.stride = 8  # native frames between a snippet's frames; 0: spread evenly over the snippet
     c.data.height = 224
@@ -241,16 +243,32 @@ def validate(config: ConfigDict) -> None:
     for key in ("snippets", "frames", "height", "width", "short_side"):
         if config.data[key] < 1:
             raise UserError(f"config.data.{key} is {config.data[key]}: it must be at least 1")
-    if config.data.snippets_per_second < 0:
-        raise UserError(
-            f"config.data.snippets_per_second is {config.data.snippets_per_second}: it must be a rate, or 0"
-        )
+    _check_windows(config.data)
     table = rows_of(config)
     if config.dataset != "synthetic":
         _check_folder(config, table)
     for row in table:
         if row.start == "lofi":
             fidelity.schedule(row.fidelity, full_fidelity(config), factors(config), 1)
+
+
+def _check_windows(data: ConfigDict) -> None:
+    rate, window, overlap = data.snippets_per_second, data.window, data.window_overlap
+    if rate < 0:
+        raise UserError(f"config.data.snippets_per_second is {rate}: it must be a rate, or 0")
+    if window < 0:
+        raise UserError(f"config.data.window is {window}: it must be a number of snippets, or 0")
+    if window and not rate:
+        raise UserError(
+            f"config.data.window is {window} and config.data.snippets_per_second is 0: windows need a rate"
+        )
+    if rate and not window:
+        raise UserError(
+            f"config.data.snippets_per_second is {rate} and config.data.window is 0: videos of many"
+            " lengths need a window"
+        )
+    if not 0 <= overlap < 1:
+        raise UserError(f"config.data.window_overlap is {overlap}: it must be in [0, 1)")
 
 
 def _check_folder(config: ConfigDict, table: list[rows.Row]) -> None:
@@ -268,8 +286,9 @@ def rows_of(config: ConfigDict) -> list[rows.Row]:
 
 
 def full_fidelity(config: ConfigDict) -> fidelity.Fidelity:
-    """The resolution of the data as prepared."""
-    return fidelity.Fidelity(config.data.snippets, config.data.height, config.data.width)
+    """The resolution of a video, or of a window of it, as prepared."""
+    snippets = config.data.window or config.data.snippets
+    return fidelity.Fidelity(snippets, config.data.height, config.data.width)
 
 
 def factors(config: ConfigDict) -> fidelity.Factors:

@@ -125,8 +125,7 @@ def sample_times(
         neighbouring snippets interleave.
     """
     if rate:
-        # A duration is a sum of rounded ticks: a hair over a whole snippet begins no other.
-        snippets = max(1, math.ceil(duration * rate - _ROUNDING))
+        snippets = snippets_at(rate, duration)
     covered = snippets / rate if rate else duration
     if stride == 0:
         times = (np.arange(snippets * frames) + 0.5) / (snippets * frames) * covered
@@ -135,6 +134,12 @@ def sample_times(
     offsets = (np.arange(frames) - (frames - 1) / 2) * stride / fps
     times = (centres[:, None] + offsets).reshape(-1)
     return times.clip(0.0, max(0.0, duration - 0.5 / fps))
+
+
+def snippets_at(rate: float, duration: float) -> int:
+    """How many snippets of 1 / rate seconds a video of `duration` seconds has, the last one begun: at least 1."""
+    # A duration is a sum of rounded ticks: a hair over a whole snippet begins no other.
+    return max(1, math.ceil(duration * rate - _ROUNDING))
 
 
 def sample(

@@ -36,7 +36,7 @@ def run(run: Run) -> None:
     if settings.file:
         return
     target = datasets.target(run)
-    steps = steps_for(settings.epochs, len(target.train_videos), settings.batch_size)
+    steps = steps_for(settings.epochs, target.training_examples, settings.batch_size)
     folder = _folder(run)
     if loop.is_finished(folder, steps):
         return
@@ -58,7 +58,10 @@ def run(run: Run) -> None:
 
 
 class Classifier:
-    """Standardised features (L, C) of a video in, the probability of each of `classes` out."""
+    """Standardised features (n, C) of a video in, the probability of each of `classes` out.
+
+    Of a video that is cut into windows, the mean over its windows.
+    """
 
     def __init__(self, run: Run):
         if run.config.classifier.file:
@@ -69,10 +72,12 @@ class Classifier:
         self.classes = tuple(json.loads((folder / "classes.json").read_text()))
         model = classifier.VideoClassifier(len(self.classes), run.config.classifier.hidden)
         params = load_state(folder / "checkpoints")["params"]["classifier"]
+        self._windows = datasets.windows_of(run.config)
         self._apply = jax.jit(lambda x: jax.nn.softmax(model.apply({"params": params}, x)))
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        return np.asarray(self._apply(features[None])[0])
+        pieces = self._windows.split(features) if self._windows else features[None]
+        return np.mean([self._apply(piece[None])[0] for piece in pieces], axis=0)
 
 
 def test_probabilities(run: Run) -> np.ndarray:

@@ -10,6 +10,9 @@ from lofi_jax.data import annotations, builders, predictions, records, synthetic
 from lofi_jax.data.annotations import Video
 from lofi_jax.data.records import Records
 from lofi_jax.data.sampling import Sampling
+from lofi_jax.data.video import snippets_at
+from lofi_jax.data.windowed import WindowRecords
+from lofi_jax.data.windows import Window, Windows, to_train_on
 from lofi_jax.detection.metrics import Instances
 from lofi_jax.errors import UserError
 from lofi_jax.stages.setup import Run
@@ -24,6 +27,7 @@ class Target:
         train, test: random access to stored videos; None where all rows work on external features.
         train_videos, test_videos: their annotations, in the same order.
         classes: names; a label is an index into them.
+        windows: how long videos are cut; None: whole videos are brought to one length.
     """
 
     train: Records | None
@@ -31,6 +35,7 @@ class Target:
     train_videos: list[Video]
     test_videos: list[Video]
     classes: tuple[str, ...]
+    windows: Windows | None
 
     def __post_init__(self):
         for key, videos in (("train_subset", self.train_videos), ("test_subset", self.test_videos)):
@@ -46,8 +51,29 @@ class Target:
 
     @property
     def most_instances(self) -> int:
-        """The largest number of annotated segments in any video: what batches are padded to."""
-        return max(len(v.labels) for v in self.videos)
+        """The largest number of segments in any example to train on: what batches are padded to."""
+        whole = [window.video for window in self.training_windows] if self.windows else self.videos
+        return max(len(v.labels) for v in whole)
+
+    @functools.cached_property
+    def training_windows(self) -> list[Window]:
+        """The windows of the training videos to train on.
+
+        Raises:
+            UserError: there is none.
+        """
+        lengths = [snippets_at(self.windows.rate, video.duration) for video in self.train_videos]
+        chosen = to_train_on(self.train_videos, lengths, self.windows)
+        if not chosen:
+            raise UserError(
+                f"no window of {self.windows.seconds:g} s holds a whole annotated segment: raise config.data.window"
+            )
+        return chosen
+
+    @property
+    def training_examples(self) -> int:
+        """How many videos, or windows of them, heads train on in an epoch."""
+        return len(self.training_windows if self.windows else self.train_videos)
 
     def test_instances(self) -> Instances:
         """The test videos' ground truth for the metrics."""
@@ -132,6 +158,7 @@ def target(run: Run) -> Target:
         records.videos(builder, data.train_subset),
         records.videos(builder, data.test_subset),
         records.class_names(builder),
+        windows_of(run.config),
     )
 
 
@@ -148,7 +175,31 @@ def _annotated(run: Run) -> Target:
     for video in [*train, *test]:
         if not video.duration:
             raise UserError(f"{data.annotations}: video {video.video_id!r} has no duration")
-    return Target(None, None, train, test, parsed.classes)
+    return Target(None, None, train, test, parsed.classes, windows_of(run.config))
+
+
+def windows_of(config) -> Windows | None:
+    """How the target's videos are cut, where they are."""
+    data = config.data
+    if not data.window:
+        return None
+    return Windows(data.window, data.window_overlap, data.snippets_per_second)
+
+
+def length(config, duration: float) -> int:
+    """How many snippets a video of `duration` seconds has."""
+    rate = config.data.snippets_per_second
+    return snippets_at(rate, duration) if rate else config.data.snippets
+
+
+def joint_examples(run: Run) -> Sequence[dict]:
+    """The records that encoder and head train on together: whole videos, or windows of them."""
+    own = target(run)
+    if own.windows is None:
+        return own.train
+    return WindowRecords(
+        own.train, own.training_windows, own.windows, run.config.data.frames, own.classes
+    )
 
 
 def with_segments(records: Records, videos: list[Video]) -> Chosen:

@@ -35,7 +35,7 @@ def run(run: Run, row: Row) -> None:
         probabilities = classify.test_probabilities(run)
     results = {}
     for i, video in enumerate(target.test_videos):
-        found = propose(videos[i]["features"])
+        found = propose(videos[i]["features"], video.duration)
         results[video.video_id] = label(
             run, found, probabilities[i], target.classes, video.duration
         )
@@ -44,19 +44,28 @@ def run(run: Run, row: Row) -> None:
 
 
 class Proposer:
-    """Standardised features (L, C) of a video in, its best proposals out."""
+    """Standardised features (n, C) and duration in seconds of a video in, its best proposals out."""
 
     def __init__(self, run: Run, row: Row, classes: int):
         self._settings = run.config.detect
+        self._windows = datasets.windows_of(run.config)
         self._head = make_head(run.config, row.head, classes)
         params = load_state(head.checkpoint(run, row))["params"]["head"]
         self._apply = jax.jit(lambda x: self._head.apply({"params": params}, x))
 
-    def __call__(self, features: np.ndarray) -> Proposals:
+    def __call__(self, features: np.ndarray, duration: float) -> Proposals:
         """The video's proposals after soft-NMS, best first."""
-        outputs = jax.tree.map(np.asarray, self._apply(features[None]))
-        found = self._head.proposals(outputs, self._settings.use_boundaries)[0]
+        if self._windows:
+            found = [self._propose(window) for window in self._windows.split(features)]
+            found = self._windows.merge(found, len(features), duration)
+        else:
+            found = self._propose(features)
         return suppress(found, self._settings.nms_sigma, self._settings.top_k)
+
+    def _propose(self, features: np.ndarray) -> Proposals:
+        """All proposals in features (L, C), of a video or of a window, in units of it."""
+        outputs = jax.tree.map(np.asarray, self._apply(features[None]))
+        return self._head.proposals(outputs, self._settings.use_boundaries)[0]
 
 
 def label(

@@ -1,11 +1,14 @@
 """Between stages 2 and 3: every video's features at full fidelity, written to disk once an encoder."""
 
+import itertools
+
 import jax
 import numpy as np
 
 from lofi_jax.config import full_fidelity
 from lofi_jax.data import clips, feature_files
 from lofi_jax.data.features import FeatureStore, FeatureVideos
+from lofi_jax.data.windowed import FeatureWindows, Pieces
 from lofi_jax.errors import UserError
 from lofi_jax.stages import datasets, pretrain
 from lofi_jax.stages.setup import Run, encode_videos
@@ -19,14 +22,31 @@ def store(run: Run, encoder: str) -> FeatureStore:
 
 
 def videos(run: Run, encoder: str, subset: list) -> FeatureVideos:
-    """Some of the target's videos as features of an encoder.
+    """Some of the target's videos as features of an encoder, each at its own length.
 
     Raises:
         UserError: they have not been extracted.
     """
     target, features = datasets.target(run), store(run, encoder)
     features.description()
-    return FeatureVideos(features, subset, target.classes, target.most_instances)
+    most = max(len(video.labels) for video in target.videos)
+    return FeatureVideos(features, subset, target.classes, most)
+
+
+def training_examples(run: Run, encoder: str) -> FeatureVideos | FeatureWindows:
+    """The training videos, or windows of them, as features of an encoder.
+
+    Raises:
+        UserError: they have not been extracted.
+    """
+    target = datasets.target(run)
+    if target.windows is None:
+        return videos(run, encoder, target.train_videos)
+    features = store(run, encoder)
+    features.description()
+    return FeatureWindows(
+        features, target.training_windows, target.windows, target.classes, target.most_instances
+    )
 
 
 def run(run: Run, encoder: str) -> None:
@@ -52,7 +72,8 @@ def _read(run: Run, features: FeatureStore) -> None:
     folders = run.config.data.feature_dirs.split(",")
     width = None
     for video in datasets.target(run).videos:
-        found = feature_files.read(folders, video.video_id, run.config.data.snippets)
+        length = datasets.length(run.config, video.duration)
+        found = feature_files.read(folders, video.video_id, length)
         width = width or found.shape[1]
         if found.shape[1] != width:
             raise UserError(
@@ -63,13 +84,11 @@ def _read(run: Run, features: FeatureStore) -> None:
 
 
 def _encode(run: Run, encoder: str, features: FeatureStore) -> None:
-    """Encodes the videos in the dataset's order."""
+    """Encodes the videos in the dataset's order, those cut into windows piece by piece."""
     config, target = run.config, datasets.target(run)
     encode = FullFidelityEncoder(run, pretrain.variables(run, encoder))
     full = full_fidelity(config)
-    whole = clips.WholeVideo(
-        lambda index: full, config.data.frames, target.most_instances, clips.NONE, 0
-    )
+    whole = clips.WholeVideo(lambda index: full, config.data.frames, 0, clips.NONE, 0)
     progress, done = Progress(f"extract ({encoder})", len(target.videos), unit="videos"), 0
     for records, annotated in (
         (target.train, target.train_videos),
@@ -79,11 +98,16 @@ def _encode(run: Run, encoder: str, features: FeatureStore) -> None:
         missing = [not features.path(video.video_id).exists() for video in annotated]
         first = missing.index(True) if True in missing else len(missing)
         done += first
-        rest = datasets.Chosen(records, range(first, len(records)))
-        for batch in clips.evaluation_batches(rest, whole, config.extract.batch_size):
-            for video_id, x in zip(batch["video_id"], encode(batch["frames"]), strict=True):
-                features.write(str(video_id), x)
-            done += len(batch["video_id"])
+        rest = annotated[first:]
+        lengths = [datasets.length(config, video.duration) for video in rest]
+        wanted = datasets.Chosen(records, range(first, len(records)))
+        pieces = Pieces(wanted, lengths, full.snippets, config.data.frames)
+        batches = clips.evaluation_batches(pieces, whole, config.extract.batch_size)
+        encoded = (x for batch in batches for x in encode(batch["frames"]))
+        for video, length, count in zip(rest, lengths, pieces.counts, strict=True):
+            rows = np.concatenate(list(itertools.islice(encoded, count)))
+            features.write(video.video_id, rows[:length])
+            done += 1
             progress.show(done, {})
     progress.close()
 

@@ -29,7 +29,7 @@ def run(run: Run, row: Row) -> None:
     if config.head_checkpoint:
         print(f"head ({row.name}): not needed, it comes from {config.head_checkpoint}")
         return
-    steps = steps_for(settings.epochs, len(datasets.target(run).train_videos), settings.batch_size)
+    steps = steps_for(settings.epochs, datasets.target(run).training_examples, settings.batch_size)
     if loop.is_finished(folder(run, row), steps):
         return
     head = make_head(config, row.head, len(datasets.target(run).classes))
@@ -47,14 +47,14 @@ def run(run: Run, row: Row) -> None:
 
 
 def train(run: Run, name, folder, encoder: str, settings, steps: int, initial, loss) -> None:
-    """Trains something on the training videos' features of an encoder.
+    """Trains something on the training videos' features of an encoder, or on windows of them.
 
     Args:
         initial: features (1, L, C) -> initial parameters.
         loss: as `step.make_step` wants it.
     """
     config = run.config
-    videos = extract.videos(run, encoder, datasets.target(run).train_videos)
+    videos = extract.training_examples(run, encoder)
     steps_per_epoch = max(len(videos) // settings.batch_size, 1)
     schedule = optimizer.learning_rate(settings.optimizer, steps, steps_per_epoch)
     transform = optimizer.make(settings.optimizer, schedule)

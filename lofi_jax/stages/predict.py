@@ -12,6 +12,7 @@ from lofi_jax.config import full_fidelity, rows_of
 from lofi_jax.data import clips, predictions
 from lofi_jax.data.sampling import read_record
 from lofi_jax.data.video import EXTENSIONS, VideoError
+from lofi_jax.data.windowed import Pieces
 from lofi_jax.errors import UserError
 from lofi_jax.reports import timelines
 from lofi_jax.reports.tables import row_name
@@ -106,8 +107,13 @@ class Detector:
         config = self._run.config
         full = full_fidelity(config)
         whole = clips.WholeVideo(lambda index: full, config.data.frames, 0, clips.NONE, 0)
-        frames = whole.map_with_index(0, record)["frames"]
-        parts = {part: encode(frames[None])[0] for part, encode in self._encoders.items()}
+        length = len(record["frames"]) // config.data.frames
+        encoded = {part: [] for part in self._encoders}
+        for piece in Pieces([record], [length], full.snippets, config.data.frames):
+            frames = whole.map_with_index(0, piece)["frames"]
+            for part, encode in self._encoders.items():
+                encoded[part].append(encode(frames[None])[0])
+        parts = {part: np.concatenate(rows)[:length] for part, rows in encoded.items()}
 
         def features(encoder):
             joined = np.concatenate([parts[part] for part in encoder.split("+")], axis=1)
@@ -115,7 +121,7 @@ class Detector:
 
         return detect.label(
             self._run,
-            self._propose(features(self.row.encoder)),
+            self._propose(features(self.row.encoder), record["duration"]),
             self._classify(features(classify.encoder(self._run))),
             self.classes,
             record["duration"],
