@@ -252,7 +252,7 @@ def _parts(run: Run) -> list[tuple[str, pathlib.Path, pathlib.Path, Sampling]]:
     """Name, videos, annotations and sampling of the target and, where there is one, of the source."""
     config = run.config
     sampling = sampling_of(config)
-    clips = dataclasses.replace(sampling, snippets=config.source.snippets)
+    clips = dataclasses.replace(sampling, snippets=config.source.snippets, snippets_per_second=0.0)
     if config.dataset == "synthetic":
         folders = [("target", sampling), ("source", clips)]
         return [
