@@ -104,17 +104,23 @@ def evaluate(run: Run) -> dict:
     target = datasets.target(run)
     rows = []
     for row in rows_of(run.config):
-        measures = _measure(target, predictions.load(path(run, row)))
+        measures = _measure(target, predictions.load(path(run, row)), _tious(run))
         rows.append({"start": row.start, "fidelity": row.fidelity, "head": row.head} | measures)
     return {"dataset": run.config.dataset, "rows": rows}
 
 
-def _measure(target, found) -> dict:
+def _tious(run: Run) -> np.ndarray:
+    """The thresholds that results on the run's dataset are reported at."""
+    if run.config.dataset == "thumos14":
+        return metrics.TIOUS_THUMOS
+    return metrics.TIOUS_ACTIVITYNET
+
+
+def _measure(target, found, tious: np.ndarray) -> dict:
     """mAP as it stands, and without regard to the class, which is localization alone."""
     truth = target.test_instances()
     detections = target.as_instances(found)
     classes = len(target.classes)
-    tious = metrics.TIOUS_ACTIVITYNET
     measured = metrics.evaluate(truth, detections, classes, tious)
     agnostic = metrics.evaluate(
         metrics.class_agnostic(truth), metrics.class_agnostic(detections), 1, tious
