@@ -4,10 +4,12 @@ python -m lofi_jax.prepare --dataset=activitynet --video_dir=videos \\
     --annotations=activity_net.v1-3.min.json --data_dir=data
 
 A video lies anywhere below its folder as v_<id>.mp4 or <id>.mp4 (or .mkv, .avi, .mov, .webm). Those
-that are missing or broken are listed and left out. A killed run leaves nothing that counts; a
-finished one is recognised at once.
+that are missing or broken are listed and left out. The disk it will take is told before it starts; a
+killed run goes on with the files it had not finished; a finished one is recognised at once. See
+lofi_jax/data/README.md for each public dataset.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 
 from absl import flags
@@ -23,7 +25,12 @@ DATASETS = ("synthetic", "activitynet", "hacs", "thumos14", "kinetics400", "vide
 _FULL = Sampling()
 DATASET = flags.DEFINE_string("dataset", None, f"Its name: one of {', '.join(DATASETS)}.")
 VIDEO_DIR = flags.DEFINE_string("video_dir", None, "Folder of videos, at any depth.")
-ANNOTATIONS = flags.DEFINE_string("annotations", None, "Annotation file in the ActivityNet form.")
+ANNOTATIONS = flags.DEFINE_string(
+    "annotations",
+    None,
+    "Annotation file in the ActivityNet form, THUMOS14's folder of text files, or Kinetics' .csv"
+    " file or folder of them.",
+)
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder that gets the dataset.")
 SNIPPETS = flags.DEFINE_integer("snippets", _FULL.snippets, "Snippets a video.")
 SNIPPETS_PER_SECOND = flags.DEFINE_float(
@@ -38,6 +45,14 @@ STRIDE = flags.DEFINE_integer(
 SHORT_SIDE = flags.DEFINE_integer("short_side", _FULL.short_side, "Pixels of a frame's short side.")
 QUALITY = flags.DEFINE_integer("quality", _FULL.quality, "Of the JPEGs, 1 to 100.")
 WORKERS = flags.DEFINE_integer("workers", None, "Videos decoded at once; default: one a core.")
+BEAM_RUNNER = flags.DEFINE_string(
+    "beam_runner",
+    None,
+    "Apache Beam in place of threads: DirectRunner (--workers processes), FlinkRunner, ...",
+)
+BEAM_OPTIONS = flags.DEFINE_list(
+    "beam_options", [], "Beam's own options, comma-separated: --region=europe-west4,..."
+)
 
 
 def main(argv: Sequence[str]) -> None:
@@ -63,18 +78,20 @@ def main(argv: Sequence[str]) -> None:
         sampling,
         WORKERS.value,
         _shown_progress(),
+        functools.partial(print, flush=True),
+        builders.Beam(BEAM_RUNNER.value, BEAM_OPTIONS.value) if BEAM_RUNNER.value else None,
     )
     print(report.summary())
     print(builder.data_dir)
 
 
 def _shown_progress() -> Callable[[int, int], None]:
-    """A function (videos done, their total) that shows it, from the first video on."""
+    """A function (videos done, their total) that shows it."""
     shown: list[Progress] = []
 
     def show(done: int, total: int) -> None:
         if not shown:
-            shown.append(Progress("prepare", total, unit="videos"))
+            shown.append(Progress("prepare", total, done, unit="videos"))
         shown[0].show(done, {})
         if done == total:
             shown[0].close()

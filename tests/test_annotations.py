@@ -143,7 +143,7 @@ def entry(**changes):
         ([], "video 'v' is not an object"),
         ({"annotations": []}, "video 'v': 'subset' is None"),
         ({"subset": "training"}, "video 'v': 'annotations' is not a list"),
-        (entry() | {"duration": "20"}, "video 'v': 'duration' is '20'"),
+        (entry() | {"duration": "20 s"}, "video 'v': 'duration' is '20 s'"),
         (entry() | {"annotations": [["run", 1, 2]]}, "video 'v', entry 0 is not an object"),
         (entry(segment=["1", "2"]), "video 'v', entry 0: 'segment' is ['1', '2']"),
         (entry(segment=[1]), "video 'v', entry 0: 'segment' is [1]"),

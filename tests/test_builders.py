@@ -1,7 +1,6 @@
 """Datasets made from small videos with numbered frames: what is stored, and what bad input gets."""
 
 import concurrent.futures
-import hashlib
 import json
 import os
 import pathlib
@@ -10,47 +9,18 @@ import resource
 import signal
 import subprocess
 import sys
-from fractions import Fraction
 
-import av
 import cv2
 import grain
 import numpy as np
 import pytest
+from small_videos import annotated, contents, save_annotations, write_video
 
-from lofi_jax.data import builders, records, video_folder
+from lofi_jax.data import builders, examples, records, shards, video_folder
 from lofi_jax.data.sampling import Sampling, read_record
 from lofi_jax.errors import UserError
 
 SAMPLING = Sampling(snippets=5, frames=2, stride=0, short_side=16, quality=90)
-
-
-def write_video(path: pathlib.Path, frames: int, height: int = 32, width: int = 48) -> None:
-    """10 fps; frame i is grey of the value 4 i."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=10)
-        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
-        for place in range(frames):
-            image = np.full((height, width, 3), 4 * place, np.uint8)
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-            frame.pts, frame.time_base = place, Fraction(1, 10)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-
-
-def annotated(subset, *segments, duration=None):
-    entry = {"subset": subset, "annotations": []}
-    if duration:
-        entry["duration"] = duration
-    for start, end, label in segments:
-        entry["annotations"].append({"segment": [start, end], "label": label})
-    return entry
-
-
-def save_annotations(path: pathlib.Path, database: dict) -> pathlib.Path:
-    path.write_text(json.dumps({"version": "test", "database": database}))
-    return path
 
 
 @pytest.fixture
@@ -74,14 +44,6 @@ def annotations(tmp_path) -> pathlib.Path:
         "three": annotated("validation", duration=60.0),
     }
     return save_annotations(tmp_path / "annotations.json", database)
-
-
-def contents(folder: pathlib.Path) -> dict[str, str]:
-    return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
 
 
 def greys(record) -> list[int]:
@@ -114,14 +76,15 @@ def test_the_report_names_all_that_was_wrong(videos, annotations, tmp_path):
     assert report.videos == {"training": 2, "validation": 1}
     assert report.problems[video_folder.MISSING] == ("gone",)
     assert report.problems[video_folder.UNANNOTATED] == ("four.webm.mp4",)
-    assert report.problems[builders.CLIPPED] == ("one: 1.0 to 9.0 of 4.00 s",)
-    assert report.problems[builders.OUTSIDE] == ("one: 4.5 to 9.0 of 4.00 s",)
-    assert report.problems[builders.SHORTER] == ("three: 5.00 of 60.00 s",)
-    (torn,) = report.problems[builders.UNREADABLE]
+    assert report.problems[examples.CLIPPED] == ("one: 1.0 to 9.0 of 4.00 s",)
+    assert report.problems[examples.OUTSIDE] == ("one: 4.5 to 9.0 of 4.00 s",)
+    assert report.problems[examples.SHORTER] == ("three: 5.00 of 60.00 s",)
+    (torn,) = report.problems[examples.UNREADABLE]
     assert torn.startswith("torn: ") and "torn.mp4" in torn
     saved = json.loads(pathlib.Path(builder.data_dir, "report.json").read_text())
     assert saved["videos"] == report.videos
     assert {key: tuple(value) for key, value in saved["problems"].items()} == report.problems
+    assert saved["counts"][video_folder.MISSING] == 1
     assert "3 videos (2 in training, 1 in validation)" in report.summary()
     assert "1 annotated videos missing from the folder: gone" in report.summary()
 
@@ -157,14 +120,14 @@ def test_a_broken_video_is_used_up_to_the_break(shared_data, tmp_path):
     record = records.Records(builder, "test")[0]
     assert record["duration"] == pytest.approx(2.8)
     assert record["segments"] == pytest.approx(np.array([[1.0, 2.8]]))
-    assert report.problems[builders.BROKEN] == ("corrupted: decodes up to 2.80 of 5.00 s",)
+    assert report.problems[examples.BROKEN] == ("corrupted: decodes up to 2.80 of 5.00 s",)
 
 
 def test_the_bytes_do_not_depend_on_workers_or_shards(videos, annotations, tmp_path, monkeypatch):
     for workers in (1, 3):
         builders.build("x", videos, annotations, tmp_path / str(workers), SAMPLING, workers)
     assert contents(tmp_path / "1") == contents(tmp_path / "3")
-    monkeypatch.setattr(builders, "_SHARD_BYTES", 1)
+    monkeypatch.setattr(shards, "SHARD_BYTES", 1)
     builder, _ = builders.build("x", videos, annotations, tmp_path / "shards", SAMPLING)
     assert builder.info.splits["validation"].shard_lengths == [0, 1]
     whole = records.load(tmp_path / "1", "x", SAMPLING)
@@ -180,13 +143,26 @@ def test_what_is_made_is_found_again(videos, annotations, tmp_path):
         builder, report = builders.build(
             "x", videos, annotations, tmp_path, SAMPLING, 2, lambda *done: seen.append(done)
         )
-    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert seen == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
     assert report.videos == {"training": 2, "validation": 1}
     loaded = records.load(tmp_path, "x", SAMPLING)
     assert records.Records(loaded, "training")[1]["video_id"] == "two"
     other = Sampling(5, 2, 0, 16, 91)
     builders.build("x", videos, annotations, tmp_path, other)
-    assert len(seen) == 4 and records.load(tmp_path, "x", other).data_dir != loaded.data_dir
+    assert len(seen) == 5 and records.load(tmp_path, "x", other).data_dir != loaded.data_dir
+
+
+def test_labels_do_not_depend_on_which_videos_are_there(videos, annotations, tmp_path):
+    few = tmp_path / "few"
+    few.mkdir()
+    (few / "two.mkv").symlink_to(videos / "deep" / "class" / "two.mkv")
+    everything, _ = builders.build("x", videos, annotations, tmp_path / "all", SAMPLING)
+    builder, _ = builders.build("x", few, annotations, tmp_path / "few_data", SAMPLING)
+    assert (
+        records.class_names(builder) == records.class_names(everything) == ("jump", "run", "swim")
+    )
+    (two,) = records.Records(builder, "training")
+    assert two["labels"].tolist() == records.Records(everything, "training")[1]["labels"].tolist()
 
 
 def test_records_feed_grain_and_travel_to_its_workers(videos, annotations, tmp_path):
@@ -239,10 +215,45 @@ def test_a_killed_build_leaves_nothing_that_counts(videos, annotations, tmp_path
     assert subprocess.run(command, cwd=root, check=False).returncode == -signal.SIGKILL
     with pytest.raises(UserError, match="no such dataset; python -m lofi_jax.prepare --dataset=x"):
         records.load(tmp_path / "data", "x", SAMPLING)
-    assert list((tmp_path / "data").rglob("incomplete*"))
+    assert list((tmp_path / "data").rglob("unfinished*/data/*.tmp"))
     builders.build("x", videos, annotations, tmp_path / "data", SAMPLING)
     builders.build("x", videos, annotations, tmp_path / "unbroken", SAMPLING)
     assert contents(tmp_path / "data") == contents(tmp_path / "unbroken")
+
+
+def test_finished_shards_are_kept_unless_their_input_changed(
+    videos, annotations, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(shards, "SHARD_BYTES", 1)
+    seen = []
+
+    def build(stop_after, data="data"):
+        def progress(done, total):
+            seen.append((done, total))
+            if done == stop_after:
+                raise KeyboardInterrupt
+
+        return builders.build("x", videos, annotations, tmp_path / data, SAMPLING, 1, progress)
+
+    def notes():
+        return {path.name: path.stat().st_mtime_ns for path in tmp_path.rglob("finished/*.json")}
+
+    with pytest.raises(KeyboardInterrupt):
+        build(stop_after=3)
+    made = notes()
+    assert sorted(made) == [f"x-training.array_record-0000{i}-of-00002.json" for i in range(2)]
+    with pytest.raises(KeyboardInterrupt):
+        build(stop_after=4)
+    # torn.mp4 came between: its shard, of no example, is finished too.
+    assert len(notes()) == 3 and notes().items() >= made.items()
+    assert seen[4:6] == [(2, 4), (3, 4)]
+    write_video(videos / "v_one.mp4", 35)
+    del seen[:]
+    build(stop_after=None)
+    assert seen == [(2, 4), (3, 4), (4, 4)]
+    build(stop_after=None, data="unbroken")
+    assert contents(tmp_path / "data") == contents(tmp_path / "unbroken")
+    assert not list(tmp_path.rglob("unfinished*"))
 
 
 def test_two_builds_at_once_make_it_once(videos, annotations, tmp_path):
@@ -255,7 +266,7 @@ def test_two_builds_at_once_make_it_once(videos, annotations, tmp_path):
 
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         first, second = pool.map(build, range(2))
-    assert first == second and len(seen) == 4
+    assert first == second and len(seen) == 5
 
 
 @pytest.fixture

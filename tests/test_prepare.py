@@ -1,11 +1,15 @@
 """The prepare command as a user runs it."""
 
+import importlib.util
 import json
 import pathlib
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
+from small_videos import annotated, contents, save_annotations, write_video
 
 from lofi_jax.data import records
 from lofi_jax.data.sampling import Sampling
@@ -13,10 +17,21 @@ from lofi_jax.data.sampling import Sampling
 ROOT = pathlib.Path(__file__).parents[1]
 
 
-def prepare(**flags):
+def start(warnings="error", **flags):
     arguments = [f"--{name}={value}" for name, value in flags.items()]
-    command = [sys.executable, "-W", "error", "-m", "lofi_jax.prepare", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.Popen(
+        [sys.executable, "-W", warnings, "-m", "lofi_jax.prepare", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def prepare(**flags):
+    with start(**flags) as process:
+        out, err = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 @pytest.fixture
@@ -49,6 +64,7 @@ def test_it_makes_a_dataset_and_says_what_and_where(flags):
     made = prepare(**flags)
     assert made.returncode == 0, made.stderr
     assert "2/2" in made.stdout
+    assert "GB of disk an hour of video" in made.stdout.splitlines()[0]
     assert "2 videos (1 in training, 1 in testing)" in made.stdout
     assert "1 annotated videos missing from the folder: gone" in made.stdout
     assert made.stderr == ""
@@ -61,6 +77,75 @@ def test_it_makes_a_dataset_and_says_what_and_where(flags):
     again = prepare(**flags)
     assert again.returncode == 0 and again.stdout.splitlines()[-1] == str(place)
     assert "2/2" not in again.stdout
+
+
+@pytest.fixture
+def many_shards(tmp_path):
+    """Flags for six videos in as many splits, and so files."""
+    for i in range(6):
+        write_video(tmp_path / "videos" / f"v_{i}.mp4", 120, 480, 640)
+    database = {str(i): annotated(f"part{i}", (0, 9, "run")) for i in range(6)}
+    return {
+        "dataset": "video_folder",
+        "video_dir": tmp_path / "videos",
+        "annotations": save_annotations(tmp_path / "annotations.json", database),
+        "frames_per_snippet": 2,
+        "short_side": 240,
+        "workers": 1,
+    }
+
+
+def test_a_killed_run_goes_on_with_what_it_had_not_finished(many_shards, tmp_path):
+    place = tmp_path / "data" / "video_folder" / "100x2_stride8_240px_q95"
+
+    def files():
+        return {
+            path.name: (path.stat().st_ino, path.stat().st_mtime_ns)
+            for path in place.glob("*1.0.0/**/*array_record*-of-00001")
+        }
+
+    with start(data_dir=tmp_path / "data", **many_shards) as process:
+        while not list(place.glob("unfinished_1.0.0/finished/*.json")):
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+    finished = len(list(place.glob("unfinished_1.0.0/finished/*.json")))
+    before = files()
+    assert 1 <= finished < 6 and not (place / "1.0.0").exists()
+    again = prepare(data_dir=tmp_path / "data", **many_shards)
+    assert again.returncode == 0, again.stderr
+    assert f"going on from step {finished} of 6" in again.stdout and "6/6" in again.stdout
+    assert len(files()) == 6
+    kept = [name for name, file in before.items() if files()[name] == file]
+    assert len(kept) >= finished
+    unbroken = prepare(data_dir=tmp_path / "unbroken", **many_shards | {"workers": 2})
+    assert unbroken.returncode == 0, unbroken.stderr
+    assert contents(tmp_path / "data") == contents(tmp_path / "unbroken")
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("apache_beam") is None,
+    reason="Apache Beam is not installed: pip install 'lofi_jax[beam]'",
+)
+def test_beam_writes_the_same_bytes(many_shards, tmp_path):
+    # With the older protobuf that Beam needs, TFDS warns; so do Beam's own modules.
+    here = prepare(warnings="default", data_dir=tmp_path / "here", **many_shards)
+    assert here.returncode == 0, here.stderr
+    for workers in (1, 2):
+        flags = many_shards | {"data_dir": tmp_path / f"beam{workers}", "workers": workers}
+        made = prepare(warnings="default", beam_runner="DirectRunner", **flags)
+        assert made.returncode == 0, made.stderr
+        assert "6/6" in made.stdout
+        assert contents(tmp_path / f"beam{workers}") == contents(tmp_path / "here")
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("apache_beam") is not None, reason="Apache Beam is installed"
+)
+def test_without_beam_the_way_to_get_it_is_said(many_shards, tmp_path):
+    made = prepare(data_dir=tmp_path, beam_runner="DirectRunner", **many_shards)
+    assert made.returncode == 2
+    assert "error: --beam_runner=DirectRunner: pip install 'lofi_jax[beam]' first" in made.stderr
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ CliffDiving segment is a Diving segment too), which needs no special care here.
 """
 
 import collections
+import contextlib
 import dataclasses
 import functools
 import json
@@ -104,10 +105,28 @@ def load(path: str | os.PathLike, repair: bool = True) -> Annotations:
         raise UserError(f"{path}: no 'database' object, so this is not the ActivityNet form")
     if not database:
         raise UserError(f"{path}: the database holds no videos")
-    problems = collections.defaultdict(list, {DUPLICATE: repeated} if repeated else {})
+    parsed = (_parse(path, video_id, entry) for video_id, entry in database.items())
+    problems = {DUPLICATE: repeated} if repeated else {}
+    return collect(path, parsed, problems, str(data.get("version", "")), repair)
+
+
+def collect(
+    path: str | os.PathLike,
+    parsed: Iterable[Video],
+    problems: Mapping[str, Sequence[str]],
+    version: str = "",
+    repair: bool = True,
+) -> Annotations:
+    """Puts videos of different ids, read from a file, together; what each form's own reader ends with.
+
+    Args:
+        problems: what was wrong with the file itself, reason -> entries.
+        repair: see `load`.
+    """
+    problems = collections.defaultdict(list, {key: list(found) for key, found in problems.items()})
     videos = {}
-    for video_id, entry in database.items():
-        video = _parse(path, video_id, entry)
+    for video in parsed:
+        video_id = video.video_id
         if video.duration is not None and not 0 < video.duration < math.inf:
             problems[BAD_DURATION].append(f"{video_id}: {video.duration}")
             video = dataclasses.replace(video, duration=None)
@@ -119,7 +138,7 @@ def load(path: str | os.PathLike, repair: bool = True) -> Annotations:
             problems[NO_SEGMENTS].append(video_id)
         videos[video_id] = video
     frozen = {reason: tuple(entries) for reason, entries in problems.items()}
-    return Annotations(str(data.get("version", "")), videos, frozen, str(path))
+    return Annotations(version, videos, frozen, str(path))
 
 
 def save(path: str | os.PathLike, videos: Iterable[Video], version: str = "1.0") -> None:
@@ -246,6 +265,10 @@ def _parse(path: str | os.PathLike, video_id: str, entry: Any) -> Video:
     subset, duration = entry.get("subset"), entry.get("duration")
     if not isinstance(subset, str):
         raise UserError(f"{where}: 'subset' is {subset!r}, not a name")
+    if isinstance(duration, str):
+        # As in HACS's own file: "92.166667".
+        with contextlib.suppress(ValueError):
+            duration = float(duration)
     if not isinstance(duration, int | float | None) or isinstance(duration, bool):
         raise UserError(f"{where}: 'duration' is {duration!r}, not seconds")
     annotations = entry.get("annotations")

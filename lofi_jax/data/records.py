@@ -15,6 +15,7 @@ from lofi_jax.data.sampling import Sampling
 from lofi_jax.errors import UserError
 
 VERSION = "1.0.0"
+FILE_FORMAT = "array_record"
 
 
 def folder_of(data_dir: str | os.PathLike, name: str, sampling: Sampling) -> pathlib.Path:

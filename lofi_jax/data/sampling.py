@@ -53,6 +53,18 @@ class Sampling:
         size = f"{f'rate{rate:g}' if rate else self.snippets}x{self.frames}_stride{self.stride}"
         return f"{size}_{self.short_side}px_q{self.quality}"
 
+    def frames_in(self, seconds: float) -> int:
+        """How many frames a video of so many seconds gets."""
+        return (
+            video_files.snippets_in(seconds, self.snippets_per_second, self.snippets) * self.frames
+        )
+
+
+def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
+    """A picture, (H, W, 3) uint8 RGB, as a JPEG of a quality of 1 to 100."""
+    flags = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), flags)[1].tobytes()
+
 
 def read_record(path: str | os.PathLike, sampling: Sampling) -> tuple[dict[str, Any], str]:
     """Makes of any video file the record that a dataset would hold of it, without annotation.
@@ -66,9 +78,7 @@ def read_record(path: str | os.PathLike, sampling: Sampling) -> tuple[dict[str, 
     """
 
     def encode(image: np.ndarray) -> tuple[bytes, tuple[int, int]]:
-        quality = [cv2.IMWRITE_JPEG_QUALITY, sampling.quality]
-        _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
-        return jpeg.tobytes(), image.shape[:2]
+        return encode_jpeg(image, sampling.quality), image.shape[:2]
 
     sample = video_files.sample(
         path,

@@ -108,6 +108,22 @@ def probe(path: str | os.PathLike) -> VideoInfo:
     return VideoInfo(os.fspath(path), duration, fps, index.frames, width, height)
 
 
+def stated_duration(path: str | os.PathLike) -> float:
+    """The duration in a file's header in seconds, 0 where it says none; `probe` knows, but reads through the file.
+
+    Raises:
+        VideoError: no such file, not a video, or no video in it.
+    """
+    with _open(path) as (container, stream):
+        return _stated_duration(container, stream)
+
+
+def snippets_in(duration: float, rate: float, snippets: int) -> int:
+    """How many snippets a video of `duration` seconds has: `snippets`, or with `rate` > 0 so many a second."""
+    # A duration is a sum of rounded ticks: a hair over a whole snippet begins no other.
+    return max(1, math.ceil(duration * rate - _ROUNDING)) if rate else snippets
+
+
 def sample_times(
     duration: float, fps: float, snippets: int, frames: int, stride: int, rate: float = 0.0
 ) -> np.ndarray:
@@ -124,8 +140,7 @@ def sample_times(
         (snippets * frames,) float64 seconds, snippet after snippet; ascending unless the frames of
         neighbouring snippets interleave.
     """
-    if rate:
-        snippets = snippets_at(rate, duration)
+    snippets = snippets_in(duration, rate, snippets)
     covered = snippets / rate if rate else duration
     if stride == 0:
         times = (np.arange(snippets * frames) + 0.5) / (snippets * frames) * covered
@@ -134,12 +149,6 @@ def sample_times(
     offsets = (np.arange(frames) - (frames - 1) / 2) * stride / fps
     times = (centres[:, None] + offsets).reshape(-1)
     return times.clip(0.0, max(0.0, duration - 0.5 / fps))
-
-
-def snippets_at(rate: float, duration: float) -> int:
-    """How many snippets of 1 / rate seconds a video of `duration` seconds has, the last one begun: at least 1."""
-    # A duration is a sum of rounded ticks: a hair over a whole snippet begins no other.
-    return max(1, math.ceil(duration * rate - _ROUNDING))
 
 
 def sample(
@@ -381,7 +390,6 @@ def _stamp(packet: av.Packet) -> int | None:
 
 
 def _stated_duration(container: av.container.InputContainer, stream: av.VideoStream) -> float:
-    """The duration in the file's header in seconds, 0 where it says none."""
     if stream.duration:
         return float(stream.duration * stream.time_base)
     lead = (stream.start_time or 0) * stream.time_base

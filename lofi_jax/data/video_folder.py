@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lofi_jax.data import annotation_formats
 from lofi_jax.data import annotations as annotation_files
 from lofi_jax.data import video as video_files
 from lofi_jax.errors import UserError
@@ -88,13 +89,20 @@ def fingerprint(
 ) -> dict[str, Any]:
     """What a dataset is made from: the annotation file's hash, and the size of each video used."""
     return {
-        "annotations": hashlib.sha256(pathlib.Path(annotations).read_bytes()).hexdigest(),
+        "annotations": _hash(annotation_formats.files_of(annotations)),
         "videos": {
             job.path.relative_to(video_dir).as_posix(): job.path.stat().st_size
             for chosen in jobs.values()
             for job in chosen
         },
     }
+
+
+def _hash(files: Sequence[pathlib.Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def check_source(folder: pathlib.Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:

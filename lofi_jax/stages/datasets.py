@@ -10,7 +10,7 @@ from lofi_jax.data import annotations, builders, predictions, records, synthetic
 from lofi_jax.data.annotations import Video
 from lofi_jax.data.records import Records
 from lofi_jax.data.sampling import Sampling
-from lofi_jax.data.video import snippets_at
+from lofi_jax.data.video import snippets_in
 from lofi_jax.data.windowed import WindowRecords
 from lofi_jax.data.windows import Window, Windows, to_train_on
 from lofi_jax.detection.metrics import Instances
@@ -62,7 +62,7 @@ class Target:
         Raises:
             UserError: there is none.
         """
-        lengths = [snippets_at(self.windows.rate, video.duration) for video in self.train_videos]
+        lengths = [snippets_in(v.duration, self.windows.rate, 0) for v in self.train_videos]
         chosen = to_train_on(self.train_videos, lengths, self.windows)
         if not chosen:
             raise UserError(
@@ -128,11 +128,11 @@ def prepare(run: Run) -> None:
 
         def show(done, total, name=name):
             nonlocal progress
-            progress = progress or Progress(f"prepare {name}", total, unit="videos")
+            progress = progress or Progress(f"prepare {name}", total, done, unit="videos")
             progress.show(done, {})
 
         _, report = builders.build(
-            name, video_dir, annotation_file, _data_dir(run), sampling, progress=show
+            name, video_dir, annotation_file, _data_dir(run), sampling, progress=show, say=print
         )
         if progress:
             progress.close()
@@ -189,7 +189,7 @@ def windows_of(config) -> Windows | None:
 def length(config, duration: float) -> int:
     """How many snippets a video of `duration` seconds has."""
     rate = config.data.snippets_per_second
-    return snippets_at(rate, duration) if rate else config.data.snippets
+    return snippets_in(duration, rate, config.data.snippets)
 
 
 def joint_examples(run: Run) -> Sequence[dict]:
