@@ -54,7 +54,13 @@ def run(run: Run) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "classes.json").write_text(json.dumps(target.classes))
-    head.train(run, "classifier", folder, encoder(run), settings, steps, initial, loss)
+    videos = _videos(run, target.train_videos)
+    head.train(run, "classifier", folder, videos, settings, steps, initial, loss)
+
+
+def _videos(run: Run, subset: list):
+    """Always standardised, whatever `config.head_training.standardise` says for heads: the classifier is our own."""
+    return extract.videos(run, encoder(run), subset, standardise=True)
 
 
 class Classifier:
@@ -86,6 +92,6 @@ def test_probabilities(run: Run) -> np.ndarray:
                 f"{run.config.classifier.file}: lacks {len(missing)} test videos, such as {missing[0]}"
             )
         return scores
-    features = extract.videos(run, encoder(run), target.test_videos)
+    features = _videos(run, target.test_videos)
     predict = Classifier(run)
     return np.stack([predict(features[i]["features"]) for i in range(len(features))])

@@ -95,6 +95,11 @@ class Detector:
             for part in sorted(parts)
         }
 
+        self._stores = {
+            encoder: extract.store(run, encoder)
+            for encoder in (self.row.encoder, classify.encoder(run))
+        }
+
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes."""
@@ -108,14 +113,14 @@ class Detector:
         frames = whole.map_with_index(0, record)["frames"]
         parts = {part: encode(frames[None])[0] for part, encode in self._encoders.items()}
 
-        def features(encoder):
+        def features(encoder, standardise):
             joined = np.concatenate([parts[part] for part in encoder.split("+")], axis=1)
-            return extract.store(self._run, encoder).standardise(joined)
+            return self._stores[encoder].standardise(joined) if standardise else joined
 
         return detect.label(
             self._run,
-            self._propose(features(self.row.encoder)),
-            self._classify(features(classify.encoder(self._run))),
+            self._propose(features(self.row.encoder, config.head_training.standardise)),
+            self._classify(features(classify.encoder(self._run), True)),
             self.classes,
             record["duration"],
         )
