@@ -158,6 +158,8 @@ def defaults() -> ConfigDict:
     c.head_training = ConfigDict()
     c.head_training.epochs = 10.0
     c.head_training.batch_size = 16
+    # Features less their mean over their deviation; False: as the encoder gives them, as public heads know them.
+    c.head_training.standardise = True
     c.head_training.optimizer = optimizer(
         name="adam", learning_rate=4e-3, schedule="step", decay=0.1, decay_epochs=5.0
     )

@@ -115,11 +115,12 @@ def test_windows_of_frames_and_of_features_agree(tmp_path):
     late = dataclasses.replace(chosen, start=9)
     record = {"video_id": "v", "frames": list(range(22)), "duration": 5.2, "height": 4}
     store = FeatureStore(tmp_path)
+    store.begin("encoder", {})
     store.write("v", np.arange(11.0)[:, None])
-    store.finish(["v"], "encoder")
+    store.finish(["v"])
 
     frames = WindowRecords([record], [chosen, late], HALF, 2, ("a", "b"))
-    features = FeatureWindows(store, [chosen, late], HALF, ("a", "b"), 3)
+    features = FeatureWindows(store, [chosen, late], HALF, ("a", "b"), 3, standardise=True)
     for i, snippets in enumerate((range(8), [9] + 7 * [10])):
         assert frames[i]["frames"] == [2 * s + f for s in snippets for f in (0, 1)]
         expected = store.standardise(np.array(snippets, np.float32)[:, None])

@@ -81,7 +81,7 @@ class Pieces(Sequence[Record]):
 
 
 class FeatureWindows:
-    """Windows to train on, as standardised features with their annotation padded to `instances`."""
+    """Windows to train on, as features with their annotation padded to `instances`; see `FeatureVideos`."""
 
     def __init__(
         self,
@@ -90,9 +90,11 @@ class FeatureWindows:
         windows: Windows,
         classes: tuple[str, ...],
         instances: int,
+        standardise: bool,
     ):
         self._store, self._chosen, self._size = store, chosen, windows.size
-        self._instances, self._index = instances, {label: i for i, label in enumerate(classes)}
+        self._instances, self._standardise = instances, standardise
+        self._index = {label: i for i, label in enumerate(classes)}
 
     def __len__(self) -> int:
         return len(self._chosen)
@@ -101,8 +103,8 @@ class FeatureWindows:
         window = self._chosen[i]
         features = self._store.read(window.video.video_id)
         part = features[shown(window.start, self._size, len(features))]
+        if self._standardise:
+            part = self._store.standardise(part)
         segments = window.video.segments / window.video.duration
         labels = [self._index[label] for label in window.video.labels]
-        return {"features": self._store.standardise(part)} | pad_instances(
-            segments, labels, self._instances
-        )
+        return {"features": part} | pad_instances(segments, labels, self._instances)

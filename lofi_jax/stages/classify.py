@@ -20,6 +20,9 @@ from lofi_jax.stages.setup import Run, steps_for
 from lofi_jax.training import loop
 from lofi_jax.training.checkpoints import load_state
 
+# Whatever `config.head_training.standardise` says for heads: the classifier is our own.
+_STANDARDISE = True
+
 
 def encoder(run: Run) -> str:
     """The encoder whose features the classifier sees."""
@@ -54,7 +57,8 @@ def run(run: Run) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "classes.json").write_text(json.dumps(target.classes))
-    head.train(run, "classifier", folder, encoder(run), settings, steps, initial, loss)
+    videos = extract.training_examples(run, encoder(run), _STANDARDISE)
+    head.train(run, "classifier", folder, videos, settings, steps, initial, loss)
 
 
 class Classifier:
@@ -91,6 +95,6 @@ def test_probabilities(run: Run) -> np.ndarray:
                 f"{run.config.classifier.file}: lacks {len(missing)} test videos, such as {missing[0]}"
             )
         return scores
-    features = extract.videos(run, encoder(run), target.test_videos)
+    features = extract.videos(run, encoder(run), target.test_videos, _STANDARDISE)
     predict = Classifier(run)
     return np.stack([predict(features[i]["features"]) for i in range(len(features))])

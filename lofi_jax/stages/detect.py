@@ -27,7 +27,8 @@ def path(run: Run, row: Row) -> pathlib.Path:
 def run(run: Run, row: Row) -> None:
     """Detects in every test video and writes the file."""
     target = datasets.target(run)
-    videos = extract.videos(run, row.encoder, target.test_videos)
+    standardise = run.config.head_training.standardise
+    videos = extract.videos(run, row.encoder, target.test_videos, standardise)
     propose = Proposer(run, row, len(target.classes))
     if HEADS[row.head].classifies:
         probabilities = np.ones((len(videos), len(target.classes)))
@@ -44,7 +45,8 @@ def run(run: Run, row: Row) -> None:
 
 
 class Proposer:
-    """Standardised features (n, C) and duration in seconds of a video in, its best proposals out."""
+    """Features (n, C), standardised where the config's head sees such, and duration in seconds of a video in, its best
+    proposals out."""
 
     def __init__(self, run: Run, row: Row, classes: int):
         self._settings = run.config.detect

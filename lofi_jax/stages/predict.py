@@ -97,6 +97,11 @@ class Detector:
             for part in sorted(parts)
         }
 
+        self._stores = {
+            encoder: extract.store(run, encoder)
+            for encoder in (self.row.encoder, classify.encoder(run))
+        }
+
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes."""
@@ -115,14 +120,16 @@ class Detector:
                 encoded[part].append(encode(frames[None])[0])
         parts = {part: np.concatenate(rows)[:length] for part, rows in encoded.items()}
 
-        def features(encoder):
+        def features(encoder, standardise):
             joined = np.concatenate([parts[part] for part in encoder.split("+")], axis=1)
-            return extract.store(self._run, encoder).standardise(joined)
+            return self._stores[encoder].standardise(joined) if standardise else joined
 
         return detect.label(
             self._run,
-            self._propose(features(self.row.encoder), record["duration"]),
-            self._classify(features(classify.encoder(self._run))),
+            self._propose(
+                features(self.row.encoder, config.head_training.standardise), record["duration"]
+            ),
+            self._classify(features(classify.encoder(self._run), True)),
             self.classes,
             record["duration"],
         )
