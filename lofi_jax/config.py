@@ -88,6 +88,7 @@ def defaults() -> ConfigDict:
     c.data.quality = 95  # of the stored JPEGs
     c.data.crop_area = (0.7, 1.0)  # part of the picture that a random crop keeps in training
     c.data.flip = True
+    c.data.streaming = False  # read from the video files themselves, with no preparation: slower
     c.data.workers = 0  # loader processes; 0: threads
 
     # Features made elsewhere, for rows that start from "external": folders with a file a video, comma-separated, whose
@@ -99,7 +100,15 @@ def defaults() -> ConfigDict:
     c.source.video_dir = ""
     c.source.annotations = ""
     c.source.train_subset = "training"
+    c.source.test_subset = (
+        ""  # whose accuracy is measured after stage 1, 10 clips a video; empty: none
+    )
     c.source.snippets = 1
+    c.source.snippets_per_second = 0.0  # above 0, in place of a fixed number
+    # How a clip is drawn from what is stored of an action: one stored snippet ("snippet"), data.frames frames a fixed
+    # stride apart ("dense"), or one from each of data.frames equal parts ("uniform").
+    c.source.sampling = "snippet"
+    c.source.stride = 2  # stored frames from one frame of a dense clip to the next
 
     # The embedded world (dataset = "synthetic").
     c.synthetic = ConfigDict()

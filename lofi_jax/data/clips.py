@@ -11,7 +11,7 @@ from typing import Any
 import grain
 import numpy as np
 
-from lofi_jax.data import decode
+from lofi_jax.data import decode, streaming
 from lofi_jax.data.instances import pad_instances
 from lofi_jax.data.stream import THREADS, Reader, Share, Stream
 from lofi_jax.fidelity import Fidelity, snippet_indices
@@ -45,18 +45,31 @@ NONE = Augmentation()
 def read_snippets(
     record: Record, snippets: np.ndarray, frames: int, fidelity: Fidelity, crop: decode.Crop
 ) -> np.ndarray:
-    """Decodes the given stored snippets of a video and no other.
+    """Decodes the given snippets of a video and no other.
 
     Returns:
         (snippets, frames, height, width, 3) uint8 RGB.
     """
+    numbers = np.asarray(snippets)[:, None] * frames + np.arange(frames)
+    clip = read_frames(record, numbers.ravel(), fidelity, crop)
+    return clip.reshape(numbers.shape + clip.shape[1:])
+
+
+def read_frames(
+    record: Record, numbers: np.ndarray, fidelity: Fidelity, crop: decode.Crop
+) -> np.ndarray:
+    """Decodes the given frames of a video, stored as JPEGs or in the video's own file.
+
+    Returns:
+        (frames, height, width, 3) uint8 RGB.
+    """
     size = (int(record["height"]), int(record["width"]))
-    shape = (len(snippets), frames, fidelity.height, fidelity.width, 3)
-    clip = np.empty(shape, np.uint8)
-    for i, snippet in enumerate(snippets):
-        for j in range(frames):
-            jpeg = record["frames"][snippet * frames + j]
-            clip[i, j] = decode.decode(jpeg, size, crop, fidelity.height, fidelity.width)
+    wanted = [record["frames"][number] for number in numbers]
+    if isinstance(wanted[0], streaming.FrameAt):
+        return streaming.read(wanted, size, crop, fidelity.height, fidelity.width)
+    clip = np.empty((len(wanted), fidelity.height, fidelity.width, 3), np.uint8)
+    for i, jpeg in enumerate(wanted):
+        clip[i] = decode.decode(jpeg, size, crop, fidelity.height, fidelity.width)
     return clip
 
 

@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 
 # libjpeg can leave out frequencies and decode straight to a half, a quarter or an eighth of the size.
-_REDUCTIONS = (
-    (8, cv2.IMREAD_REDUCED_COLOR_8),
-    (4, cv2.IMREAD_REDUCED_COLOR_4),
-    (2, cv2.IMREAD_REDUCED_COLOR_2),
-    (1, cv2.IMREAD_COLOR),
-)
+_REDUCTIONS = {
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    1: cv2.IMREAD_COLOR,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,11 +65,21 @@ def decode(jpeg: bytes, size: tuple[int, int], crop: Crop, height: int, width: i
     Returns:
         (height, width, 3) uint8 RGB.
     """
-    enough = min(size[0] * crop.height / height, size[1] * crop.width / width)
-    flag = next(flag for factor, flag in _REDUCTIONS if factor <= max(enough, 1.0))
+    flag = _REDUCTIONS[reduction(size, crop, height, width)]
     picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), flag)
     if picture is None:
         raise ValueError("a stored frame is not a readable JPEG: prepare the dataset anew")
+    return cv2.cvtColor(fit(picture, crop, height, width), cv2.COLOR_BGR2RGB)
+
+
+def reduction(size: tuple[int, int], crop: Crop, height: int, width: int) -> int:
+    """The largest of 1, 2, 4 and 8 that a picture of `size` can be divided by, its crop still height x width pixels."""
+    enough = min(size[0] * crop.height / height, size[1] * crop.width / width)
+    return next(factor for factor in _REDUCTIONS if factor <= max(enough, 1.0))
+
+
+def fit(picture: np.ndarray, crop: Crop, height: int, width: int) -> np.ndarray:
+    """The crop of a picture (H, W, 3), resized to height x width, mirrored where the crop is."""
     rows, columns = picture.shape[:2]
     top, left = round(crop.top * rows), round(crop.left * columns)
     bottom = max(round((crop.top + crop.height) * rows), top + 1)
@@ -79,6 +89,4 @@ def decode(jpeg: bytes, size: tuple[int, int], crop: Crop, height: int, width: i
         shrinks = picture.shape[0] >= height and picture.shape[1] >= width
         method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         picture = cv2.resize(picture, (width, height), interpolation=method)
-    if crop.flip:
-        picture = picture[:, ::-1]
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    return picture[:, ::-1] if crop.flip else picture
