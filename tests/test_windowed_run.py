@@ -59,3 +59,28 @@ def test_predict_takes_videos_shorter_and_longer_than_a_window(workdir, tmp_path
     np.testing.assert_allclose(
         [d["score"] for d in found[long.stem]], [d["score"] for d in own], rtol=1e-3
     )
+
+
+def test_streaming_extracts_the_same_features_within_what_jpeg_loses(workdir, tmp_path):
+    """The joint training's encoder, given to a run that reads the same videos with no preparation."""
+    (encoder,) = (workdir / "encoders").iterdir()
+    arguments = {
+        "stages": "data,extract",
+        "rows": "acp",
+        "encoder_checkpoint": encoder / "checkpoints",
+        "data.streaming": True,
+        "data.data_dir": workdir / "data",
+        "log.cache_dir": workdir.parent / "cache",
+    }
+    config = ROOT / "tests" / "tiny_windows.py"
+    given = [f"--config.{key}={value}" for key, value in arguments.items()]
+    ended = run("main", f"--config={config}", f"--workdir={tmp_path / 'run'}", *given)
+    assert ended.returncode == 0 and ended.stderr == "", ended.stderr
+    assert "frames a second and core from the video files" in ended.stdout
+    for path in (workdir / "features" / encoder.name).glob("*.npy"):
+        prepared, streamed = (
+            np.load(path),
+            np.load(tmp_path / "run" / "features" / "acp" / path.name),
+        )
+        assert streamed.shape == prepared.shape
+        assert np.abs(streamed - prepared).mean() < 0.1 * prepared.std()
