@@ -255,6 +255,7 @@ def validate(config: ConfigDict) -> None:
         if config.data[key] < 1:
             raise UserError(f"config.data.{key} is {config.data[key]}: it must be at least 1")
     _check_windows(config.data)
+    _check_source(config)
     table = rows_of(config)
     if config.dataset != "synthetic":
         _check_folder(config, table)
@@ -280,6 +281,25 @@ def _check_windows(data: ConfigDict) -> None:
         )
     if not 0 <= overlap < 1:
         raise UserError(f"config.data.window_overlap is {overlap}: it must be in [0, 1)")
+
+
+def _check_source(config: ConfigDict) -> None:
+    source = config.source
+    _choice("source.sampling", source.sampling, ("snippet", "dense", "uniform"))
+    own = config.dataset != "synthetic" and not source.video_dir
+    if own and source.sampling != "snippet" and config.data.stride:
+        raise UserError(
+            f"config.source.sampling is {source.sampling!r} and the source is the target itself: its frames must be"
+            " stored evenly: set config.data.stride to 0, or config.source.video_dir"
+        )
+    several = own or source.snippets > 1 or source.snippets_per_second
+    if not several and (source.sampling != "snippet" or source.test_subset):
+        raise UserError(
+            "config.source.sampling and config.source.test_subset need more than one snippet a clip: set"
+            " config.source.snippets, or config.source.snippets_per_second"
+        )
+    if source.stride < 1:
+        raise UserError(f"config.source.stride is {source.stride}: it must be at least 1")
 
 
 def _check_folder(config: ConfigDict, table: list[rows.Row]) -> None:

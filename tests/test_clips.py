@@ -1,7 +1,5 @@
 """The loader: what it decodes, and that the same seed gives the same batches."""
 
-import collections
-
 import cv2
 import numpy as np
 import pytest
@@ -75,22 +73,6 @@ def test_evaluation_reads_each_video_once_in_order():
     batches = list(clips.evaluation_batches(RECORDS, whole(), 2))
     assert [len(b["video_id"]) for b in batches] == [2, 2, 1]
     assert [n for b in batches for n in b["video_id"]] == [f"video{i}" for i in range(5)]
-
-
-def test_foreground_snippets_lie_inside_their_segment():
-    draw = clips.ForegroundSnippet(FULL, FRAMES, VARIED, seed=0)
-    seen = collections.defaultdict(set)
-    for index in range(60):
-        example = draw.map_with_index(index, RECORDS[2])
-        seen[int(example["label"])].add(int(levels(example["frames"])[0] // 20))
-    # Snippets last 2 s: the first segment, 2 to 6 s, holds snippets 1 and 2, the second 4 to 7.
-    assert seen == {1: {1, 2}, 2: {4, 5, 6, 7}}
-
-
-def test_a_segment_shorter_than_a_snippet_still_gives_the_one_around_it():
-    short = RECORDS[0] | {"segments": np.array([[6.1, 6.2]]), "labels": np.array([0])}
-    draw = clips.ForegroundSnippet(FULL, FRAMES, VARIED, seed=0)
-    assert levels(draw.map_with_index(0, short)["frames"])[0] // 20 == 3
 
 
 def gradient_jpeg():

@@ -94,35 +94,6 @@ class WholeVideo(grain.transforms.MapWithIndex):
         return named | pad_instances(segments, record["labels"], self.instances)
 
 
-@dataclasses.dataclass(frozen=True)
-class ForegroundSnippet(grain.transforms.MapWithIndex):
-    """A record as a trimmed clip: one snippet from inside one of its segments, and that segment's label.
-
-    With an augmentation the segment and the snippet are drawn at random, else they are the middle ones.
-    """
-
-    fidelity: Fidelity
-    frames: int
-    augmentation: Augmentation
-    seed: int
-
-    def map_with_index(self, index: int, record: Record) -> Batch:
-        rng = np.random.default_rng([self.seed, index])
-        crop = self.augmentation.crop((record["height"], record["width"]), self.fidelity, rng)
-        stored = len(record["frames"]) // self.frames
-        segments = np.asarray(record["segments"]).reshape(-1, 2)
-        middle = self.augmentation == NONE
-        instance = len(segments) // 2 if middle else rng.integers(len(segments))
-        start, end = segments[instance] / float(record["duration"]) * stored
-        centres = np.arange(stored) + 0.5
-        inside = np.flatnonzero((centres >= start) & (centres <= end))
-        if not len(inside):
-            inside = np.array([np.abs(centres - (start + end) / 2).argmin()])
-        snippet = inside[len(inside) // 2] if middle else rng.choice(inside)
-        clip = read_snippets(record, np.array([snippet]), self.frames, self.fidelity, crop)
-        return {"frames": clip[0], "label": np.int32(record["labels"][instance])}
-
-
 def training_batches(
     source: Sequence[Record],
     transformation: grain.transforms.MapWithIndex | None,
@@ -135,7 +106,7 @@ def training_batches(
 
     Args:
         source: random access to examples.
-        transformation: `WholeVideo` or `ForegroundSnippet`, which gets each example's place in the stream; None when
+        transformation: such as `WholeVideo`, which gets each example's place in the stream; None when
             the source's examples are ready as they are.
         batch_size: examples a batch, over all processes.
         seed: of the order.

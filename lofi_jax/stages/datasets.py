@@ -185,15 +185,19 @@ def with_segments(records: Records, videos: list[Video]) -> Chosen:
     return Chosen(records, numbers)
 
 
-def source(run: Run, subset: str = "") -> Source:
-    """The clips for stage 1: the source dataset's, or the target's own videos where there is none.
+def target_clips(run: Run, subset: str = "") -> Source:
+    """The target's own foreground segments as clips, of its training subset or another one."""
+    return _clips(parts.target(run).open(run), subset or run.config.data.train_subset)
 
-    Args:
-        subset: of the dataset; "": the one to train on.
-    """
-    part, data = parts.source(run), run.config.source
+
+def source(run: Run, subset: str = "") -> Source:
+    """The clips for stage 1: the source dataset's, or the target's own where there is none."""
+    part = parts.source(run)
     if part is None:
-        part, data = parts.target(run), run.config.data
-    opened, subset = part.open(run), subset or data.train_subset
+        return target_clips(run, subset)
+    return _clips(part.open(run), subset or run.config.source.train_subset)
+
+
+def _clips(opened: parts.Opened, subset: str) -> Source:
     clips = with_segments(opened.records(subset), opened.videos(subset))
     return Source(clips, opened.classes)
