@@ -5,7 +5,7 @@ import functools
 from collections.abc import Sequence
 
 from lofi_jax.config import rows_of
-from lofi_jax.data import annotations, predictions
+from lofi_jax.data import annotation_formats, annotations, predictions
 from lofi_jax.data.annotations import Video
 from lofi_jax.data.video import snippets_in
 from lofi_jax.data.windowed import WindowRecords
@@ -141,7 +141,7 @@ def needs_no_videos(config) -> bool:
 def _annotated(run: Run) -> Target:
     """The target dataset as its annotation file describes it, without any video."""
     data = run.config.data
-    parsed = annotations.load(data.annotations)
+    parsed = annotation_formats.load(data.annotations)
     train, test = (list(parsed.subset(s).values()) for s in (data.train_subset, data.test_subset))
     for video in [*train, *test]:
         if not video.duration:
