@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from videos import number, numbered, write
 
-from lofi_jax.data import builders, examples, records, sampling, video
+from lofi_jax.data import builders, examples, records, video
+from lofi_jax.data.sampling import Sampling, read_record
 
-SAMPLING = sampling.Sampling(snippets=4, frames=2, stride=0, short_side=16)
+SAMPLING = Sampling(snippets=4, frames=2, stride=0, short_side=16)
 PICTURES = [numbered(i, height=16) for i in range(40)]
 # Milliseconds between frames as phones record them: slow, fast, and a still of two seconds.
 UNEVEN = np.cumsum([0, *[33] * 10, *[100] * 10, 2000, *[7] * 10, *[40] * 8]).tolist()
@@ -139,9 +140,9 @@ def test_the_report_says_how_much_of_a_long_file_was_cut_off(tmp_path):
     whole = write(tmp_path / "whole.mp4", pictures, tags={"movflags": "faststart"}, g="10")
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
-    assert sampling.read_record(whole, SAMPLING)[1] == ""
+    assert read_record(whole, SAMPLING)[1] == ""
     assert re.fullmatch(
-        r"decodes up to \d+\.\d\d of 20.00 s", sampling.read_record(cut, SAMPLING)[1]
+        r"decodes up to \d+\.\d\d of 20.00 s", read_record(cut, SAMPLING)[1]
     )
 
 
