@@ -4,13 +4,19 @@ import contextlib
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from absl import app, flags, logging
 
 
 class UserError(Exception):
     """Something the user can mend: one line that names the file, video or key, and what to do."""
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """Says what the user should know of, a line each, and goes on."""
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 # What a full disk says; libraries written in C++ have it only in their errors' texts.
