@@ -16,6 +16,7 @@ from lofi_jax.data import class_scores
 from lofi_jax.errors import UserError
 from lofi_jax.models import classifier
 from lofi_jax.stages import datasets, extract, head
+from lofi_jax.stages.batches import feature_batches
 from lofi_jax.stages.setup import Run, steps_for
 from lofi_jax.training import loop
 from lofi_jax.training.checkpoints import load_state
@@ -24,6 +25,11 @@ from lofi_jax.training.checkpoints import load_state
 def encoder(run: Run) -> str:
     """The encoder whose features the classifier sees."""
     return rows_of(run.config)[0].encoder
+
+
+def source(run: Run) -> pathlib.Path:
+    """What the probabilities come from: the external file, or the classifier's checkpoints."""
+    return pathlib.Path(run.config.classifier.file or _folder(run) / "checkpoints")
 
 
 def _folder(run: Run) -> pathlib.Path:
@@ -58,7 +64,7 @@ def run(run: Run) -> None:
 
 
 class Classifier:
-    """Standardised features (L, C) of a video in, the probability of each of `classes` out."""
+    """Standardised features (B, L, C) of videos in, the probability (B, classes) of each of `classes` out."""
 
     def __init__(self, run: Run):
         if run.config.classifier.file:
@@ -72,7 +78,7 @@ class Classifier:
         self._apply = jax.jit(lambda x: jax.nn.softmax(model.apply({"params": params}, x)))
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        return np.asarray(self._apply(features[None])[0])
+        return np.asarray(self._apply(features))
 
 
 def test_probabilities(run: Run) -> np.ndarray:
@@ -88,4 +94,5 @@ def test_probabilities(run: Run) -> np.ndarray:
         return scores
     features = extract.videos(run, encoder(run), target.test_videos)
     predict = Classifier(run)
-    return np.stack([predict(features[i]["features"]) for i in range(len(features))])
+    batches = feature_batches(features, run.config.detect.batch_size)
+    return np.concatenate([predict(batch)[:count] for batch, count in batches])

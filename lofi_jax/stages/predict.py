@@ -115,7 +115,7 @@ class Detector:
         return detect.label(
             self._run,
             self._propose(features(self.row.encoder)),
-            self._classify(features(classify.encoder(self._run))),
+            self._classify(features(classify.encoder(self._run))[None])[0],
             self.classes,
             record["duration"],
         )
