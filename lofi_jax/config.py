@@ -9,10 +9,14 @@ import re
 import traceback
 from collections.abc import Sequence
 
+import numpy as np
 from absl import flags
 from ml_collections import ConfigDict
 
 from lofi_jax import fidelity, rows
+from lofi_jax.detection import thresholds
+from lofi_jax.detection.nms import METHODS
+from lofi_jax.detection.proposals import Suppression
 from lofi_jax.errors import UserError
 from lofi_jax.models import ENCODERS, HEADS
 
@@ -186,8 +190,15 @@ def defaults() -> ConfigDict:
     c.detect.use_boundaries = (
         True  # score = start x end x both map values, else the map values alone
     )
-    c.detect.nms_sigma = 0.84
-    c.detect.top_k = 100
+    c.detect.nms = "gaussian"  # or linear or hard
+    c.detect.nms_sigma = 0.84  # of gaussian
+    c.detect.nms_threshold = 0.5  # tIoU, of linear and hard
+    c.detect.vote = 0.0  # tIoU from which proposals refine one that is kept; 0: none do
+    c.detect.top_k = 100  # detections a video
+    c.detect.batch_size = 8  # videos a head sees at once
+
+    c.evaluate = ConfigDict()
+    c.evaluate.tious = ""  # of the mAP, first:step:last; empty: the dataset's usual ones
 
     c.mesh = ConfigDict()
     c.mesh.data = -1  # devices over which videos are spread; -1: all that are left
@@ -256,6 +267,16 @@ def validate(config: ConfigDict) -> None:
             raise UserError(f"config.data.{key} is {config.data[key]}: it must be at least 1")
     _check_windows(config.data)
     _check_source(config)
+    _choice("detect.nms", config.detect.nms, METHODS)
+    for key in ("nms_threshold", "vote"):
+        if not 0 <= config.detect[key] <= 1:
+            raise UserError(f"config.detect.{key} is {config.detect[key]}: a tIoU is in 0..1")
+    for key in ("top_k", "batch_size"):
+        if config.detect[key] < 1:
+            raise UserError(f"config.detect.{key} is {config.detect[key]}: it must be at least 1")
+    if not config.detect.nms_sigma > 0:
+        raise UserError(f"config.detect.nms_sigma is {config.detect.nms_sigma}: it must be above 0")
+    tious(config)
     table = rows_of(config)
     if config.dataset != "synthetic":
         _check_folder(config, table)
@@ -316,6 +337,24 @@ def rows_of(config: ConfigDict) -> list[rows.Row]:
     return rows.parse(config.rows, config.joint.fidelity, config.head.name, tuple(HEADS))
 
 
+def tious(config: ConfigDict) -> np.ndarray:
+    """The thresholds (K,) that the mAP is averaged over."""
+    text = config.evaluate.tious or thresholds.of_dataset(config.dataset)
+    return thresholds.parse(text, "config.evaluate.tious")
+
+
+def suppression(config: ConfigDict) -> Suppression:
+    """How overlapping proposals are suppressed."""
+    settings = config.detect
+    return Suppression(
+        settings.nms,
+        settings.nms_sigma,
+        settings.nms_threshold,
+        settings.vote,
+        settings.top_k,
+    )
+
+
 def full_fidelity(config: ConfigDict) -> fidelity.Fidelity:
     """The resolution of a video, or of a window of it, as prepared."""
     snippets = config.data.window or config.data.snippets
@@ -338,8 +377,13 @@ def to_json(config: ConfigDict) -> str:
 
 
 def from_json(text: str) -> ConfigDict:
-    """The config that `to_json` wrote."""
-    return ConfigDict(json.loads(text)).lock()
+    """The config that `to_json` wrote; keys that did not exist then have their defaults."""
+    return ConfigDict(_overlay(json.loads(defaults().to_json()), json.loads(text))).lock()
+
+
+def _overlay(below: dict, above: dict) -> dict:
+    both = {k: _overlay(below[k], v) for k, v in above.items() if isinstance(below.get(k), dict)}
+    return below | above | both
 
 
 def differing_keys(old: ConfigDict, new: ConfigDict) -> dict[str, tuple[object, object]]:

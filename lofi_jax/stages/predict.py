@@ -131,7 +131,7 @@ class Detector:
             self._propose(
                 features(self.row.encoder, config.head_training.standardise), record["duration"]
             ),
-            self._classify(features(classify.encoder(self._run), True)),
+            self._classify.video(features(classify.encoder(self._run), True)),
             self.classes,
             record["duration"],
         )
