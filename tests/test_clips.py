@@ -91,6 +91,15 @@ def test_decoding_small_is_decoding_in_full_and_shrinking(size):
     assert np.abs(found.astype(int) - expected).max() <= 6
 
 
+@pytest.mark.parametrize(
+    ("side", "factor"), [(64, 1), (33, 1), (32, 2), (17, 2), (16, 4), (8, 8), (1, 8)]
+)
+def test_a_smaller_picture_is_decoded_at_a_reduced_size(side, factor):
+    """The decoder is asked for the smallest size it has from which nothing needs to be enlarged."""
+    assert decode.reduction((64, 64), decode.Crop(0, 0, 1, 1), side, side) == factor
+    assert decode.reduction((128, 128), decode.Crop(0.2, 0.1, 0.5, 0.5), side, side) == factor
+
+
 def test_crops_take_the_part_they_name():
     half = decode.decode(gradient_jpeg(), (64, 64), decode.Crop(0.5, 0.25, 0.5, 0.5), 32, 32)
     assert abs(half[..., 0].mean() - 127) < 5 and abs(half[..., 1].mean() - 191) < 5

@@ -111,6 +111,15 @@ def test_batches_are_the_prepared_datasets_within_what_jpeg_loses(scanned, prepa
             np.testing.assert_array_equal(a[key], b[key])
 
 
+def test_workers_read_the_same_from_the_files(scanned):
+    whole = clips.WholeVideo(lambda index: FULL, 2, 4, clips.NONE, seed=3)
+    records_ = scanned.records("training")
+    here, there = (iter(clips.training_batches(records_, whole, 2, 5, n)) for n in (0, 1))
+    for _ in range(3):
+        np.testing.assert_array_equal(next(here)["frames"], next(there)["frames"])
+    there.close()
+
+
 def test_nothing_is_decoded_before_it_is_wanted(tmp_path):
     tags = {"movflags": "faststart"}
     frames = [made.numbered(i) for i in range(200)]

@@ -138,6 +138,7 @@ def scan(
     problems = defaultdict(list, video_folder.known_problems(parsed, files, jobs))
     videos: dict[str, list[dict[str, Any]]] = {split: [] for split in jobs}
     total = sum(map(len, jobs.values()))
+    progress(0, total)
     ordered = [(split, job) for split in jobs for job in jobs[split]]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         looked = pool.map(lambda job: _look(job[1], parsed.classes, sampling), ordered)
