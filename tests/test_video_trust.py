@@ -141,9 +141,7 @@ def test_the_report_says_how_much_of_a_long_file_was_cut_off(tmp_path):
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
     assert read_record(whole, SAMPLING)[1] == ""
-    assert re.fullmatch(
-        r"decodes up to \d+\.\d\d of 20.00 s", read_record(cut, SAMPLING)[1]
-    )
+    assert re.fullmatch(r"decodes up to \d+\.\d\d of 20.00 s", read_record(cut, SAMPLING)[1])
 
 
 @settings(max_examples=60, deadline=None)

@@ -56,7 +56,7 @@ def read_snippets(
     for i, snippet in enumerate(snippets):
         for j in range(frames):
             jpeg = record["frames"][snippet * frames + j]
-            clip[i, j] = decode.decode(jpeg, size, crop, fidelity.height, fidelity.width)
+            decode.decode(jpeg, size, crop, fidelity.height, fidelity.width, out=clip[i, j])
     return clip
 
 
