@@ -149,6 +149,19 @@ def decoding(paths, jpegs) -> dict[str, Best]:
 # Whole loaders.
 
 
+class Thousands:
+    """The records over and over, as a dataset of usual size: Grain takes milliseconds to shuffle a handful."""
+
+    def __init__(self, source: records.Records):
+        self._source = source
+
+    def __len__(self) -> int:
+        return 1000 * len(self._source)
+
+    def __getitem__(self, i: int):
+        return self._source[i % len(self._source)]
+
+
 def taking(batches, count: int, warm: int = 3) -> tuple[int, int, float, float]:
     """Takes `count` batches of an endless iterator after the first `warm`."""
     for _ in range(warm):
@@ -258,8 +271,9 @@ def main(argv) -> None:
         builder, _ = builders.build(
             "clips", folder / "videos", folder / "annotations.json", folder / "data", SAMPLING
         )
-        source = records.Records(builder, "training")
-        jpegs = [jpeg for record in source for jpeg in record["frames"]]
+        stored = records.Records(builder, "training")
+        source = Thousands(stored)
+        jpegs = [jpeg for record in stored for jpeg in record["frames"]]
         print(
             f"{CLIPS} clips of {shown}: H.264 {np.mean([p.stat().st_size for p in paths]) / 1e6:.2f} MB a clip,"
             f" {np.mean([len(j) for j in jpegs]) / 1e3:.1f} kB a stored frame; {os.cpu_count()} cores"
