@@ -9,10 +9,14 @@ import re
 import traceback
 from collections.abc import Sequence
 
+import numpy as np
 from absl import flags
 from ml_collections import ConfigDict
 
 from lofi_jax import fidelity, rows
+from lofi_jax.detection import thresholds
+from lofi_jax.detection.nms import METHODS
+from lofi_jax.detection.proposals import Suppression
 from lofi_jax.errors import UserError
 from lofi_jax.models import ENCODERS, HEADS
 
@@ -88,6 +92,7 @@ def defaults() -> ConfigDict:
     c.data.quality = 95  # of the stored JPEGs
     c.data.crop_area = (0.7, 1.0)  # part of the picture that a random crop keeps in training
     c.data.flip = True
+    c.data.streaming = False  # read from the video files themselves, with no preparation: slower
     c.data.workers = 0  # loader processes; 0: threads
 
     # Features made elsewhere, for rows that start from "external": folders with a file a video, comma-separated, whose
@@ -99,7 +104,15 @@ def defaults() -> ConfigDict:
     c.source.video_dir = ""
     c.source.annotations = ""
     c.source.train_subset = "training"
+    c.source.test_subset = (
+        ""  # whose accuracy is measured after stage 1, 10 clips a video; empty: none
+    )
     c.source.snippets = 1
+    c.source.snippets_per_second = 0.0  # above 0, in place of a fixed number
+    # How a clip is drawn from what is stored of an action: one stored snippet ("snippet"), data.frames frames a fixed
+    # stride apart ("dense"), or one from each of data.frames equal parts ("uniform").
+    c.source.sampling = "snippet"
+    c.source.stride = 2  # stored frames from one frame of a dense clip to the next
 
     # The embedded world (dataset = "synthetic").
     c.synthetic = ConfigDict()
@@ -177,8 +190,15 @@ def defaults() -> ConfigDict:
     c.detect.use_boundaries = (
         True  # score = start x end x both map values, else the map values alone
     )
-    c.detect.nms_sigma = 0.84
-    c.detect.top_k = 100
+    c.detect.nms = "gaussian"  # or linear or hard
+    c.detect.nms_sigma = 0.84  # of gaussian
+    c.detect.nms_threshold = 0.5  # tIoU, of linear and hard
+    c.detect.vote = 0.0  # tIoU from which proposals refine one that is kept; 0: none do
+    c.detect.top_k = 100  # detections a video
+    c.detect.batch_size = 8  # videos a head sees at once
+
+    c.evaluate = ConfigDict()
+    c.evaluate.tious = ""  # of the mAP, first:step:last; empty: the dataset's usual ones
 
     c.mesh = ConfigDict()
     c.mesh.data = -1  # devices over which videos are spread; -1: all that are left
@@ -246,6 +266,17 @@ def validate(config: ConfigDict) -> None:
         if config.data[key] < 1:
             raise UserError(f"config.data.{key} is {config.data[key]}: it must be at least 1")
     _check_windows(config.data)
+    _check_source(config)
+    _choice("detect.nms", config.detect.nms, METHODS)
+    for key in ("nms_threshold", "vote"):
+        if not 0 <= config.detect[key] <= 1:
+            raise UserError(f"config.detect.{key} is {config.detect[key]}: a tIoU is in 0..1")
+    for key in ("top_k", "batch_size"):
+        if config.detect[key] < 1:
+            raise UserError(f"config.detect.{key} is {config.detect[key]}: it must be at least 1")
+    if not config.detect.nms_sigma > 0:
+        raise UserError(f"config.detect.nms_sigma is {config.detect.nms_sigma}: it must be above 0")
+    tious(config)
     table = rows_of(config)
     if config.dataset != "synthetic":
         _check_folder(config, table)
@@ -273,6 +304,25 @@ def _check_windows(data: ConfigDict) -> None:
         raise UserError(f"config.data.window_overlap is {overlap}: it must be in [0, 1)")
 
 
+def _check_source(config: ConfigDict) -> None:
+    source = config.source
+    _choice("source.sampling", source.sampling, ("snippet", "dense", "uniform"))
+    own = config.dataset != "synthetic" and not source.video_dir
+    if own and source.sampling != "snippet" and config.data.stride:
+        raise UserError(
+            f"config.source.sampling is {source.sampling!r} and the source is the target itself: its frames must be"
+            " stored evenly: set config.data.stride to 0, or config.source.video_dir"
+        )
+    several = own or source.snippets > 1 or source.snippets_per_second
+    if not several and (source.sampling != "snippet" or source.test_subset):
+        raise UserError(
+            "config.source.sampling and config.source.test_subset need more than one snippet a clip: set"
+            " config.source.snippets, or config.source.snippets_per_second"
+        )
+    if source.stride < 1:
+        raise UserError(f"config.source.stride is {source.stride}: it must be at least 1")
+
+
 def _check_folder(config: ConfigDict, table: list[rows.Row]) -> None:
     if not config.data.annotations:
         raise UserError("config.data.annotations is empty: name a file in the ActivityNet form")
@@ -285,6 +335,24 @@ def _check_folder(config: ConfigDict, table: list[rows.Row]) -> None:
 def rows_of(config: ConfigDict) -> list[rows.Row]:
     """The rows of the table."""
     return rows.parse(config.rows, config.joint.fidelity, config.head.name, tuple(HEADS))
+
+
+def tious(config: ConfigDict) -> np.ndarray:
+    """The thresholds (K,) that the mAP is averaged over."""
+    text = config.evaluate.tious or thresholds.of_dataset(config.dataset)
+    return thresholds.parse(text, "config.evaluate.tious")
+
+
+def suppression(config: ConfigDict) -> Suppression:
+    """How overlapping proposals are suppressed."""
+    settings = config.detect
+    return Suppression(
+        settings.nms,
+        settings.nms_sigma,
+        settings.nms_threshold,
+        settings.vote,
+        settings.top_k,
+    )
 
 
 def full_fidelity(config: ConfigDict) -> fidelity.Fidelity:
@@ -309,8 +377,13 @@ def to_json(config: ConfigDict) -> str:
 
 
 def from_json(text: str) -> ConfigDict:
-    """The config that `to_json` wrote."""
-    return ConfigDict(json.loads(text)).lock()
+    """The config that `to_json` wrote; keys that did not exist then have their defaults."""
+    return ConfigDict(_overlay(json.loads(defaults().to_json()), json.loads(text))).lock()
+
+
+def _overlay(below: dict, above: dict) -> dict:
+    both = {k: _overlay(below[k], v) for k, v in above.items() if isinstance(below.get(k), dict)}
+    return below | above | both
 
 
 def differing_keys(old: ConfigDict, new: ConfigDict) -> dict[str, tuple[object, object]]:

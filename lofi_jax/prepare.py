@@ -82,6 +82,8 @@ def main(argv: Sequence[str]) -> None:
         builders.Beam(BEAM_RUNNER.value, BEAM_OPTIONS.value) if BEAM_RUNNER.value else None,
     )
     print(report.summary())
+    if report.problems:
+        print(f"all of these: {builder.data_dir}/report.json")
     print(builder.data_dir)
 
 

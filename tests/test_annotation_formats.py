@@ -1,5 +1,8 @@
 """The public datasets' own annotation files: THUMOS14's text files, Kinetics' lists, HACS's JSON."""
 
+import json
+import pathlib
+
 import numpy as np
 import pytest
 from small_videos import annotated, save_annotations, write_video
@@ -172,6 +175,28 @@ def test_thumos_durations_come_from_the_videos(thumos, tmp_path):
     with pytest.raises(UserError, match="another annotation file"):
         write(thumos / "Shotput_test.txt", "video_test_0000004 1.0 2.0\n")
         builders.build("thumos14", videos, thumos, tmp_path / "data", SAMPLING)
+
+
+def test_the_real_activitynet_file_with_two_of_its_videos(shared_data, tmp_path):
+    path = shared_data / "annotations" / "activitynet_1.3.json"
+    known = annotations.load(path)
+    chosen = [next(iter(known.subset(subset))) for subset in ("training", "validation")]
+    for video_id, name in zip(chosen, ("bikes", "arm_wrestling"), strict=True):
+        (tmp_path / "videos").mkdir(exist_ok=True)
+        link = tmp_path / "videos" / f"v_{video_id}.mp4"
+        link.symlink_to(shared_data / "videos" / f"{name}.mp4")
+    said = []
+    builder, report = builders.build(
+        "activitynet", tmp_path / "videos", path, tmp_path / "data", SAMPLING, say=said.append
+    )
+    assert said[0].startswith("activitynet: ") and "published are 10024" in said[0]
+    assert records.class_names(builder) == known.classes and len(known.classes) == 200
+    assert report.videos == {"training": 1, "validation": 1}
+    saved = json.loads((pathlib.Path(builder.data_dir) / "report.json").read_text())
+    missing = "annotated videos missing from the folder"
+    assert saved["counts"][missing] == len(saved["problems"][missing]) == 19228 - 2
+    assert saved["counts"][annotations.NOT_FORWARD] == 12
+    assert saved["counts"][annotations.PAST_END] == 13
 
 
 def test_what_differs_from_the_published_numbers_is_said(shared_data):

@@ -111,6 +111,15 @@ def test_at_a_rate_a_longer_video_has_more_snippets(videos, annotations, tmp_pat
     assert len(three["frames"]) == 2 * 7
 
 
+def test_a_video_too_long_for_one_record_is_left_out(videos, annotations, tmp_path, monkeypatch):
+    monkeypatch.setattr(examples, "_MOST_BYTES", 8000)
+    sampling = Sampling(1, 1, 0, 16, 90, snippets_per_second=4.0)
+    builder, report = builders.build("x", videos, annotations, tmp_path, sampling)
+    (kept,) = records.Records(builder, "training")
+    assert kept["video_id"] == "two" and len(kept["frames"]) == 8
+    assert report.problems[examples.TOO_LARGE] == ("one: 0.0 GB", "three: 0.0 GB")
+
+
 def test_a_broken_video_is_used_up_to_the_break(shared_data, tmp_path):
     path = save_annotations(
         tmp_path / "a.json",
@@ -297,7 +306,7 @@ def test_no_usable_video_is_an_error(videos, annotations, tmp_path):
     with pytest.raises(UserError, match="none of the 5 annotated videos.*one, gone, two"):
         builders.build("x", tmp_path / "none", annotations, tmp_path, SAMPLING)
     save_annotations(annotations, {"torn": annotated("training", (0, 1, "run"))})
-    with pytest.raises(UserError, match="not one of the 1 videos can be read: torn"):
+    with pytest.raises(UserError, match="not one of the 1 videos can be used: torn"):
         builders.build("x", videos, annotations, tmp_path / "data", SAMPLING)
     with pytest.raises(UserError, match="no such dataset"):
         records.load(tmp_path / "data", "x", SAMPLING)

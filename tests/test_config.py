@@ -44,6 +44,9 @@ def test_the_defaults_are_the_papers():
         ("data.snippets_per_second", 2.0, "config.data.window is 0: .* need a window"),
         ("data.window", -1, "config.data.window is -1"),
         ("data.window_overlap", 1.0, r"config.data.window_overlap is 1.0: it must be in \[0, 1\)"),
+        ("source.sampling", "random", "config.source.sampling is 'random': choose one of snippet"),
+        ("source.sampling", "dense", "need more than one snippet a clip"),
+        ("source.test_subset", "validation", "need more than one snippet a clip"),
         ("encoder.name", "vgg", "config.encoder.name is 'vgg': choose one of tsm_resnet"),
         ("head.name", "ssn", "config.head.name is 'ssn': choose one of gtad"),
     ],
@@ -59,6 +62,16 @@ def test_an_impossible_value_is_named_with_the_fix(key, value, says):
 def test_a_video_folder_needs_videos_and_annotations():
     with pytest.raises(UserError, match="config.data.annotations is empty"):
         validate(defaults())
+
+
+def test_clips_of_the_target_itself_need_frames_stored_evenly():
+    c = defaults()
+    c.data.video_dir, c.data.annotations = "videos", "annotations.json"
+    c.source.sampling = "uniform"
+    with pytest.raises(UserError, match="set config.data.stride to 0"):
+        validate(c)
+    c.data.stride = 0
+    validate(c)
 
 
 def test_an_unknown_key_is_an_error():

@@ -41,7 +41,7 @@ def test_a_longer_video_takes_more_at_a_rate_only(tmp_path):
 
     def size(name, rate):
         video = annotations.Video(name, "test", None, np.zeros((0, 2)), ())
-        job = video_folder.Job(video, tmp_path / f"{name}.mp4")
+        job = video_folder.Job(video, tmp_path / f"{name}.mp4", 0, 0)
         return disk.estimate([job], Sampling(10, 1, 0, 16, 90, rate)).size
 
     assert size("long", 0.0) == pytest.approx(size("short", 0.0), rel=0.1)
@@ -50,9 +50,8 @@ def test_a_longer_video_takes_more_at_a_rate_only(tmp_path):
 
 def test_videos_that_cannot_be_read_take_nothing(tmp_path):
     (tmp_path / "torn.mp4").write_bytes(b"no video")
-    job = video_folder.Job(
-        annotations.Video("torn", "test", None, np.zeros((0, 2)), ()), tmp_path / "torn.mp4"
-    )
+    video = annotations.Video("torn", "test", None, np.zeros((0, 2)), ())
+    job = video_folder.Job(video, tmp_path / "torn.mp4", 0, 0)
     for rate in (0.0, 1.0):
         assert disk.estimate([job], Sampling(snippets_per_second=rate)).size == 0
 

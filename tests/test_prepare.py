@@ -15,6 +15,8 @@ from lofi_jax.data import records
 from lofi_jax.data.sampling import Sampling
 
 ROOT = pathlib.Path(__file__).parents[1]
+# Where the six videos' dataset comes to lie below the data folder.
+PLACE = "video_folder/100x2_stride8_240px_q95"
 
 
 def start(warnings="error", **flags):
@@ -95,8 +97,20 @@ def many_shards(tmp_path):
     }
 
 
+def kill_early(place, **flags) -> int:
+    """Kills the command when a file is finished, and says how many are."""
+    with start(**flags) as process:
+        while not list(place.glob("unfinished_1.0.0/finished/*.json")):
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+    finished = len(list(place.glob("unfinished_1.0.0/finished/*.json")))
+    assert 1 <= finished < 6 and not (place / "1.0.0").exists()
+    return finished
+
+
 def test_a_killed_run_goes_on_with_what_it_had_not_finished(many_shards, tmp_path):
-    place = tmp_path / "data" / "video_folder" / "100x2_stride8_240px_q95"
+    place = tmp_path / "data" / PLACE
 
     def files():
         return {
@@ -104,14 +118,8 @@ def test_a_killed_run_goes_on_with_what_it_had_not_finished(many_shards, tmp_pat
             for path in place.glob("*1.0.0/**/*array_record*-of-00001")
         }
 
-    with start(data_dir=tmp_path / "data", **many_shards) as process:
-        while not list(place.glob("unfinished_1.0.0/finished/*.json")):
-            assert process.poll() is None, process.stderr.read()
-            time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
-    finished = len(list(place.glob("unfinished_1.0.0/finished/*.json")))
+    finished = kill_early(place, data_dir=tmp_path / "data", **many_shards)
     before = files()
-    assert 1 <= finished < 6 and not (place / "1.0.0").exists()
     again = prepare(data_dir=tmp_path / "data", **many_shards)
     assert again.returncode == 0, again.stderr
     assert f"going on from step {finished} of 6" in again.stdout and "6/6" in again.stdout
@@ -131,11 +139,14 @@ def test_beam_writes_the_same_bytes(many_shards, tmp_path):
     # With the older protobuf that Beam needs, TFDS warns; so do Beam's own modules.
     here = prepare(warnings="default", data_dir=tmp_path / "here", **many_shards)
     assert here.returncode == 0, here.stderr
+    # The second also goes on with what a run without Beam left.
+    left = {"warnings": "default", "data_dir": tmp_path / "beam2"} | many_shards
+    kill_early(tmp_path / "beam2" / PLACE, **left)
     for workers in (1, 2):
         flags = many_shards | {"data_dir": tmp_path / f"beam{workers}", "workers": workers}
         made = prepare(warnings="default", beam_runner="DirectRunner", **flags)
         assert made.returncode == 0, made.stderr
-        assert "6/6" in made.stdout
+        assert "6/6" in made.stdout and ("going on" in made.stdout) == (workers == 2)
         assert contents(tmp_path / f"beam{workers}") == contents(tmp_path / "here")
 
 

@@ -19,6 +19,12 @@ def workdir(tmp_path_factory):
     return folder
 
 
+def test_stage_1_is_measured_on_ten_clips_a_video(workdir):
+    measured = json.loads((workdir / "encoders" / "acp" / "accuracy.json").read_text())
+    assert (measured["subset"], measured["videos"], measured["clips"]) == ("validation", 1, 10)
+    assert 0 <= measured["top1"] <= measured["top5"] <= 1
+
+
 def lengths(folder):
     """The duration of each of the target's videos, in seconds."""
     paths = (folder / "data" / "world" / "target" / "videos").glob("*.mp4")
@@ -59,3 +65,26 @@ def test_predict_takes_videos_shorter_and_longer_than_a_window(workdir, tmp_path
     np.testing.assert_allclose(
         [d["score"] for d in found[long.stem]], [d["score"] for d in own], rtol=1e-3
     )
+
+
+def test_streaming_extracts_the_same_features_within_what_jpeg_loses(workdir, tmp_path):
+    """The joint training's encoder, given to a run that reads the same videos with no preparation."""
+    (encoder,) = (workdir / "encoders").glob("lofi*")
+    arguments = {
+        "stages": "data,extract",
+        "rows": "acp",
+        "encoder_checkpoint": encoder / "checkpoints",
+        "data.streaming": True,
+        "data.data_dir": workdir / "data",
+        "log.cache_dir": workdir.parent / "cache",
+    }
+    config = ROOT / "tests" / "tiny_windows.py"
+    given = [f"--config.{key}={value}" for key, value in arguments.items()]
+    ended = run("main", f"--config={config}", f"--workdir={tmp_path / 'run'}", *given)
+    assert ended.returncode == 0 and ended.stderr == "", ended.stderr
+    assert "frames a second and core from the video files" in ended.stdout
+    for path in (workdir / "features" / encoder.name).glob("*.npy"):
+        prepared = np.load(path)
+        streamed = np.load(tmp_path / "run" / "features" / "acp" / path.name)
+        assert streamed.shape == prepared.shape
+        assert np.corrcoef(streamed.ravel(), prepared.ravel())[0, 1] > 0.97

@@ -1,4 +1,7 @@
-"""The tiny config with videos cut into sliding windows, as configs/paper/thumos14.py does it, and smaller still."""
+"""The tiny config with videos cut into sliding windows, as configs/paper/thumos14.py does it, and smaller still.
+
+Its source is read as Kinetics is: clips of frames a fixed stride apart, and 10 of them a video in test.
+"""
 
 import importlib.util
 import pathlib
@@ -18,7 +21,9 @@ def get_config():
     c.synthetic.source_clips = 10
     c.synthetic.train_videos = 3
     c.synthetic.test_videos = 2
-    c.joint.start = "icp"
+    c.source.snippets = 2
+    c.source.sampling = "dense"
+    c.source.test_subset = "validation"
     c.joint.epochs = 1.0
     c.head_training.epochs = 1.0
     c.classifier.epochs = 1.0

@@ -19,7 +19,7 @@ import tensorflow_datasets as tfds
 from lofi_jax.data import annotation_formats, beam_pool, disk, local_pool, records, video_folder
 from lofi_jax.data import annotations as annotation_files
 from lofi_jax.data import shards as shard_files
-from lofi_jax.data.examples import UNREADABLE, features
+from lofi_jax.data.examples import TOO_LARGE, UNREADABLE, features
 from lofi_jax.data.sampling import Sampling
 from lofi_jax.data.video import EXTENSIONS
 from lofi_jax.errors import UserError
@@ -110,7 +110,7 @@ def build(
                     f" v_<id> or <id> with {' '.join(EXTENSIONS)}:"
                     f" {annotation_files.first(problems[video_folder.MISSING])}"
                 )
-            shards = shard_files.plan(jobs, sampling)
+            shards = shard_files.plan(jobs, parsed.classes, sampling)
             _write_shards(writer, shards, workers or os.cpu_count() or 1, progress, say, beam)
             _complete(writer, shards, source, problems)
             os.rename(writer.data, folder)
@@ -176,8 +176,8 @@ def _complete(
     if not any(videos.values()):
         writer.discard()
         count = sum(len(shard.jobs) for shard in shards)
-        first = annotation_files.first(problems[UNREADABLE])
-        raise UserError(f"not one of the {count} videos can be read: {first}")
+        first = annotation_files.first(problems[UNREADABLE] + problems[TOO_LARGE])
+        raise UserError(f"not one of the {count} videos can be used: {first}")
     metadata = {
         "classes": writer.classes,
         "source": source,
@@ -215,16 +215,20 @@ def _lock(folder: pathlib.Path) -> Iterator[None]:
         yield
 
 
+def _unwritable(folder: pathlib.Path, reason: str) -> str:
+    return f"{folder}: cannot be written ({reason}): mend that, and the same command goes on"
+
+
 @contextlib.contextmanager
 def _reporting_disk_errors(folder: pathlib.Path) -> Iterator[None]:
     """Turns what a full or read-only disk raises into a `UserError`."""
     try:
         yield
     except OSError as error:
-        raise UserError(f"{folder}: cannot be written ({error.strerror or error})") from error
+        raise UserError(_unwritable(folder, error.strerror or str(error))) from error
     except RuntimeError as error:
         # ArrayRecord's writer raises these with the system's reason in its text.
         for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
             if os.strerror(code) in str(error):
-                raise UserError(f"{folder}: cannot be written ({os.strerror(code)})") from error
+                raise UserError(_unwritable(folder, os.strerror(code))) from error
         raise

@@ -7,12 +7,12 @@ import numpy as np
 
 # libjpeg can leave out frequencies and decode straight to a half, a quarter or an eighth of the size. OpenCV has no
 # names for that in the order of RGB, which takes no time where turning BGR around afterwards does.
-_REDUCTIONS = (
-    (8, cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_COLOR_RGB),
-    (4, cv2.IMREAD_REDUCED_GRAYSCALE_4 | cv2.IMREAD_COLOR_RGB),
-    (2, cv2.IMREAD_REDUCED_GRAYSCALE_2 | cv2.IMREAD_COLOR_RGB),
-    (1, cv2.IMREAD_COLOR_RGB),
-)
+_REDUCTIONS = {
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_COLOR_RGB,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4 | cv2.IMREAD_COLOR_RGB,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2 | cv2.IMREAD_COLOR_RGB,
+    1: cv2.IMREAD_COLOR_RGB,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,13 +74,25 @@ def decode(
     Returns:
         (height, width, 3) uint8 RGB.
     """
-    if out is None:
-        out = np.empty((height, width, 3), np.uint8)
-    enough = min(size[0] * crop.height / height, size[1] * crop.width / width)
-    flag = next(flag for factor, flag in _REDUCTIONS if factor <= max(enough, 1.0))
+    flag = _REDUCTIONS[reduction(size, crop, height, width)]
     picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), flag)
     if picture is None:
         raise ValueError("a stored frame is not a readable JPEG: prepare the dataset anew")
+    return fit(picture, crop, height, width, out)
+
+
+def reduction(size: tuple[int, int], crop: Crop, height: int, width: int) -> int:
+    """The largest of 1, 2, 4 and 8 that a picture of `size` can be divided by, its crop still height x width pixels."""
+    enough = min(size[0] * crop.height / height, size[1] * crop.width / width)
+    return next(factor for factor in _REDUCTIONS if factor <= max(enough, 1.0))
+
+
+def fit(
+    picture: np.ndarray, crop: Crop, height: int, width: int, out: np.ndarray | None = None
+) -> np.ndarray:
+    """The crop of a picture (H, W, 3), resized to height x width, mirrored where the crop is; written to `out`."""
+    if out is None:
+        out = np.empty((height, width, 3), np.uint8)
     rows, columns = picture.shape[:2]
     top, left = round(crop.top * rows), round(crop.left * columns)
     bottom = max(round((crop.top + crop.height) * rows), top + 1)

@@ -48,9 +48,10 @@ class Sampling:
 
     @property
     def name(self) -> str:
-        """The name of the dataset's config, such as "100x8_stride8_256px_q95"."""
-        rate = self.snippets_per_second
-        size = f"{f'rate{rate:g}' if rate else self.snippets}x{self.frames}_stride{self.stride}"
+        """The name of the dataset's config, such as "100x8_stride8_256px_q95" or "rate2.0x8_stride0_256px_q95"."""
+        rate = float(self.snippets_per_second)
+        number = f"rate{rate}" if rate else f"{self.snippets}"
+        size = f"{number}x{self.frames}_stride{self.stride}"
         return f"{size}_{self.short_side}px_q{self.quality}"
 
     def frames_in(self, seconds: float) -> int:

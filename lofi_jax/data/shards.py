@@ -37,15 +37,19 @@ class Shard:
         split: its name.
         number, count: the shard's place in its split, and how many that has.
         jobs: the videos.
+        made_from: a hash of all that decides what is in it, but for what the videos show.
     """
 
     split: str
     number: int
     count: int
     jobs: Sequence[Job]
+    made_from: str
 
 
-def plan(jobs: Mapping[str, Sequence[Job]], sampling: Sampling) -> list[Shard]:
+def plan(
+    jobs: Mapping[str, Sequence[Job]], classes: Sequence[str], sampling: Sampling
+) -> list[Shard]:
     """Deals each split's videos out to shards of about `SHARD_BYTES`, in their order."""
     frame = _BYTES_PER_PIXEL * sampling.short_side**2 * 16 / 9
     shards = []
@@ -61,8 +65,28 @@ def plan(jobs: Mapping[str, Sequence[Job]], sampling: Sampling) -> list[Shard]:
                 room = SHARD_BYTES
             groups[-1].append(job)
             room -= size
-        shards += [Shard(split, i, len(groups), group) for i, group in enumerate(groups)]
+        shards += [
+            Shard(split, i, len(groups), group, _hash(group, classes, sampling))
+            for i, group in enumerate(groups)
+        ]
     return shards
+
+
+def _hash(jobs: Sequence[Job], classes: Sequence[str], sampling: Sampling) -> str:
+    videos = [
+        [
+            job.video.video_id,
+            job.video.duration,
+            job.video.segments.tolist(),
+            job.video.labels,
+            job.path.name,
+            job.size,
+            job.modified,
+        ]
+        for job in jobs
+    ]
+    text = json.dumps([VERSION, classes, dataclasses.astuple(sampling), videos])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def seconds_of(job: Job) -> float:
@@ -137,7 +161,7 @@ class Writer:
             os.replace(unfinished, path)
         finally:
             unfinished.unlink(missing_ok=True)
-        note = {"made_from": self._made_from(shard)}
+        note = {"made_from": shard.made_from}
         note |= dataclasses.asdict(Finished(annotations, problems))
         write_json(self._note(shard), note)
 
@@ -147,7 +171,7 @@ class Writer:
             note = json.loads(self._note(shard).read_text())
         except FileNotFoundError:
             return None
-        if note.pop("made_from") != self._made_from(shard) or not self._path(shard).exists():
+        if note.pop("made_from") != shard.made_from or not self._path(shard).exists():
             return None
         return Finished(**note)
 
@@ -192,20 +216,3 @@ class Writer:
 
     def _note(self, shard: Shard) -> pathlib.Path:
         return self.folder / "finished" / f"{self._path(shard).name}.json"
-
-    def _made_from(self, shard: Shard) -> str:
-        """A hash of all that decides what is in a shard, but for what the videos show."""
-        jobs = [
-            [
-                job.video.video_id,
-                job.video.duration,
-                job.video.segments.tolist(),
-                job.video.labels,
-                job.path.name,
-                job.path.stat().st_size,
-                job.path.stat().st_mtime_ns,
-            ]
-            for job in shard.jobs
-        ]
-        text = json.dumps([VERSION, self.classes, dataclasses.astuple(self.sampling), jobs])
-        return hashlib.sha256(text.encode()).hexdigest()

@@ -26,6 +26,8 @@ EXTENSIONS = (".mp4", ".mkv", ".avi", ".mov", ".webm")
 _ROUNDING = 1e-3
 # Seconds. How far a file may end from where its header, or who asks for its last frames, says.
 _SLACK = 1.0
+# Seconds. What is nearer is reached by reading on.
+_NEAR = 1.0
 
 
 class VideoError(Exception):
@@ -229,7 +231,8 @@ def frames_at(
         VideoError: nothing can be decoded.
         BrokenVideo: decoding broke, or the file ended, with times left over; all before came out.
     """
-    index = _read_index(path)
+    file = os.stat(path) if os.path.exists(path) else None
+    index = _known_index(os.fspath(path), file and (file.st_size, file.st_mtime_ns))
     done = 0
     try:
         for frame in _frames_at(path, index, times, short_side):
@@ -293,6 +296,12 @@ class _Index:
         return self.keyframes[position - 1] if position else self.origin
 
 
+@functools.lru_cache(maxsize=1024)
+def _known_index(path: str, _version: tuple[int, int] | None) -> _Index:
+    """The index of a file that is read from again and again, as in training from the files themselves."""
+    return _read_index(path)
+
+
 def _read_index(path: str | os.PathLike) -> _Index:
     """Reads through all packets: that costs little beside decoding, and no header need be right."""
     stamps, keyframes = {}, []
@@ -328,7 +337,8 @@ def _decode(
     Raises:
         _FalseKeyframe: a jump led nowhere.
     """
-    begin = end = fed = index.origin
+    begin = end = fed = sought = index.origin
+    near = _NEAR / stream.time_base
     landing = None
     for packet in container.demux(stream):
         if not wanted:
@@ -336,6 +346,10 @@ def _decode(
         stamp = _stamp(packet)
         start = index.keyframe_before(wanted[0])
         if start > fed:
+            if start > sought and start - max(fed, stamp or 0) > near:
+                container.seek(start, stream=stream)
+                sought = start
+                continue
             if not packet.is_keyframe or stamp != start:
                 continue
             stream.codec_context.flush_buffers()
@@ -351,7 +365,7 @@ def _decode(
             begin = max(begin, end if frame.pts is None else frame.pts)
             end = begin + (frame.duration or 1)
             yield begin, end, frame
-    if landing is not None:
+    if landing is not None or sought > fed:
         raise _FalseKeyframe
 
 

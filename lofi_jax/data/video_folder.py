@@ -41,10 +41,16 @@ def find_videos(video_dir: str | os.PathLike) -> dict[str, pathlib.Path]:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Job:
-    """An annotated video and its file."""
+    """An annotated video and its file.
+
+    Attributes:
+        size, modified: the file's bytes, and the time of its last change in nanoseconds.
+    """
 
     video: annotation_files.Video
     path: pathlib.Path
+    size: int
+    modified: int
 
 
 def match(
@@ -55,7 +61,8 @@ def match(
     for video_id, video in parsed.videos.items():
         path = files.get(f"v_{video_id}", files.get(video_id))
         if path is not None:
-            jobs[video.subset].append(Job(video, path))
+            file = path.stat()
+            jobs[video.subset].append(Job(video, path, file.st_size, file.st_mtime_ns))
     for subset in jobs:
         if not re.fullmatch(r"[\w-]+", subset) or subset == "all":
             raise UserError(
@@ -91,7 +98,7 @@ def fingerprint(
     return {
         "annotations": _hash(annotation_formats.files_of(annotations)),
         "videos": {
-            job.path.relative_to(video_dir).as_posix(): job.path.stat().st_size
+            job.path.relative_to(video_dir).as_posix(): job.size
             for chosen in jobs.values()
             for job in chosen
         },

@@ -13,31 +13,15 @@ other thresholds. What that evaluation leaves to chance or to a crash is fixed h
   prediction is a false positive for the mAP, and merely counted as a proposal for the recall.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
+from lofi_jax.detection.matching import Instances, match, ranges, ranked
 from lofi_jax.detection.nms import paired_tiou
+from lofi_jax.detection.precision import interpolated_precision
 
 TIOUS_ACTIVITYNET = np.linspace(0.5, 0.95, 10)
 TIOUS_THUMOS = np.linspace(0.3, 0.7, 5)
 AVERAGE_NUMBERS = (1, 5, 10, 100)
-
-
-class Instances(NamedTuple):
-    """Segments of many videos in flat arrays, in the order that breaks ties.
-
-    Attributes:
-        video: (N,) integer, the video's number.
-        label: (N,) integer, the class's number, from 0.
-        segment: (N, 2) float64, start and end in seconds.
-        score: (N,) float64, higher is surer; ones for ground truth.
-    """
-
-    video: np.ndarray
-    label: np.ndarray
-    segment: np.ndarray
-    score: np.ndarray
 
 
 def class_agnostic(instances: Instances) -> Instances:
@@ -78,9 +62,8 @@ def average_precision(
 ) -> np.ndarray:
     """Interpolated average precision of each class at each threshold.
 
-    A class's predictions of all videos are taken from the highest score down, and each is matched
-    to the free ground truth of its video and class with the highest tIoU, if that is at or over the
-    threshold; else it is a false positive. Source: the ActivityNet challenge's detection task.
+    A class's predictions of all videos are taken from the highest score down, and matched as `match`
+    says. Source: the ActivityNet challenge's detection task.
 
     Args:
         ground_truth: at least one segment.
@@ -95,19 +78,11 @@ def average_precision(
         ValueError: no ground truth.
     """
     _require(ground_truth)
-    order = np.lexsort((-predictions.score, predictions.label))
-    predictions = Instances(*(array[order] for array in predictions))
-    found = _match(ground_truth, predictions, num_classes, tious)
+    predictions = ranked(predictions)
+    hit = match(ground_truth, predictions, num_classes, tious) >= 0
     positives = np.bincount(ground_truth.label, minlength=num_classes)
-    edges = np.searchsorted(predictions.label, np.arange(num_classes + 1))
-    result = np.full((num_classes, len(tious)), np.nan)
-    for label in np.flatnonzero(positives):
-        hits = found[edges[label] : edges[label + 1]]
-        precision = np.cumsum(hits, axis=0) / np.arange(1, len(hits) + 1)[:, None]
-        interpolated = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
-        # Recall rises by one part at each hit and nowhere else.
-        result[label] = np.sum(interpolated, axis=0, where=hits) / positives[label]
-    return result
+    columns = [interpolated_precision(column, predictions.label, positives) for column in hit.T]
+    return np.stack(columns, axis=1)
 
 
 def average_recall(
@@ -149,7 +124,7 @@ def average_recall(
     shares = numbers / float(max_proposals) * (max_proposals * float(len(videos)) / kept.sum())
     cut = np.minimum((kept[:, None] * shares).astype(np.int64), kept[:, None])
 
-    rank, truth = _ranges(kept[truth_video])
+    rank, truth = ranges(kept[truth_video])
     proposal = order[left[truth_video[truth]] + rank]
     overlaps = paired_tiou(predictions.segment[proposal], ground_truth.segment[truth])
     allowed = cut[truth_video]
@@ -175,44 +150,3 @@ def area_under_curve(numbers: np.ndarray, recall: np.ndarray) -> float:
 def _require(ground_truth: Instances) -> None:
     if not len(ground_truth.video):
         raise ValueError("no ground truth: recall and precision are undefined")
-
-
-def _match(
-    ground_truth: Instances, predictions: Instances, num_classes: int, tious: np.ndarray
-) -> np.ndarray:
-    """Which predictions, already in order, are true: (N, K) bool."""
-    truth_group = ground_truth.video * num_classes + ground_truth.label
-    group = predictions.video * num_classes + predictions.label
-    by_group = np.argsort(truth_group, kind="stable")
-    left = np.searchsorted(truth_group, group, side="left", sorter=by_group)
-    right = np.searchsorted(truth_group, group, side="right", sorter=by_group)
-    nth, prediction = _ranges(right - left)
-    truth = by_group[left[prediction] + nth]
-    overlaps = paired_tiou(predictions.segment[prediction], ground_truth.segment[truth])
-
-    close = overlaps >= np.min(tious)
-    prediction, truth, overlaps = prediction[close], truth[close], overlaps[close]
-    order = np.lexsort((truth, -overlaps, prediction, group[prediction]))
-    prediction, truth, overlaps = prediction[order], truth[order], overlaps[order]
-
-    found = np.zeros((len(group), len(tious)), dtype=bool)
-    for column, threshold in enumerate(tious):
-        high = overlaps >= threshold
-        free, wanted = prediction[high], truth[high]
-        taken = np.zeros(len(truth_group), dtype=bool)
-        # Pairs lie by group, then prediction, then falling tIoU: the first that is left of a group
-        # is its next match. All groups match one a round, until no pair is left.
-        while len(free):
-            of_group = group[free]
-            first = np.flatnonzero(np.diff(of_group, prepend=-1))
-            found[free[first], column] = True
-            taken[wanted[first]] = True
-            left_over = ~(taken[wanted] | found[free, column])
-            free, wanted = free[left_over], wanted[left_over]
-    return found
-
-
-def _ranges(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """0..count-1 for each count, one after the other, and which count each comes from."""
-    owner = np.repeat(np.arange(len(counts)), counts)
-    return np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts), owner

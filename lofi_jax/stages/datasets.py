@@ -1,22 +1,20 @@
-"""The datasets of a run: the target's untrimmed videos and the source's trimmed clips, made once and then read."""
+"""The datasets of a run: the target's untrimmed videos and the source's trimmed clips, ready to be read."""
 
 import dataclasses
 import functools
-import pathlib
 from collections.abc import Sequence
 
 from lofi_jax.config import rows_of
-from lofi_jax.data import annotations, builders, predictions, records, synthetic
+from lofi_jax.data import annotation_formats, annotations, predictions
 from lofi_jax.data.annotations import Video
-from lofi_jax.data.records import Records
-from lofi_jax.data.sampling import Sampling
 from lofi_jax.data.video import snippets_in
 from lofi_jax.data.windowed import WindowRecords
 from lofi_jax.data.windows import Window, Windows, to_train_on
 from lofi_jax.detection.metrics import Instances
 from lofi_jax.errors import UserError
+from lofi_jax.stages import parts
+from lofi_jax.stages.parts import Records
 from lofi_jax.stages.setup import Run
-from lofi_jax.training.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,35 +106,11 @@ class Source:
 
 
 def prepare(run: Run) -> None:
-    """Renders the built-in world where it is asked for, and stores all videos as TFDS datasets."""
-    config = run.config
-    if needs_no_videos(config):
+    """Makes what the run reads of videos, where it needs any."""
+    if needs_no_videos(run.config):
         print(f"target: {len(target(run).videos)} videos, of which only features are needed")
-        return
-    if config.dataset == "synthetic":
-        world = config.synthetic
-        synthetic.generate(
-            _world(run),
-            world.world,
-            config.seed,
-            world.source_clips,
-            world.train_videos,
-            world.test_videos,
-        )
-    for name, video_dir, annotation_file, sampling in _parts(run):
-        progress = None
-
-        def show(done, total, name=name):
-            nonlocal progress
-            progress = progress or Progress(f"prepare {name}", total, done, unit="videos")
-            progress.show(done, {})
-
-        _, report = builders.build(
-            name, video_dir, annotation_file, _data_dir(run), sampling, progress=show, say=print
-        )
-        if progress:
-            progress.close()
-        print(f"{name}: {report.summary()}")
+    else:
+        parts.prepare(run)
 
 
 @functools.cache
@@ -148,16 +122,13 @@ def target(run: Run) -> Target:
     """
     if needs_no_videos(run.config):
         return _annotated(run)
-    name, _, _, sampling = _parts(run)[0]
-    builder = records.load(_data_dir(run), name, sampling)
-    data = run.config.data
-    train, test = Records(builder, data.train_subset), Records(builder, data.test_subset)
+    data, opened = run.config.data, parts.target(run).open(run)
     return Target(
-        train,
-        test,
-        records.videos(builder, data.train_subset),
-        records.videos(builder, data.test_subset),
-        records.class_names(builder),
+        opened.records(data.train_subset),
+        opened.records(data.test_subset),
+        opened.videos(data.train_subset),
+        opened.videos(data.test_subset),
+        opened.classes,
         windows_of(run.config),
     )
 
@@ -170,7 +141,7 @@ def needs_no_videos(config) -> bool:
 def _annotated(run: Run) -> Target:
     """The target dataset as its annotation file describes it, without any video."""
     data = run.config.data
-    parsed = annotations.load(data.annotations)
+    parsed = annotation_formats.load(data.annotations)
     train, test = (list(parsed.subset(s).values()) for s in (data.train_subset, data.test_subset))
     for video in [*train, *test]:
         if not video.duration:
@@ -214,58 +185,19 @@ def with_segments(records: Records, videos: list[Video]) -> Chosen:
     return Chosen(records, numbers)
 
 
-def source(run: Run) -> Source:
-    """The clips for stage 1: the source dataset, or the target's own training videos where there is none."""
-    parts = _parts(run)
-    if len(parts) == 1:
-        own = target(run)
-        return Source(with_segments(own.train, own.train_videos), own.classes)
-    name, _, _, sampling = parts[1]
-    builder = records.load(_data_dir(run), name, sampling)
-    subset = run.config.source.train_subset
-    clips = with_segments(Records(builder, subset), records.videos(builder, subset))
-    return Source(clips, records.class_names(builder))
+def target_clips(run: Run, subset: str = "") -> Source:
+    """The target's own foreground segments as clips, of its training subset or another one."""
+    return _clips(parts.target(run).open(run), subset or run.config.data.train_subset)
 
 
-def sampling_of(config) -> Sampling:
-    """How the target's videos are sampled and stored."""
-    data = config.data
-    return Sampling(
-        data.snippets,
-        data.frames,
-        data.stride,
-        data.short_side,
-        data.quality,
-        data.snippets_per_second,
-    )
+def source(run: Run, subset: str = "") -> Source:
+    """The clips for stage 1: the source dataset's, or the target's own where there is none."""
+    part = parts.source(run)
+    if part is None:
+        return target_clips(run, subset)
+    return _clips(part.open(run), subset or run.config.source.train_subset)
 
 
-def _data_dir(run: Run) -> pathlib.Path:
-    return pathlib.Path(run.config.data.data_dir or run.workdir / "data")
-
-
-def _world(run: Run) -> pathlib.Path:
-    return _data_dir(run) / "world"
-
-
-def _parts(run: Run) -> list[tuple[str, pathlib.Path, pathlib.Path, Sampling]]:
-    """Name, videos, annotations and sampling of the target and, where there is one, of the source."""
-    config = run.config
-    sampling = sampling_of(config)
-    clips = dataclasses.replace(sampling, snippets=config.source.snippets, snippets_per_second=0.0)
-    if config.dataset == "synthetic":
-        folders = [("target", sampling), ("source", clips)]
-        return [
-            (
-                f"synthetic_{part}",
-                _world(run) / part / "videos",
-                _world(run) / part / "annotations.json",
-                how,
-            )
-            for part, how in folders
-        ]
-    parts = [(config.dataset, config.data.video_dir, config.data.annotations, sampling)]
-    if config.source.video_dir:
-        name = f"{config.dataset}_source"
-        parts.append((name, config.source.video_dir, config.source.annotations, clips))
-    return parts
+def _clips(opened: parts.Opened, subset: str) -> Source:
+    clips = with_segments(opened.records(subset), opened.videos(subset))
+    return Source(clips, opened.classes)

@@ -11,13 +11,14 @@ import numpy as np
 from lofi_jax.config import full_fidelity, rows_of
 from lofi_jax.data import clips, predictions
 from lofi_jax.data.sampling import read_record
+from lofi_jax.data.streaming import open_video
 from lofi_jax.data.video import EXTENSIONS, VideoError
 from lofi_jax.data.windowed import Pieces
 from lofi_jax.errors import UserError
 from lofi_jax.reports import timelines
 from lofi_jax.reports.tables import row_name
 from lofi_jax.rows import names
-from lofi_jax.stages import classify, datasets, detect, extract, head, pictures, pretrain
+from lofi_jax.stages import classify, detect, extract, head, parts, pictures, pretrain
 from lofi_jax.stages.setup import Run
 from lofi_jax.training.progress import Progress
 
@@ -44,12 +45,13 @@ def run(
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"{folder}: cannot be written ({error.strerror})") from error
-    detect_in, sampling = Detector(run), datasets.sampling_of(run.config)
+    detect_in, sampling = Detector(run), parts.sampling_of(run.config)
+    read = open_video if run.config.data.streaming else read_record
     results, notes = {}, []
     progress = Progress("predict", len(videos), unit="videos")
     for i, path in enumerate(videos):
         try:
-            record, covered = read_record(path, sampling)
+            record, covered = read(path, sampling)
         except VideoError as error:
             notes.append(f"skipped {error}")
         else:
@@ -129,7 +131,7 @@ class Detector:
             self._propose(
                 features(self.row.encoder, config.head_training.standardise), record["duration"]
             ),
-            self._classify(features(classify.encoder(self._run), True)),
+            self._classify.video(features(classify.encoder(self._run), True)),
             self.classes,
             record["duration"],
         )
