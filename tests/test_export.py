@@ -25,7 +25,8 @@ def exports(finished_run, tmp_path_factory):
     for name, ended in run_each(jobs).items():
         assert ended.returncode == 0, ended.stderr
         assert (
-            "12 videos of 16 x 16 features" in ended.stdout and str(folder / name) in ended.stdout
+            "12 videos of 192 features in 16 channels" in ended.stdout
+            and str(folder / name) in ended.stdout
         )
     return workdir, folder
 
@@ -92,6 +93,7 @@ def test_opentad_reads_what_was_extracted(exports):
     database = json.loads((folder / "opentad" / "annotations.json").read_text())["database"]
     for video in database.values():
         assert video["frame"] / video["duration"] == pytest.approx(video["fps"])
+        assert video["frame"] == 2 * 16
 
 
 def as_actionformer_reads(config, split):
@@ -141,6 +143,26 @@ def test_actionformer_reads_what_was_extracted(exports):
     check(found, expected(workdir), shift=-0.5)
     # Its model asserts that the coarsest of its six levels divides the length.
     assert config["dataset"]["max_seq_len"] % 2**5 == 0
+
+
+def test_videos_of_many_lengths_lie_on_the_same_grid_in_both():
+    """Of 100.3 s at half a snippet a second, 51 snippets; second 31 lies 15 snippets past the first one's centre."""
+    video = annotations.Video("a", "training", 100.3, np.array([[31.0, 41.0]]), ("run",))
+    form = layouts.Form(width=8, snippets=40, rate=0.5, overlap=0.5)
+    entry = layouts.database([video], [51], ["run"], form.rate)["database"]["a"]
+    subsets = ("training", "testing")
+    settings = json.loads(layouts.actionformer_config("f", "a", subsets, 1, form))["dataset"]
+    assert settings["feat_stride"] > 0 and settings["max_seq_len"] == 64
+    grid = (31.0 * entry["fps"] - 0.5 * settings["num_frames"]) / settings["feat_stride"]
+    assert grid == 15.0
+    scope = {}
+    exec(layouts.opentad_config("f", "a", "c", subsets, form), scope)
+    train = scope["dataset"]["train"]
+    assert train["window_size"] == 40 and train["window_overlap_ratio"] == 0.5
+    assert (31.0 * train["fps"] - train["offset_frames"]) / train["feature_stride"] == 15.0
+    # It counts whole features by the duration; ActionFormer and its other datasets take all.
+    assert len(range(0, int(video.duration * train["fps"]), train["feature_stride"])) == 50
+    assert entry["frame"] == 2 * 51
 
 
 def test_what_cannot_be_exported_is_said(finished_run, tmp_path):

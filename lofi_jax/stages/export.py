@@ -33,7 +33,7 @@ def run(run: Run, encoder: str, layout: str, output: pathlib.Path) -> str:
         raise UserError(
             f"--encoder={encoder}: {run.workdir / 'features'} has no features of it, only of: {', '.join(there)}"
         )
-    target, store = datasets.target(run), extract.store(run, encoder)
+    data, target, store = run.config.data, datasets.target(run), extract.store(run, encoder)
     # Both projects train on nothing but videos with an action.
     train = [video for video in target.train_videos if video.labels]
     videos = [*train, *target.test_videos]
@@ -42,23 +42,30 @@ def run(run: Run, encoder: str, layout: str, output: pathlib.Path) -> str:
     features, annotations = output / "features", output / "annotations.json"
     try:
         features.mkdir(parents=True, exist_ok=True)
+        lengths = []
         for video in videos:
             array = store.read(video.video_id)
             np.save(features / f"{video.video_id}.npy", array)
-        snippets, width = array.shape
-        write_json(annotations, layouts.database(videos, classes, snippets))
+            lengths.append(len(array))
+        form = layouts.Form(
+            width=array.shape[1],
+            snippets=data.window or data.snippets,
+            rate=data.snippets_per_second,
+            overlap=data.window_overlap,
+        )
+        write_json(annotations, layouts.database(videos, lengths, classes, form.rate))
         class_file = output / "category_idx.txt"
         class_file.write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
-        subsets = run.config.data.train_subset, run.config.data.test_subset
+        subsets = data.train_subset, data.test_subset
         if layout == "opentad":
             config = output / "dataset.py"
             text = layouts.opentad_config(
-                str(features), str(annotations), str(class_file), subsets, snippets, width
+                str(features), str(annotations), str(class_file), subsets, form
             )
         else:
             config = output / "config.yaml"
             text = layouts.actionformer_config(
-                str(features), str(annotations), subsets, len(classes), snippets, width
+                str(features), str(annotations), subsets, len(classes), form
             )
         config.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -66,6 +73,7 @@ def run(run: Run, encoder: str, layout: str, output: pathlib.Path) -> str:
     idle = len(target.train_videos) - len(train)
     left_out = f"; {idle} training videos without an action left out" if idle else ""
     return (
-        f"{len(videos)} videos of {snippets} x {width} features, {len(classes)} classes{left_out}\n"
+        f"{len(videos)} videos of {sum(lengths)} features in {form.width} channels,"
+        f" {len(classes)} classes{left_out}\n"
         f"{layout}: {config}"
     )

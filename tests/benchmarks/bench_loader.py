@@ -38,24 +38,23 @@ FIDELITIES = {
 }
 
 
-def processes() -> list[int]:
-    return [os.getpid(), *(child.pid for child in multiprocessing.active_children())]
+def workers_stat(name: str) -> list[list[str]]:
+    """A file in /proc of each worker process, in fields."""
+    children = multiprocessing.active_children()
+    texts = [pathlib.Path(f"/proc/{child.pid}/{name}").read_text() for child in children]
+    return [text.rpartition(")")[2].split() for text in texts]
 
 
 def cpu_seconds() -> float:
     """Processor time of this process and its workers so far."""
-    ticks = 0
-    for pid in processes():
-        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+    ticks = sum(int(fields[11]) + int(fields[12]) for fields in workers_stat("stat"))
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def resident_mib() -> float:
     """Memory that is resident in this process and its workers."""
-    pages = sum(
-        int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in processes()
-    )
+    own = pathlib.Path("/proc/self/statm").read_text().split()
+    pages = sum(int(fields[1]) for fields in [own, *workers_stat("statm")])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
