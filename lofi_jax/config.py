@@ -9,10 +9,14 @@ import re
 import traceback
 from collections.abc import Sequence
 
+import numpy as np
 from absl import flags
 from ml_collections import ConfigDict
 
 from lofi_jax import fidelity, rows
+from lofi_jax.detection import thresholds
+from lofi_jax.detection.nms import METHODS
+from lofi_jax.detection.proposals import Suppression
 from lofi_jax.errors import UserError
 from lofi_jax.models import ENCODERS, HEADS, chunked
 from lofi_jax.training.sharding import PARAMETERS
@@ -83,6 +87,8 @@ def defaults() -> ConfigDict:
     c.data.test_subset = "testing"
     c.data.snippets = 100  # L of the full fidelity
     c.data.snippets_per_second = 0.0  # above 0: a video has as many snippets as it is long
+    c.data.window = 0  # snippets of a sliding window, L in place of data.snippets; 0: whole videos
+    c.data.window_overlap = 0.5  # part of a window shared with the next, in training and in test
     c.data.frames = 8  # T, frames a snippet
     c.data.stride = 8  # native frames between a snippet's frames; 0: spread evenly over the snippet
     c.data.height = 224
@@ -91,6 +97,7 @@ def defaults() -> ConfigDict:
     c.data.quality = 95  # of the stored JPEGs
     c.data.crop_area = (0.7, 1.0)  # part of the picture that a random crop keeps in training
     c.data.flip = True
+    c.data.streaming = False  # read from the video files themselves, with no preparation: slower
     c.data.workers = 0  # loader processes; 0: threads
 
     # Features made elsewhere, for rows that start from "external": folders with a file a video, comma-separated, whose
@@ -102,7 +109,15 @@ def defaults() -> ConfigDict:
     c.source.video_dir = ""
     c.source.annotations = ""
     c.source.train_subset = "training"
+    c.source.test_subset = (
+        ""  # whose accuracy is measured after stage 1, 10 clips a video; empty: none
+    )
     c.source.snippets = 1
+    c.source.snippets_per_second = 0.0  # above 0, in place of a fixed number
+    # How a clip is drawn from what is stored of an action: one stored snippet ("snippet"), data.frames frames a fixed
+    # stride apart ("dense"), or one from each of data.frames equal parts ("uniform").
+    c.source.sampling = "snippet"
+    c.source.stride = 2  # stored frames from one frame of a dense clip to the next
 
     # The embedded world (dataset = "synthetic").
     c.synthetic = ConfigDict()
@@ -174,6 +189,8 @@ def defaults() -> ConfigDict:
     c.head_training = ConfigDict()
     c.head_training.epochs = 10.0
     c.head_training.batch_size = 16
+    # Features less their mean over their deviation; False: as the encoder gives them, as public heads know them.
+    c.head_training.standardise = True
     c.head_training.optimizer = optimizer(
         name="adam", learning_rate=4e-3, schedule="step", decay=0.1, decay_epochs=5.0
     )
@@ -191,8 +208,15 @@ def defaults() -> ConfigDict:
     c.detect.use_boundaries = (
         True  # score = start x end x both map values, else the map values alone
     )
-    c.detect.nms_sigma = 0.84
-    c.detect.top_k = 100
+    c.detect.nms = "gaussian"  # or linear or hard
+    c.detect.nms_sigma = 0.84  # of gaussian
+    c.detect.nms_threshold = 0.5  # tIoU, of linear and hard
+    c.detect.vote = 0.0  # tIoU from which proposals refine one that is kept; 0: none do
+    c.detect.top_k = 100  # detections a video
+    c.detect.batch_size = 8  # videos a head sees at once
+
+    c.evaluate = ConfigDict()
+    c.evaluate.tious = ""  # of the mAP, first:step:last; empty: the dataset's usual ones
 
     c.mesh = ConfigDict()
     c.mesh.data = -1  # devices over which videos are spread; -1: all that are left
@@ -265,13 +289,59 @@ def validate(config: ConfigDict) -> None:
     for key in ("snippets", "frames", "height", "width", "short_side"):
         if config.data[key] < 1:
             raise UserError(f"config.data.{key} is {config.data[key]}: it must be at least 1")
-    if config.data.snippets_per_second < 0:
-        raise UserError(
-            f"config.data.snippets_per_second is {config.data.snippets_per_second}: it must be a rate, or 0"
-        )
+    _check_windows(config.data)
+    _check_source(config)
+    _choice("detect.nms", config.detect.nms, METHODS)
+    for key in ("nms_threshold", "vote"):
+        if not 0 <= config.detect[key] <= 1:
+            raise UserError(f"config.detect.{key} is {config.detect[key]}: a tIoU is in 0..1")
+    for key in ("top_k", "batch_size"):
+        if config.detect[key] < 1:
+            raise UserError(f"config.detect.{key} is {config.detect[key]}: it must be at least 1")
+    if not config.detect.nms_sigma > 0:
+        raise UserError(f"config.detect.nms_sigma is {config.detect.nms_sigma}: it must be above 0")
+    tious(config)
     for row in rows_of(config):
         if row.start == "lofi":
             fidelity.schedule(row.fidelity, full_fidelity(config), factors(config), 1)
+
+
+def _check_windows(data: ConfigDict) -> None:
+    rate, window, overlap = data.snippets_per_second, data.window, data.window_overlap
+    if rate < 0:
+        raise UserError(f"config.data.snippets_per_second is {rate}: it must be a rate, or 0")
+    if window < 0:
+        raise UserError(f"config.data.window is {window}: it must be a number of snippets, or 0")
+    if window and not rate:
+        raise UserError(
+            f"config.data.window is {window} and config.data.snippets_per_second is 0: windows need a rate"
+        )
+    if rate and not window:
+        raise UserError(
+            f"config.data.snippets_per_second is {rate} and config.data.window is 0: videos of many"
+            " lengths need a window"
+        )
+    if not 0 <= overlap < 1:
+        raise UserError(f"config.data.window_overlap is {overlap}: it must be in [0, 1)")
+
+
+def _check_source(config: ConfigDict) -> None:
+    source = config.source
+    _choice("source.sampling", source.sampling, ("snippet", "dense", "uniform"))
+    own = config.dataset != "synthetic" and not source.video_dir
+    if own and source.sampling != "snippet" and config.data.stride:
+        raise UserError(
+            f"config.source.sampling is {source.sampling!r} and the source is the target itself: its frames must be"
+            " stored evenly: set config.data.stride to 0, or config.source.video_dir"
+        )
+    several = own or source.snippets > 1 or source.snippets_per_second
+    if not several and (source.sampling != "snippet" or source.test_subset):
+        raise UserError(
+            "config.source.sampling and config.source.test_subset need more than one snippet a clip: set"
+            " config.source.snippets, or config.source.snippets_per_second"
+        )
+    if source.stride < 1:
+        raise UserError(f"config.source.stride is {source.stride}: it must be at least 1")
 
 
 def validate_data(config: ConfigDict) -> None:
@@ -296,9 +366,28 @@ def rows_of(config: ConfigDict) -> list[rows.Row]:
     return rows.parse(config.rows, config.joint.fidelity, config.head.name, tuple(HEADS))
 
 
+def tious(config: ConfigDict) -> np.ndarray:
+    """The thresholds (K,) that the mAP is averaged over."""
+    text = config.evaluate.tious or thresholds.of_dataset(config.dataset)
+    return thresholds.parse(text, "config.evaluate.tious")
+
+
+def suppression(config: ConfigDict) -> Suppression:
+    """How overlapping proposals are suppressed."""
+    settings = config.detect
+    return Suppression(
+        settings.nms,
+        settings.nms_sigma,
+        settings.nms_threshold,
+        settings.vote,
+        settings.top_k,
+    )
+
+
 def full_fidelity(config: ConfigDict) -> fidelity.Fidelity:
-    """The resolution of the data as prepared."""
-    return fidelity.Fidelity(config.data.snippets, config.data.height, config.data.width)
+    """The resolution of a video, or of a window of it, as prepared."""
+    snippets = config.data.window or config.data.snippets
+    return fidelity.Fidelity(snippets, config.data.height, config.data.width)
 
 
 def factors(config: ConfigDict) -> fidelity.Factors:
@@ -317,8 +406,13 @@ def to_json(config: ConfigDict) -> str:
 
 
 def from_json(text: str) -> ConfigDict:
-    """The config that `to_json` wrote."""
-    return ConfigDict(json.loads(text)).lock()
+    """The config that `to_json` wrote; keys that did not exist then have their defaults."""
+    return ConfigDict(_overlay(json.loads(defaults().to_json()), json.loads(text))).lock()
+
+
+def _overlay(below: dict, above: dict) -> dict:
+    both = {k: _overlay(below[k], v) for k, v in above.items() if isinstance(below.get(k), dict)}
+    return below | above | both
 
 
 def differing_keys(old: ConfigDict, new: ConfigDict) -> dict[str, tuple[object, object]]:

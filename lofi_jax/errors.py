@@ -4,13 +4,19 @@ import contextlib
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from absl import app, flags, logging
 
 
 class UserError(Exception):
     """Something the user can mend: one line that names the file, video or key, and what to do."""
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """Says what the user should know of, a line each, and goes on."""
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 # What a full disk says; libraries written in C++ have it only in their errors' texts.
@@ -35,23 +41,23 @@ def naming_full_disk(folder: str | os.PathLike) -> Iterator[None]:
 
 
 def run(
-    main: Callable[[Sequence[str]], None],
+    main: Callable[[Sequence[str]], int | None],
     parse: Callable[[Sequence[str]], Sequence[str]] = flags.FLAGS,
 ) -> None:
     """Runs a command under absl; a `UserError` or a bad flag becomes one line on stderr and exit code 2.
 
     Args:
-        main: the command; gets the arguments that are no flags.
+        main: the command; gets the arguments that are no flags, and may return an exit code.
         parse: makes the flags of the command line.
     """
 
-    def guarded(argv: Sequence[str]) -> None:
+    def guarded(argv: Sequence[str]) -> int | None:
         # The libraries' own notes on what they save and restore, and on errors that they raise as
         # well, are for their developers.
         logging.set_verbosity(logging.WARNING)
         logging.get_absl_logger().disabled = True
         with _ending():
-            main(argv)
+            return main(argv)
 
     def guarded_parse(argv: Sequence[str]) -> Sequence[str]:
         with _ending():

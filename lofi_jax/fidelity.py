@@ -54,7 +54,7 @@ def reduce(full: Fidelity, temporal: int = 1, spatial: float = 1.0) -> Fidelity:
     if temporal < 1 or full.snippets % temporal:
         raise UserError(
             f"the temporal factor {temporal} does not divide the {full.snippets} snippets of the"
-            " full fidelity: change config.joint.factors or config.data.snippets"
+            " full fidelity: change config.joint.factors, or config.data.snippets or .window"
         )
     height, width = int(full.height / spatial), int(full.width / spatial)
     if spatial < 1 or min(height, width) < 1:

@@ -8,7 +8,7 @@ from heads import FAST, check_finite, trained, video
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lofi_jax.detection.proposals import suppress
+from lofi_jax.detection.proposals import Suppression, suppress
 from lofi_jax.models.actionformer import (
     ActionFormer,
     LocalAttention,
@@ -127,7 +127,7 @@ def test_it_learns_to_find_and_to_name_the_segments_of_a_video():
     head = ActionFormer(**THIN, levels=2)
     outputs, terms = trained(head, video(segments, labels))
     assert terms["classification"] < 0.02 and terms["regression"] < 0.1
-    found = suppress(head.proposals(outputs)[0], 0.5, 2)
+    (found,) = suppress(head.proposals(outputs), Suppression("gaussian", 0.5, 0.5, 0.0, 2))
     order = np.argsort(found.segments[:, 0])
     np.testing.assert_array_equal(found.labels[order], labels)
     np.testing.assert_allclose(found.segments[order], segments, atol=0.03)

@@ -1,7 +1,5 @@
 """The loader: what it decodes, and that the same seed gives the same batches."""
 
-import collections
-
 import cv2
 import numpy as np
 import pytest
@@ -71,57 +69,10 @@ def test_a_cycle_changes_the_shape_batch_by_batch():
     assert shapes == [(2, 8, 2, 8, 8), (2, 2, 2, 16, 16), (2, 4, 2, 11, 11)]
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_same_seed_same_batches_and_exact_resume(workers):
-    dataset = clips.training_batches(RECORDS, whole(augmentation=VARIED), 3, 7, workers)
-    iterator = iter(dataset)
-    first = [next(iterator) for _ in range(2)]
-    state = iterator.get_state()
-    rest = [next(iterator) for _ in range(3)]
-
-    again = iter(clips.training_batches(RECORDS, whole(augmentation=VARIED), 3, 7, workers=0))
-    for batch in first + rest:
-        for key, value in next(again).items():
-            np.testing.assert_array_equal(value, batch[key])
-
-    resumed = iter(dataset)
-    resumed.set_state(state)
-    for batch in rest:
-        np.testing.assert_array_equal(next(resumed)["frames"], batch["frames"])
-
-
-def test_another_seed_gives_other_batches():
-    one, two = (iter(clips.training_batches(RECORDS, whole(), 5, seed)) for seed in (0, 1))
-    assert any(list(next(one)["video_id"]) != list(next(two)["video_id"]) for _ in range(4))
-
-
-def test_an_epoch_holds_every_video_once():
-    batches = iter(clips.training_batches(RECORDS, whole(), 2, seed=0))
-    seen = [name for _ in range(10) for name in next(batches)["video_id"]]
-    for epoch in range(4):
-        assert sorted(seen[5 * epoch : 5 * epoch + 5]) == [f"video{i}" for i in range(5)]
-
-
 def test_evaluation_reads_each_video_once_in_order():
     batches = list(clips.evaluation_batches(RECORDS, whole(), 2))
     assert [len(b["video_id"]) for b in batches] == [2, 2, 1]
     assert [n for b in batches for n in b["video_id"]] == [f"video{i}" for i in range(5)]
-
-
-def test_foreground_snippets_lie_inside_their_segment():
-    draw = clips.ForegroundSnippet(FULL, FRAMES, VARIED, seed=0)
-    seen = collections.defaultdict(set)
-    for index in range(60):
-        example = draw.map_with_index(index, RECORDS[2])
-        seen[int(example["label"])].add(int(levels(example["frames"])[0] // 20))
-    # Snippets last 2 s: the first segment, 2 to 6 s, holds snippets 1 and 2, the second 4 to 7.
-    assert seen == {1: {1, 2}, 2: {4, 5, 6, 7}}
-
-
-def test_a_segment_shorter_than_a_snippet_still_gives_the_one_around_it():
-    short = RECORDS[0] | {"segments": np.array([[6.1, 6.2]]), "labels": np.array([0])}
-    draw = clips.ForegroundSnippet(FULL, FRAMES, VARIED, seed=0)
-    assert levels(draw.map_with_index(0, short)["frames"])[0] // 20 == 3
 
 
 def gradient_jpeg():
@@ -138,6 +89,15 @@ def test_decoding_small_is_decoding_in_full_and_shrinking(size):
     expected = cv2.resize(full, (size, size), interpolation=cv2.INTER_AREA)
     found = decode.decode(gradient_jpeg(), (64, 64), decode.Crop(0, 0, 1, 1), size, size)
     assert np.abs(found.astype(int) - expected).max() <= 6
+
+
+@pytest.mark.parametrize(
+    ("side", "factor"), [(64, 1), (33, 1), (32, 2), (17, 2), (16, 4), (8, 8), (1, 8)]
+)
+def test_a_smaller_picture_is_decoded_at_a_reduced_size(side, factor):
+    """The decoder is asked for the smallest size it has from which nothing needs to be enlarged."""
+    assert decode.reduction((64, 64), decode.Crop(0, 0, 1, 1), side, side) == factor
+    assert decode.reduction((128, 128), decode.Crop(0.2, 0.1, 0.5, 0.5), side, side) == factor
 
 
 def test_crops_take_the_part_they_name():

@@ -1,5 +1,6 @@
 """A config says what is wrong with it before any work starts."""
 
+import json
 import pathlib
 
 import pytest
@@ -40,11 +41,25 @@ def test_the_defaults_are_the_papers():
         ("joint.fidelity", "low", "config.joint.fidelity is 'low'.*spatiotemporal"),
         ("joint.factors.temporal", 3, "temporal factor 3 does not divide the 100 snippets"),
         ("data.height", 0, "config.data.height is 0"),
+        ("data.window", 64, "config.data.window is 64 .* windows need a rate"),
+        ("data.snippets_per_second", 2.0, "config.data.window is 0: .* need a window"),
+        ("data.window", -1, "config.data.window is -1"),
+        ("data.window_overlap", 1.0, r"config.data.window_overlap is 1.0: it must be in \[0, 1\)"),
+        ("source.sampling", "random", "config.source.sampling is 'random': choose one of snippet"),
+        ("source.sampling", "dense", "need more than one snippet a clip"),
+        ("source.test_subset", "validation", "need more than one snippet a clip"),
         ("encoder.name", "vgg", "config.encoder.name is 'vgg': choose one of tsm_resnet"),
         ("dtype", "float16", "config.dtype is 'float16': choose one of float32, bfloat16"),
         ("joint.keep", "none", "config.joint.keep is 'none': choose one of all, convolutions"),
         ("mesh.parameters", "fsdp", "config.mesh.parameters is 'fsdp': choose one of replicated"),
         ("head.name", "ssn", "config.head.name is 'ssn': choose one of gtad"),
+        ("detect.nms", "soft", "config.detect.nms is 'soft': choose one of gaussian, linear, hard"),
+        ("detect.nms_sigma", 0.0, "config.detect.nms_sigma is 0.0: it must be above 0"),
+        ("detect.nms_threshold", 1.5, "config.detect.nms_threshold is 1.5: a tIoU is in 0..1"),
+        ("detect.vote", -0.1, "config.detect.vote is -0.1: a tIoU is in 0..1"),
+        ("detect.top_k", 0, "config.detect.top_k is 0: it must be at least 1"),
+        ("detect.batch_size", 0, "config.detect.batch_size is 0: it must be at least 1"),
+        ("evaluate.tious", "0.5-0.95", "config.evaluate.tious=0.5-0.95: not first:step:last"),
     ],
 )
 def test_an_impossible_value_is_named_with_the_fix(key, value, says):
@@ -60,6 +75,16 @@ def test_a_video_folder_needs_videos_and_annotations():
         validate_data(defaults())
 
 
+def test_clips_of_the_target_itself_need_frames_stored_evenly():
+    c = defaults()
+    c.data.video_dir, c.data.annotations = "videos", "annotations.json"
+    c.source.sampling = "uniform"
+    with pytest.raises(UserError, match="set config.data.stride to 0"):
+        validate(c)
+    c.data.stride = 0
+    validate(c)
+
+
 def test_an_unknown_key_is_an_error():
     with pytest.raises(AttributeError, match="learning_rat"):
         defaults().joint.optimizer.learning_rat = 1.0
@@ -71,6 +96,17 @@ def test_an_unknown_option_of_a_module_names_the_key(make, part):
     c[part] = named(c[part].name, depth=3)
     with pytest.raises(UserError, match=f"config.{part}: .*depth"):
         make(c) if part == "encoder" else make(c, c.head.name, 6)
+
+
+def test_keys_that_an_older_config_lacks_have_their_defaults():
+    old = json.loads(configs.to_json(synthetic()))
+    del old["evaluate"], old["detect"]["nms"]
+    old["detect"]["top_k"] = 7
+    old["encoder"] = {"name": "tsm_resnet50"}
+    config = configs.from_json(json.dumps(old))
+    assert (config.detect.nms, config.detect.top_k, config.evaluate.tious) == ("gaussian", 7, "")
+    assert config.encoder.to_dict() == {"name": "tsm_resnet50"}
+    assert configs.differing_keys(config, synthetic()).keys() == {"detect.top_k", "encoder.name"}
 
 
 def test_only_keys_that_change_results_count_as_different():

@@ -31,7 +31,7 @@ def config_of(name, arguments=""):
     return c, module.__doc__
 
 
-@pytest.mark.parametrize("name", ["activitynet", "hacs"])
+@pytest.mark.parametrize("name", ["activitynet", "hacs", "thumos14"])
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("encoder", NAMED_ENCODERS)
 @pytest.mark.parametrize("low", fidelity.NAMES)
@@ -78,6 +78,17 @@ def test_the_full_size_train_step_lowers(encoder, head, low):
     same = jax.tree.map(lambda a, b: a.shape == b.shape and a.dtype == b.dtype, before, after)
     assert jax.tree.all(same) and terms["loss"].shape == ()
     assert {x.dtype for x in jax.tree.leaves(after.params)} == {np.dtype("float32")}
+
+
+@pytest.mark.parametrize(("low", "snippets"), [("spatial", 256), ("temporal", 64)])
+def test_windows_of_thumos14_lower_at_their_own_length(low, snippets):
+    c, _ = config_of("thumos14", f"fidelity={low}")
+    at, lowered = lower_step(c, low)
+    assert at.snippets == snippets
+    after, terms = lowered.out_info
+    before = lowered.in_avals[0][0]
+    assert jax.tree.map(np.shape, before) == jax.tree.map(np.shape, after)
+    assert c.head.max_duration == 64 and terms["loss"].shape == ()
 
 
 def test_an_unknown_argument_is_named():

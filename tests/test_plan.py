@@ -57,7 +57,7 @@ def test_the_work_is_the_published_one():
     # XLA leaves out the borders' zeros.
     np.testing.assert_allclose(once - plain, 2 * 1.814e9 * 800 / 1e12, rtol=0.1)
     np.testing.assert_allclose(twice - once, once - plain)
-    assert plain > 3 * (once - plain)
+    assert 2.8 < plain / (once - plain) < 3.2
 
 
 def test_auto_takes_the_largest_batch_and_then_the_largest_chunk_that_fits():

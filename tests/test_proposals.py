@@ -1,10 +1,12 @@
 """From probabilities to segments, worked by hand."""
 
 import numpy as np
+import pytest
 
-from lofi_jax.detection.nms import soft_nms
+from lofi_jax.detection.nms import METHODS, soft_nms, vote
 from lofi_jax.detection.proposals import (
     Proposals,
+    Suppression,
     boundary_candidates,
     dense_proposals,
     suppress,
@@ -51,24 +53,57 @@ SEGMENTS = np.array([[0.0, 0.5], [0.0, 0.4], [0.6, 0.9], [0.1, 0.5]])
 SCORES = np.array([0.5, 0.9, 0.6, 0.8])
 
 
+def how(top_k, sigma=0.5, method="gaussian", threshold=0.5, vote=0.0):
+    return Suppression(method, sigma, threshold, vote, top_k)
+
+
 def test_suppression_without_classes_is_soft_nms():
     keep, scores = soft_nms(SEGMENTS, SCORES, 0.5, 3)
-    found = suppress(Proposals(SEGMENTS, SCORES), 0.5, 3)
+    (found,) = suppress([Proposals(SEGMENTS, SCORES)], how(3))
     np.testing.assert_array_equal(found.segments, SEGMENTS[keep])
     np.testing.assert_array_equal(found.scores, scores)
     assert found.labels is None
 
 
 def test_classes_do_not_suppress_each_other():
-    found = suppress(Proposals(SEGMENTS, SCORES, np.array([7, 2, 2, 4])), 0.5, 10)
+    (found,) = suppress([Proposals(SEGMENTS, SCORES, np.array([7, 2, 2, 4]))], how(10))
     np.testing.assert_array_equal(found.labels, [2, 4, 2, 7])
     np.testing.assert_array_equal(found.scores, [0.9, 0.8, 0.6, 0.5])
     np.testing.assert_array_equal(found.segments, SEGMENTS[[1, 3, 2, 0]])
-    same = suppress(Proposals(SEGMENTS, SCORES, np.full(4, 3)), 0.5, 2)
+    (same,) = suppress([Proposals(SEGMENTS, SCORES, np.full(4, 3))], how(2))
     np.testing.assert_array_equal(same.scores, soft_nms(SEGMENTS, SCORES, 0.5, 2)[1])
 
 
 def test_suppression_of_nothing_is_nothing():
     none = Proposals(np.empty((0, 2)), np.empty(0), np.empty(0, int))
-    found = suppress(none, 0.5, 10)
+    (found,) = suppress([none], how(10))
     assert found.segments.shape == (0, 2) and len(found.scores) == len(found.labels) == 0
+    assert suppress([], how(10)) == []
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("labelled", [False, True])
+def test_many_videos_at_once_are_as_one_after_the_other(method, labelled):
+    rng = np.random.default_rng(0)
+    found = []
+    for count in (30, 0, 7, 55):
+        segments = np.sort(rng.random((count, 2)), axis=1)
+        labels = rng.integers(0, 3, count) if labelled else None
+        found.append(Proposals(segments, rng.random(count), labels))
+    suppression = how(10, method=method, vote=0.6)
+    for video, together in zip(found, suppress(found, suppression), strict=True):
+        # The definition: every class by itself, then the best of all.
+        labels = np.zeros(len(video.scores), int) if video.labels is None else video.labels
+        parts = []
+        for label in np.unique(labels):
+            of_class = np.flatnonzero(labels == label)
+            segments, scores = video.segments[of_class], video.scores[of_class]
+            keep, lowered = soft_nms(segments, scores, 0.5, 10, method)
+            voted = vote(segments[keep], segments, scores, 0.6)
+            parts += zip(lowered, voted.tolist(), [label] * len(keep), strict=True)
+        parts = sorted(parts, key=lambda part: -part[0])[:10]
+        np.testing.assert_array_equal(together.scores, [part[0] for part in parts])
+        wanted = np.array([part[1] for part in parts]).reshape(-1, 2)
+        np.testing.assert_allclose(together.segments, wanted, rtol=1e-12)
+        if labelled:
+            np.testing.assert_array_equal(together.labels, [part[2] for part in parts])

@@ -2,7 +2,6 @@
 
 import functools
 import pathlib
-from fractions import Fraction
 
 import av
 import cv2
@@ -10,50 +9,21 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from videos import number, numbered, write
 
 from lofi_jax.data import video
-
-BITS = 10
-
-
-def numbered(number: int, height: int = 32) -> np.ndarray:
-    """A picture that says its number in black and white squares, whatever compression does."""
-    bits = [255 * (number >> bit & 1) for bit in range(BITS)]
-    row = np.repeat(np.array(bits, np.uint8), 16)
-    return np.broadcast_to(row[None, :, None], (height, len(row), 3)).copy()
-
-
-def number(image: np.ndarray) -> int:
-    squares = image.mean(axis=(0, 2)).reshape(BITS, -1).mean(axis=1) > 127
-    return int((squares * (1 << np.arange(BITS))).sum())
-
-
-def write(
-    path, frames, fps=10, codec="libx264", pixels="yuv420p", stamps=None, tags=None, **options
-):
-    """Encodes frames; `stamps` are milliseconds, `tags` options of the container."""
-    with av.open(str(path), "w", options=tags or {}) as container:
-        stream = container.add_stream(codec, rate=fps, options=options)
-        stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt = pixels
-        clock = Fraction(1, fps) if stamps is None else Fraction(1, 1000)
-        stream.codec_context.time_base = clock
-        for place, image in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-            frame.pts = place if stamps is None else stamps[place]
-            frame.time_base = clock
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
 
 
 @functools.lru_cache(maxsize=1)
 def decoded(path: pathlib.Path) -> tuple[np.ndarray, list[np.ndarray]]:
-    """All that PyAV decodes: seconds from the first frame, and frames as they are stored."""
+    """All that PyAV decodes: seconds from the first frame, and frames with square pixels, but not turned."""
     with av.open(str(path)) as container:
         frames = list(container.decode(video=0))
+        aspect = container.streams.video[0].sample_aspect_ratio or 1
     times = np.array([float(frame.pts * frame.time_base) for frame in frames])
-    return times - times[0], [frame.to_ndarray(format="rgb24") for frame in frames]
+    images = [frame.to_ndarray(format="rgb24") for frame in frames]
+    height, width = images[0].shape[:2]
+    return times - times[0], [cv2.resize(x, (round(width * aspect), height)) for x in images]
 
 
 def shown_at(path: pathlib.Path, times) -> list[np.ndarray]:
@@ -187,10 +157,12 @@ def test_order_and_repetition_of_times_are_kept(long_path):
 def test_real_videos_are_probed(shared_data):
     info = video.probe(shared_data / "videos" / "test_340x256.mp4")
     assert (info.duration, info.fps, info.frames) == (10.0, 30.0, 300)
-    assert (info.width, info.height) == (340, 256)
+    # Its 340 x 256 pixels, made from 16:9, are a third wider than high.
+    assert (info.width, info.height) == (455, 256)
     info = video.probe(shared_data / "videos" / "flipping_a_pancake.mkv")
     assert (info.frames, info.fps) == (310, 30.0)
-    assert info.duration == pytest.approx(10.381)
+    # The sound goes on to 10.381 s.
+    assert info.duration == pytest.approx(10.333)
     info = video.probe(shared_data / "videos" / "test_mpeg4.avi")
     assert (info.frames, info.fps, info.duration) == (164, 25.0, 6.56)
 

@@ -25,7 +25,7 @@ from lofi_jax.errors import UserError
 
 # Annotation files round times to a few decimals, so an end may pass the duration by that much.
 DURATION_TOLERANCE = 0.01
-# Parsed JSON takes about ten times the file's size in memory.
+# Parsed JSON takes some six times the file's size in memory.
 MAX_JSON_BYTES = 1_000_000_000
 
 NOT_FORWARD = "segments with end <= start (dropped)"
@@ -234,9 +234,13 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
     Raises:
         UserError: the file cannot be written (no permission, full disk).
     """
+    write_text(path, json.dumps(value, allow_nan=False, default=lambda array: array.tolist()))
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """As `write_json`, for any text."""
     path = pathlib.Path(path)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    text = json.dumps(value, allow_nan=False, default=lambda array: array.tolist())
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -23,10 +23,31 @@ def load(path: str, video_ids: list[str], classes: tuple[str, ...]) -> tuple[np.
     Raises:
         UserError: not this form, other class names, or none of the videos.
     """
+    names, results = read(path)
+    return select(path, names, results, video_ids, classes)
+
+
+def read(path: str) -> tuple[list[str], dict[str, list[float]]]:
+    """The file's own class names, and the scores by video in their order.
+
+    Raises:
+        UserError: not this form.
+    """
     data, _ = read_json(path)
-    if not isinstance(data, dict) or not {"class", "results"} <= data.keys():
+    names, results = (data.get(k) if isinstance(data, dict) else None for k in ("class", "results"))
+    if not (isinstance(names, list) and isinstance(results, dict)):
         raise UserError(f"{path}: not class scores: it needs the keys 'class' and 'results'")
-    names, results = list(data["class"]), data["results"]
+    return names, results
+
+
+def select(
+    path: str,
+    names: list[str],
+    results: dict[str, list[float]],
+    video_ids: list[str],
+    classes: tuple[str, ...],
+) -> tuple[np.ndarray, list[str]]:
+    """As `load`, of what `read` has read."""
     if unknown := sorted(set(classes) - set(names)):
         raise UserError(
             f"{path}: has no class {unknown[0]!r} ({len(unknown)} of {len(classes)} are not among"
@@ -39,7 +60,10 @@ def load(path: str, video_ids: list[str], classes: tuple[str, ...]) -> tuple[np.
     scores = np.full((len(video_ids), len(classes)), 1 / len(classes))
     for i, video_id in enumerate(video_ids):
         if video_id in results:
-            row = np.asarray(results[video_id], np.float64)
+            try:
+                row = np.asarray(results[video_id], np.float64)
+            except (TypeError, ValueError):
+                row = np.empty(0)
             if row.shape != (len(names),) or not np.isfinite(row).all():
                 raise UserError(f"{path}: video {video_id!r}: not {len(names)} finite scores")
             scores[i] = row[columns]

@@ -11,9 +11,9 @@ from typing import Any
 import grain
 import numpy as np
 
-from lofi_jax.data import decode
+from lofi_jax.data import decode, streaming
 from lofi_jax.data.instances import pad_instances
-from lofi_jax.data.workers import end_with_parent
+from lofi_jax.data.stream import THREADS, Reader, Share, Stream
 from lofi_jax.fidelity import Fidelity, snippet_indices
 
 Record = Mapping[str, Any]
@@ -45,18 +45,31 @@ NONE = Augmentation()
 def read_snippets(
     record: Record, snippets: np.ndarray, frames: int, fidelity: Fidelity, crop: decode.Crop
 ) -> np.ndarray:
-    """Decodes the given stored snippets of a video and no other.
+    """Decodes the given snippets of a video and no other.
 
     Returns:
         (snippets, frames, height, width, 3) uint8 RGB.
     """
+    numbers = np.asarray(snippets)[:, None] * frames + np.arange(frames)
+    clip = read_frames(record, numbers.ravel(), fidelity, crop)
+    return clip.reshape(numbers.shape + clip.shape[1:])
+
+
+def read_frames(
+    record: Record, numbers: np.ndarray, fidelity: Fidelity, crop: decode.Crop
+) -> np.ndarray:
+    """Decodes the given frames of a video, stored as JPEGs or in the video's own file.
+
+    Returns:
+        (frames, height, width, 3) uint8 RGB.
+    """
     size = (int(record["height"]), int(record["width"]))
-    shape = (len(snippets), frames, fidelity.height, fidelity.width, 3)
-    clip = np.empty(shape, np.uint8)
-    for i, snippet in enumerate(snippets):
-        for j in range(frames):
-            jpeg = record["frames"][snippet * frames + j]
-            clip[i, j] = decode.decode(jpeg, size, crop, fidelity.height, fidelity.width)
+    wanted = [record["frames"][number] for number in numbers]
+    if isinstance(wanted[0], streaming.FrameAt):
+        return streaming.read(wanted, size, crop, fidelity.height, fidelity.width)
+    clip = np.empty((len(wanted), fidelity.height, fidelity.width, 3), np.uint8)
+    for jpeg, out in zip(wanted, clip, strict=True):
+        decode.decode(jpeg, size, crop, fidelity.height, fidelity.width, out)
     return clip
 
 
@@ -81,63 +94,35 @@ class WholeVideo(grain.transforms.MapWithIndex):
         return named | pad_instances(segments, record["labels"], self.instances)
 
 
-@dataclasses.dataclass(frozen=True)
-class ForegroundSnippet(grain.transforms.MapWithIndex):
-    """A record as a trimmed clip: one snippet from inside one of its segments, and that segment's label.
-
-    With an augmentation the segment and the snippet are drawn at random, else they are the middle ones.
-    """
-
-    fidelity: Fidelity
-    frames: int
-    augmentation: Augmentation
-    seed: int
-
-    def map_with_index(self, index: int, record: Record) -> Batch:
-        rng = np.random.default_rng([self.seed, index])
-        crop = self.augmentation.crop((record["height"], record["width"]), self.fidelity, rng)
-        stored = len(record["frames"]) // self.frames
-        segments = np.asarray(record["segments"]).reshape(-1, 2)
-        middle = self.augmentation == NONE
-        instance = len(segments) // 2 if middle else rng.integers(len(segments))
-        start, end = segments[instance] / float(record["duration"]) * stored
-        centres = np.arange(stored) + 0.5
-        inside = np.flatnonzero((centres >= start) & (centres <= end))
-        if not len(inside):
-            inside = np.array([np.abs(centres - (start + end) / 2).argmin()])
-        snippet = inside[len(inside) // 2] if middle else rng.choice(inside)
-        clip = read_snippets(record, np.array([snippet]), self.frames, self.fidelity, crop)
-        return {"frames": clip[0], "label": np.int32(record["labels"][instance])}
-
-
-_THREADS = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
-
-
 def training_batches(
     source: Sequence[Record],
     transformation: grain.transforms.MapWithIndex | None,
     batch_size: int,
     seed: int,
     workers: int = 0,
+    process: tuple[int, int] = (0, 1),
 ) -> grain.IterDataset:
     """An endless stream of shuffled batches, each video once an epoch; the remainder of an epoch joins the next.
 
     Args:
         source: random access to examples.
-        transformation: `WholeVideo` or `ForegroundSnippet`, which gets each example's place in the stream; None when
+        transformation: such as `WholeVideo`, which gets each example's place in the stream; None when
             the source's examples are ready as they are.
-        batch_size: examples a batch.
+        batch_size: examples a batch, over all processes.
         seed: of the order.
         workers: processes that read ahead; 0 reads ahead in threads of this one.
+        process: (index, count): this process gets the rows index * B / count to (index + 1) * B / count of every
+            batch of B, which are what they are in a single process.
+
+    Raises:
+        UserError: the processes cannot share a batch evenly.
     """
-    dataset = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
+    examples = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
     if transformation is not None:
-        dataset = dataset.map_with_index(transformation)
-    batches = dataset.batch(batch_size, drop_remainder=True).to_iter_dataset(_THREADS)
-    if workers:
-        options = grain.MultiprocessingOptions(num_workers=workers)
-        batches = batches.mp_prefetch(options, worker_init_fn=end_with_parent)
-    return batches
+        examples = examples.map_with_index(transformation)
+    share = Share(examples, batch_size, process)
+    batches = share.batch(batch_size // process[1], drop_remainder=True)
+    return Stream(Reader(batches, workers))
 
 
 def evaluation_batches(
@@ -145,4 +130,4 @@ def evaluation_batches(
 ) -> grain.IterDataset:
     """Every example once, in order; the last batch may be smaller."""
     dataset = grain.MapDataset.source(source).map_with_index(transformation)
-    return dataset.batch(batch_size).to_iter_dataset(_THREADS)
+    return dataset.batch(batch_size).to_iter_dataset(THREADS)

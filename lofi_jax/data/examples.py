@@ -73,6 +73,24 @@ def make(job: Job, classes: Sequence[str], sampling: Sampling) -> Example:
     size = sum(len(jpeg) for jpeg in record["frames"])
     if size > _MOST_BYTES:
         return Example(None, None, [(TOO_LARGE, f"{video.video_id}: {size / 1e9:.1f} GB")])
+    record, problems = annotate(video, record, broken, classes)
+    return Example(_serialize(record), annotation(record), problems)
+
+
+def annotate(
+    video: Video, record: Mapping[str, Any], broken: str, classes: Sequence[str]
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """Adds a video's annotation to the record of its file, as far as the file goes.
+
+    Args:
+        video: the annotation.
+        record: of `sampling.read_record` or `streaming.open_video`.
+        broken: how much of the file can be used, "" for all of it.
+        classes: a label is its class's place in them.
+
+    Returns:
+        The record, and what was wrong as (reason, entry).
+    """
     duration = record["duration"]
     segments, kept, problems = _fit(video, duration)
     if broken:
@@ -81,8 +99,8 @@ def make(job: Job, classes: Sequence[str], sampling: Sampling) -> Example:
         lengths = f"{duration:.2f} of {video.duration:.2f} s"
         problems.append((SHORTER, f"{video.video_id}: {lengths}"))
     labels = np.array([classes.index(label) for label in kept], np.int64)
-    record |= {"video_id": video.video_id, "segments": segments, "labels": labels}
-    return Example(_serialize(record), _annotation(record), problems)
+    named = {"video_id": video.video_id, "segments": segments, "labels": labels}
+    return {**record, **named}, problems
 
 
 def _serialize(record: Mapping[str, Any]) -> bytes:
@@ -92,7 +110,8 @@ def _serialize(record: Mapping[str, Any]) -> bytes:
     return example.SerializeToString(deterministic=True)
 
 
-def _annotation(record: Mapping[str, Any]) -> dict[str, Any]:
+def annotation(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record without its frames, as JSON can hold it."""
     return {
         "video_id": record["video_id"],
         "duration": record["duration"],

@@ -38,6 +38,25 @@ class Predictions:
     score: np.ndarray
     duplicates: tuple[str, ...] = ()
 
+    def of(self, video_id: str) -> list[dict[str, Any]]:
+        """A video's predictions as the file has them, best first; none for a video that it lacks."""
+        if video_id not in self.video_ids:
+            return []
+        chosen = np.flatnonzero(self.video == self.video_ids.index(video_id))
+        chosen = chosen[np.argsort(-self.score[chosen], kind="stable")]
+        names = [self.labels[label] for label in self.label[chosen]]
+        return entries(self.segment[chosen], self.score[chosen], names)
+
+
+def entries(
+    segments: np.ndarray, scores: np.ndarray, labels: Sequence[str]
+) -> list[dict[str, Any]]:
+    """One video's predictions as a file has them, from (N, 2) in seconds, (N,) and N class names."""
+    columns = zip(labels, scores.tolist(), segments.tolist(), strict=True)
+    return [
+        {"label": label, "score": score, "segment": segment} for label, score, segment in columns
+    ]
+
 
 def load(path: str | os.PathLike) -> Predictions:
     """Reads a prediction file.

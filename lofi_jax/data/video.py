@@ -1,4 +1,4 @@
-"""Frames of real video files: upright, and chosen by the time at which they are shown.
+"""Frames of real video files: upright, with square pixels, and chosen by the time at which they are shown.
 
 A video's clock starts with its first frame, whatever the file's own start time. Frames are decoded
 and held one at a time, so an hour-long video takes no more memory than a short one.
@@ -15,21 +15,19 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import av
-import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
+
+from lofi_jax.data import upright
 
 EXTENSIONS = (".mp4", ".mkv", ".avi", ".mov", ".webm")
 
 # Seconds. Matroska rounds to milliseconds, so a frame may seem to come that much after its time.
 _ROUNDING = 1e-3
-# Seconds. A stated duration may count the sound too; one that is further off is not believed.
+# Seconds. How far a file may end from where its header, or who asks for its last frames, says.
 _SLACK = 1.0
-_QUARTER_TURNS = {
-    1: cv2.ROTATE_90_CLOCKWISE,
-    2: cv2.ROTATE_180,
-    3: cv2.ROTATE_90_COUNTERCLOCKWISE,
-}
+# Seconds. What is nearer is reached by reading on.
+_NEAR = 1.0
 
 
 class VideoError(Exception):
@@ -50,7 +48,8 @@ class VideoInfo:
 
     Attributes:
         path: the file.
-        duration: in seconds.
+        duration: in seconds, from the first frame to the end of the last.
+        stated: the same as the file's header has it, where that is more: the file is cut short.
         fps: frames a second, on average.
         frames: their number.
         width, height: of an upright frame in pixels.
@@ -58,6 +57,7 @@ class VideoInfo:
 
     path: str
     duration: float
+    stated: float
     fps: float
     frames: int
     width: int
@@ -70,7 +70,7 @@ class Sample:
 
     Attributes:
         info: of the video; its duration is that of the part which decodes.
-        stated: the duration before anything broke, in seconds.
+        stated: the duration had nothing broken or been cut off, in seconds.
         frames: snippets * frames results of `sample`'s `encode`, snippet after snippet.
     """
 
@@ -97,15 +97,15 @@ def probe(path: str | os.PathLike) -> VideoInfo:
             raise VideoError(f"{path}: no frame can be decoded ({_reason(error)})") from error
         if first is None:
             raise VideoError(f"{path}: no frame can be decoded")
-        seen = (index.end - index.origin) * float(stream.time_base)
-        stated = _stated_duration(container, stream)
-        duration = stated if stated and abs(stated - seen) < _SLACK else seen
+        duration = float((index.end - index.origin) * stream.time_base)
         rate = stream.average_rate or stream.guessed_rate or index.frames / max(duration, _ROUNDING)
+        stated = _stated_duration(container, stream)
+        height, width = upright.size(first, stream.sample_aspect_ratio, None)
     fps = float(rate)
-    height, width = _target_size(first, None)
-    # The one frame of a picture has no duration of its own.
-    duration = duration or index.frames / fps
-    return VideoInfo(os.fspath(path), duration, fps, index.frames, width, height)
+    if not index.last:
+        duration += 1 / fps
+    stated = stated if stated > duration + _SLACK else duration
+    return VideoInfo(os.fspath(path), duration, stated, fps, index.frames, width, height)
 
 
 def stated_duration(path: str | os.PathLike) -> float:
@@ -171,7 +171,6 @@ def sample(
         VideoError: nothing can be decoded.
     """
     info = probe(path)
-    stated = info.duration
     while True:
         times = sample_times(info.duration, info.fps, snippets, frames, stride, rate)
         order = np.argsort(times, kind="stable")
@@ -182,7 +181,7 @@ def sample(
                 if frame is not last:
                     last, result = frame, encode(frame)
                 encoded[place] = result
-            return Sample(info, stated, encoded)
+            return Sample(info, info.stated, encoded)
         except BrokenVideo as broken:
             info = dataclasses.replace(info, duration=broken.seconds)
 
@@ -232,7 +231,8 @@ def frames_at(
         VideoError: nothing can be decoded.
         BrokenVideo: decoding broke, or the file ended, with times left over; all before came out.
     """
-    index = _read_index(path)
+    file = os.stat(path) if os.path.exists(path) else None
+    index = _known_index(os.fspath(path), file and (file.st_size, file.st_mtime_ns))
     done = 0
     try:
         for frame in _frames_at(path, index, times, short_side):
@@ -264,9 +264,9 @@ def _frames_at(
                 while shown is not None and wanted and wanted[0] < begin:
                     yield shown()
                     wanted.popleft()
-                size = size or _target_size(frame, short_side)
+                size = size or upright.size(frame, stream.sample_aspect_ratio, short_side)
                 # Most frames are never wanted: they stay in the decoder's own format.
-                shown = functools.cache(functools.partial(_render, frame, size, converter))
+                shown = functools.cache(functools.partial(upright.render, frame, size, converter))
                 end = after
         except av.FFmpegError as error:
             slack, reason = 0.0, _reason(error)
@@ -281,11 +281,12 @@ def _frames_at(
 
 @dataclasses.dataclass(frozen=True)
 class _Index:
-    """What the packets tell without decoding: the first stamp, the last end and the keyframes, in
-    ticks of the stream's time base, and the number of frames."""
+    """What the packets tell without decoding: the first stamp, the end of the last frame, the last frame's
+    own duration (0: not said) and the keyframes, in ticks of the stream's time base, and the number of frames."""
 
     origin: int
     end: int
+    last: int
     keyframes: list[int]
     frames: int
 
@@ -295,9 +296,15 @@ class _Index:
         return self.keyframes[position - 1] if position else self.origin
 
 
+@functools.lru_cache(maxsize=1024)
+def _known_index(path: str, _version: tuple[int, int] | None) -> _Index:
+    """The index of a file that is read from again and again, as in training from the files themselves."""
+    return _read_index(path)
+
+
 def _read_index(path: str | os.PathLike) -> _Index:
     """Reads through all packets: that costs little beside decoding, and no header need be right."""
-    stamps, keyframes, end = set(), [], 0
+    stamps, keyframes = {}, []
     with _open(path) as (container, stream):
         # A file that is cut short ends here with an error; what came before it counts.
         with contextlib.suppress(av.FFmpegError):
@@ -305,15 +312,17 @@ def _read_index(path: str | os.PathLike) -> _Index:
                 stamp = _stamp(packet)
                 if packet.size == 0 or packet.is_discard or stamp is None:
                     continue
-                stamps.add(stamp)
-                end = max(end, stamp + (packet.duration or 0))
+                stamps[stamp] = packet.duration or 0
                 if packet.is_keyframe:
                     keyframes.append(stamp)
         # AVI has no presentation times: those of its keyframes are guesses, so never jump to one.
         jumps = container.format.name != "avi"
     if not stamps:
         raise VideoError(f"{path}: holds no frames")
-    return _Index(min(stamps), end, sorted(keyframes) if jumps else [], len(stamps))
+    end = max(stamps)
+    last = stamps[end]
+    keyframes = sorted(keyframes) if jumps else []
+    return _Index(min(stamps), end + last, last, keyframes, len(stamps))
 
 
 def _decode(
@@ -328,7 +337,8 @@ def _decode(
     Raises:
         _FalseKeyframe: a jump led nowhere.
     """
-    begin = end = fed = index.origin
+    begin = end = fed = sought = index.origin
+    near = _NEAR / stream.time_base
     landing = None
     for packet in container.demux(stream):
         if not wanted:
@@ -336,6 +346,10 @@ def _decode(
         stamp = _stamp(packet)
         start = index.keyframe_before(wanted[0])
         if start > fed:
+            if start > sought and start - max(fed, stamp or 0) > near:
+                container.seek(start, stream=stream)
+                sought = start
+                continue
             if not packet.is_keyframe or stamp != start:
                 continue
             stream.codec_context.flush_buffers()
@@ -351,7 +365,7 @@ def _decode(
             begin = max(begin, end if frame.pts is None else frame.pts)
             end = begin + (frame.duration or 1)
             yield begin, end, frame
-    if landing is not None:
+    if landing is not None or sought > fed:
         raise _FalseKeyframe
 
 
@@ -390,33 +404,11 @@ def _stamp(packet: av.Packet) -> int | None:
 
 
 def _stated_duration(container: av.container.InputContainer, stream: av.VideoStream) -> float:
+    """The duration of the pictures in the file's header in seconds, 0 where it says none."""
     if stream.duration:
         return float(stream.duration * stream.time_base)
+    if len(container.streams) > 1:
+        return 0.0  # a container's duration counts the sound too
     lead = (stream.start_time or 0) * stream.time_base
     stated = ((container.duration or 0) + (container.start_time or 0)) / av.time_base
     return float(stated - lead)
-
-
-def _quarter_turns(frame: av.VideoFrame) -> int:
-    """Clockwise quarter turns that set a frame upright; files tell counterclockwise degrees."""
-    return round(-frame.rotation / 90) % 4
-
-
-def _target_size(frame: av.VideoFrame, short_side: int | None) -> tuple[int, int]:
-    """The height and width of the upright image to make of a frame."""
-    height, width = frame.height, frame.width
-    if _quarter_turns(frame) % 2:
-        height, width = width, height
-    scale = 1.0 if short_side is None else short_side / min(height, width)
-    return max(1, round(height * scale)), max(1, round(width * scale))
-
-
-def _render(frame: av.VideoFrame, size: tuple[int, int], converter: VideoReformatter) -> np.ndarray:
-    """A decoded frame as an upright RGB image of (height, width) `size`."""
-    image = converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
-    if turns := _quarter_turns(frame):
-        image = cv2.rotate(image, _QUARTER_TURNS[turns])
-    if image.shape[:2] == size:
-        return image
-    method = cv2.INTER_AREA if size[0] < image.shape[0] else cv2.INTER_LINEAR
-    return cv2.resize(image, size[::-1], interpolation=method)

@@ -1,7 +1,8 @@
 """How good detections are: mean average precision and average recall, as ActivityNet defines them.
 
-The numbers are those of the official ActivityNet evaluation, which HACS uses too, and THUMOS14 with
-other thresholds. What that evaluation leaves to chance or to a crash is fixed here:
+The numbers are those of the official ActivityNet evaluation, which HACS uses too, and THUMOS14 and
+sets of one's own with other thresholds. What that evaluation leaves to chance or to a crash is fixed
+here:
 
 - Ties in score go to the prediction that stands first, ties in tIoU to the ground truth that does.
 - Duplicates are taken as they are: of two equal predictions one can match, two equal ground truths
@@ -11,33 +12,25 @@ other thresholds. What that evaluation leaves to chance or to a crash is fixed h
 - A class without ground truth is left out of the mean; one without predictions has an AP of 0.
 - A video without predictions has all its ground truth missed. In a video without ground truth every
   prediction is a false positive for the mAP, and merely counted as a proposal for the recall.
-"""
+- A prediction whose label the ground truth lacks is in no class that counts for the mAP; it is a
+  proposal like any other for the recall.
+- A score may be any finite number, 0 included; only the order of the scores matters.
 
-from typing import NamedTuple
+AR@AN is the recall, averaged over tIoU 0.5:0.05:0.95, with AN proposals a video on average: every
+video keeps the same share of its own. AN runs to 100 (`max_proposals`): of a file with more than 100
+a video on average, the same share of every video's is cut off first. AUC is the area under AR@AN
+from AN = 1 to 100, over 100.
+"""
 
 import numpy as np
 
+from lofi_jax.detection.matching import Instances, match, ranges, ranked
 from lofi_jax.detection.nms import paired_tiou
+from lofi_jax.detection.precision import interpolated_precision
 
 TIOUS_ACTIVITYNET = np.linspace(0.5, 0.95, 10)
 TIOUS_THUMOS = np.linspace(0.3, 0.7, 5)
 AVERAGE_NUMBERS = (1, 5, 10, 100)
-
-
-class Instances(NamedTuple):
-    """Segments of many videos in flat arrays, in the order that breaks ties.
-
-    Attributes:
-        video: (N,) integer, the video's number.
-        label: (N,) integer, the class's number, from 0.
-        segment: (N, 2) float64, start and end in seconds.
-        score: (N,) float64, higher is surer; ones for ground truth.
-    """
-
-    video: np.ndarray
-    label: np.ndarray
-    segment: np.ndarray
-    score: np.ndarray
 
 
 def class_agnostic(instances: Instances) -> Instances:
@@ -78,9 +71,8 @@ def average_precision(
 ) -> np.ndarray:
     """Interpolated average precision of each class at each threshold.
 
-    A class's predictions of all videos are taken from the highest score down, and each is matched
-    to the free ground truth of its video and class with the highest tIoU, if that is at or over the
-    threshold; else it is a false positive. Source: the ActivityNet challenge's detection task.
+    A class's predictions of all videos are taken from the highest score down, and matched as `match`
+    says. Source: the ActivityNet challenge's detection task.
 
     Args:
         ground_truth: at least one segment.
@@ -95,19 +87,11 @@ def average_precision(
         ValueError: no ground truth.
     """
     _require(ground_truth)
-    order = np.lexsort((-predictions.score, predictions.label))
-    predictions = Instances(*(array[order] for array in predictions))
-    found = _match(ground_truth, predictions, num_classes, tious)
+    predictions = ranked(predictions)
+    hit = match(ground_truth, predictions, num_classes, tious) >= 0
     positives = np.bincount(ground_truth.label, minlength=num_classes)
-    edges = np.searchsorted(predictions.label, np.arange(num_classes + 1))
-    result = np.full((num_classes, len(tious)), np.nan)
-    for label in np.flatnonzero(positives):
-        hits = found[edges[label] : edges[label + 1]]
-        precision = np.cumsum(hits, axis=0) / np.arange(1, len(hits) + 1)[:, None]
-        interpolated = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
-        # Recall rises by one part at each hit and nowhere else.
-        result[label] = np.sum(interpolated, axis=0, where=hits) / positives[label]
-    return result
+    columns = [interpolated_precision(column, predictions.label, positives) for column in hit.T]
+    return np.stack(columns, axis=1)
 
 
 def average_recall(
@@ -125,7 +109,8 @@ def average_recall(
         ground_truth: at least one segment; its videos are the ones averaged over.
         predictions: of the same video numbers.
         tious: (K,) thresholds that the recall is averaged over.
-        max_proposals: A, the highest average number.
+        max_proposals: A, the highest average number of proposals a video; those beyond it on average
+            are left out, the same share of every video's.
 
     Returns:
         numbers (A,), 1 to max_proposals, and the recall (A,) in 0..1 at each.
@@ -149,7 +134,7 @@ def average_recall(
     shares = numbers / float(max_proposals) * (max_proposals * float(len(videos)) / kept.sum())
     cut = np.minimum((kept[:, None] * shares).astype(np.int64), kept[:, None])
 
-    rank, truth = _ranges(kept[truth_video])
+    rank, truth = ranges(kept[truth_video])
     proposal = order[left[truth_video[truth]] + rank]
     overlaps = paired_tiou(predictions.segment[proposal], ground_truth.segment[truth])
     allowed = cut[truth_video]
@@ -175,44 +160,3 @@ def area_under_curve(numbers: np.ndarray, recall: np.ndarray) -> float:
 def _require(ground_truth: Instances) -> None:
     if not len(ground_truth.video):
         raise ValueError("no ground truth: recall and precision are undefined")
-
-
-def _match(
-    ground_truth: Instances, predictions: Instances, num_classes: int, tious: np.ndarray
-) -> np.ndarray:
-    """Which predictions, already in order, are true: (N, K) bool."""
-    truth_group = ground_truth.video * num_classes + ground_truth.label
-    group = predictions.video * num_classes + predictions.label
-    by_group = np.argsort(truth_group, kind="stable")
-    left = np.searchsorted(truth_group, group, side="left", sorter=by_group)
-    right = np.searchsorted(truth_group, group, side="right", sorter=by_group)
-    nth, prediction = _ranges(right - left)
-    truth = by_group[left[prediction] + nth]
-    overlaps = paired_tiou(predictions.segment[prediction], ground_truth.segment[truth])
-
-    close = overlaps >= np.min(tious)
-    prediction, truth, overlaps = prediction[close], truth[close], overlaps[close]
-    order = np.lexsort((truth, -overlaps, prediction, group[prediction]))
-    prediction, truth, overlaps = prediction[order], truth[order], overlaps[order]
-
-    found = np.zeros((len(group), len(tious)), dtype=bool)
-    for column, threshold in enumerate(tious):
-        high = overlaps >= threshold
-        free, wanted = prediction[high], truth[high]
-        taken = np.zeros(len(truth_group), dtype=bool)
-        # Pairs lie by group, then prediction, then falling tIoU: the first that is left of a group
-        # is its next match. All groups match one a round, until no pair is left.
-        while len(free):
-            of_group = group[free]
-            first = np.flatnonzero(np.diff(of_group, prepend=-1))
-            found[free[first], column] = True
-            taken[wanted[first]] = True
-            left_over = ~(taken[wanted] | found[free, column])
-            free, wanted = free[left_over], wanted[left_over]
-    return found
-
-
-def _ranges(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """0..count-1 for each count, one after the other, and which count each comes from."""
-    owner = np.repeat(np.arange(len(counts)), counts)
-    return np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts), owner

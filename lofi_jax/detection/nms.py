@@ -59,33 +59,75 @@ def soft_nms(
     Raises:
         ValueError: unknown method, sigma not above 0, or a score that is negative or not finite.
     """
+    segments, scores = np.asarray(segments, np.float64)[None], np.asarray(scores, np.float64)[None]
+    indices, lowered = soft_nms_batch(
+        segments, scores, None, sigma, top_k, method, threshold, min_score
+    )
+    picked = indices[0] >= 0
+    return indices[0, picked], lowered[0, picked]
+
+
+def soft_nms_batch(
+    segments: np.ndarray,
+    scores: np.ndarray,
+    labels: np.ndarray | None,
+    sigma: float,
+    top_k: int,
+    method: str = "gaussian",
+    threshold: float = 0.5,
+    min_score: float = 0.0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """`soft_nms` of many videos at once, pick by pick, with the very same numbers.
+
+    Args:
+        segments: (B, N, 2); videos with fewer proposals are padded.
+        scores: (B, N); 0 for padding.
+        labels: (B, N) integer: proposals lower the scores of their own class only. None: of all.
+        sigma, top_k, method, threshold, min_score: as for `soft_nms`.
+
+    Returns:
+        indices (B, K) int64 and lowered scores (B, K) float64, K = min(top_k, N), with -1 and 0 once
+        a video has no more to pick.
+
+    Raises:
+        ValueError: as `soft_nms`.
+    """
     if method not in METHODS:
         raise ValueError(f"unknown NMS method {method!r}: one of {', '.join(METHODS)}")
     if method == "gaussian" and not sigma > 0:
         raise ValueError(f"the Gaussian needs a sigma above 0, not {sigma}")
-    segments, scores = np.asarray(segments, np.float64), np.asarray(scores, np.float64)
     if not (np.isfinite(scores) & (scores >= 0)).all():
         raise ValueError("scores for NMS must be finite and 0 or above")
 
-    # Rows of contiguous memory and work in place: this loop is most of what inference does off the
-    # device. Empty segments get a length, which changes no tIoU and spares a division by 0.
-    start, end = np.ascontiguousarray(segments.T)
+    # Contiguous memory and work in place: this loop is most of what inference does off the device.
+    # Empty segments get a length, which changes no tIoU and spares a division by 0.
+    start, end = np.ascontiguousarray(np.moveaxis(segments, -1, 0), np.float64)
     length = np.where(end > start, end - start, 1.0)
-    current = scores.copy()
-    picked: list[int] = []
-    lowered: list[float] = []
-    while len(picked) < min(top_k, len(scores)):
-        best = int(current.argmax())
-        if current[best] <= min_score:
+    current = np.array(scores, np.float64)
+    overlaps, union = np.empty_like(current), np.empty_like(current)
+    rows = np.arange(len(current))
+    picks = min(top_k, current.shape[1])
+    indices = np.full((len(current), picks), -1)
+    lowered = np.zeros((len(current), picks))
+    for pick in range(picks):
+        best = current.argmax(axis=1)
+        score = current[rows, best]
+        going = score > min_score
+        if not going.any():
             break
-        picked.append(best)
-        lowered.append(float(current[best]))
-        overlaps = np.minimum(end, end[best])
-        overlaps -= np.maximum(start, start[best])
+        indices[going, pick], lowered[going, pick] = best[going], score[going]
+
+        def of_best(values, best=best):
+            return values[rows, best][:, None]
+
+        np.minimum(end, of_best(end), out=overlaps)
+        overlaps -= np.maximum(start, of_best(start), out=union)
         np.maximum(overlaps, 0, out=overlaps)
-        union = length + length[best]
+        np.add(length, of_best(length), out=union)
         union -= overlaps
         overlaps /= union
+        if labels is not None:
+            overlaps[labels != of_best(labels)] = 0
         if method == "gaussian":
             overlaps *= overlaps
             overlaps /= -sigma
@@ -94,12 +136,16 @@ def soft_nms(
             current *= np.where(overlaps > threshold, 1 - overlaps, 1.0)
         else:
             current[overlaps > threshold] = 0
-        current[best] = 0
-    return np.array(picked, dtype=np.int64), np.array(lowered, dtype=np.float64)
+        current[rows, best] = 0
+    return indices, lowered
 
 
 def vote(
-    kept: np.ndarray, segments: np.ndarray, scores: np.ndarray, threshold: float
+    kept: np.ndarray,
+    segments: np.ndarray,
+    scores: np.ndarray,
+    threshold: float,
+    may_vote: np.ndarray | None = None,
 ) -> np.ndarray:
     """Refines kept segments by those around them: score voting.
 
@@ -112,12 +158,15 @@ def vote(
         segments: (N, 2), all proposals before suppression.
         scores: (N,) their scores, at least 0.
         threshold: in 0..1.
+        may_vote: (K, N) bool, which votes count, such as those of the same class; by default all.
 
     Returns:
         (K, 2) float64.
     """
     kept = np.asarray(kept, np.float64)
     overlaps = tiou(kept, segments)
+    if may_vote is not None:
+        overlaps = np.where(may_vote, overlaps, -1.0)
     weight = np.where(overlaps >= threshold, overlaps * scores, 0.0)
     total = weight.sum(axis=1, keepdims=True)
     return np.divide(weight @ segments, total, out=kept.copy(), where=total > 0)

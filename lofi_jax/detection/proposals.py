@@ -1,10 +1,11 @@
 """From a head's numbers to scored segments."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from lofi_jax.detection.nms import soft_nms
+from lofi_jax.detection.nms import soft_nms_batch, vote
 
 
 class Proposals(NamedTuple):
@@ -65,18 +66,100 @@ def dense_proposals(
     return Proposals(segments[chosen], scores[chosen])
 
 
-def suppress(found: Proposals, sigma: float, top_k: int) -> Proposals:
-    """The proposals after Gaussian soft-NMS, best first; those of different classes do not suppress each other."""
-    labels = np.zeros(len(found.scores), int) if found.labels is None else found.labels
-    keep, scores = [np.empty(0, int)], [np.empty(0)]
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        kept, lowered = soft_nms(found.segments[members], found.scores[members], sigma, top_k)
-        keep.append(members[kept])
-        scores.append(lowered)
-    keep, scores = np.concatenate(keep), np.concatenate(scores)
-    best = np.argsort(-scores, kind="stable")[:top_k]
-    keep = keep[best]
-    return Proposals(
-        found.segments[keep], scores[best], None if found.labels is None else labels[keep]
+class Suppression(NamedTuple):
+    """How many overlapping proposals become few; see nms.py.
+
+    Attributes:
+        method: one of `nms.METHODS`.
+        sigma, threshold: of the method.
+        vote: the tIoU from which proposals refine a kept one, whose class they must have; 0: none do.
+        top_k: how many are kept.
+    """
+
+    method: str
+    sigma: float
+    threshold: float
+    vote: float
+    top_k: int
+
+
+def suppress(found: Sequence[Proposals], how: Suppression) -> list[Proposals]:
+    """Some videos' proposals after suppression, best first; those of different classes do not suppress each other.
+
+    Args:
+        found: all with labels or all without.
+    """
+    most = max((len(one.scores) for one in found), default=0)
+
+    def padded(arrays: Sequence[np.ndarray]) -> np.ndarray:
+        rows = [
+            np.concatenate([x, np.zeros((most - len(x), *x.shape[1:]), x.dtype)]) for x in arrays
+        ]
+        return np.stack(rows)
+
+    if not most:
+        return list(found)
+    labelled = found[0].labels is not None
+    indices, lowered = soft_nms_batch(
+        padded([one.segments for one in found]),
+        padded([one.scores for one in found]),
+        padded([one.labels for one in found]) if labelled else None,
+        how.sigma,
+        how.top_k,
+        how.method,
+        how.threshold,
     )
+    return [
+        _kept(one, index[index >= 0], scores[index >= 0], how.vote)
+        for one, index, scores in zip(found, indices, lowered, strict=True)
+    ]
+
+
+def _kept(found: Proposals, index: np.ndarray, scores: np.ndarray, threshold: float) -> Proposals:
+    segments = found.segments[index]
+    labels = None if found.labels is None else found.labels[index]
+    if threshold > 0:
+        same = None if labels is None else labels[:, None] == found.labels
+        segments = vote(segments, found.segments, found.scores, threshold, same)
+    return Proposals(segments, scores, labels)
+
+
+def with_classes(found: Proposals, probabilities: np.ndarray, top_classes: int) -> Proposals:
+    """Every proposal once with each of the video's most probable classes, its score times the class's; best first.
+
+    So G-TAD (arXiv 1911.11462, section 4) and BMN label proposals on ActivityNet, with the two best classes of an
+    external classifier.
+
+    Args:
+        found: without labels.
+        probabilities: (classes,) of the video.
+        top_classes: how many classes.
+    """
+    best = np.argsort(-probabilities, kind="stable")[:top_classes]
+    scores = (found.scores[:, None] * probabilities[best]).ravel()
+    order = np.argsort(-scores, kind="stable")
+    segments = np.repeat(found.segments, len(best), axis=0)
+    labels = np.tile(best, len(found.scores))
+    return Proposals(segments[order], scores[order], labels[order])
+
+
+def union(parts: Sequence[Proposals], weights: Sequence[float]) -> Proposals:
+    """What several systems propose for a video, each score times its system's weight.
+
+    Of equal segments of one class the one with the best score is kept.
+
+    Args:
+        parts: one for each system; all with labels or all without.
+        weights: one for each, above 0.
+    """
+    segments = np.concatenate([part.segments for part in parts])
+    scores = [part.scores * weight for part, weight in zip(parts, weights, strict=True)]
+    scores = np.concatenate(scores)
+    labels = None
+    if parts[0].labels is not None:
+        labels = np.concatenate([part.labels for part in parts])
+    order = np.argsort(-scores, kind="stable")
+    keys = segments if labels is None else np.column_stack([segments, labels])
+    _, first_of = np.unique(keys[order], axis=0, return_index=True)
+    kept = order[np.sort(first_of)]
+    return Proposals(segments[kept], scores[kept], None if labels is None else labels[kept])

@@ -24,13 +24,13 @@ def results(results: Mapping) -> str:
     lines = [
         [
             *(row["start"], row["fidelity"], row["head"]),
-            *(_percent(row["mAP"].get(tiou)) for tiou in tious),
-            _percent(row["average_mAP"]),
-            _percent(row.get("class_agnostic", {}).get("average_mAP")),
+            *(percent(row["mAP"].get(tiou)) for tiou in tious),
+            percent(row["average_mAP"]),
+            percent(row.get("class_agnostic", {}).get("average_mAP")),
         ]
         for row in rows
     ]
-    table = _align([[*head, "class-agnostic"], *lines], words=3)
+    table = align([[*head, "class-agnostic"], *lines], words=3)
     return "\n".join([table, *_leads(rows)])
 
 
@@ -51,7 +51,7 @@ def study(runs: Sequence[Mapping]) -> str:
             lead = _spread(found[:, i] - found[:, baseline], "+.1f")
         measures = [_spread(found[:, i], ".1f"), _spread(agnostic[:, i], ".1f")]
         lines.append([row["start"], row["fidelity"], row["head"], *measures, lead])
-    return _align(lines, words=3)
+    return align(lines, words=3)
 
 
 def plan(rows: Sequence[Mapping]) -> str:
@@ -68,7 +68,7 @@ def plan(rows: Sequence[Mapping]) -> str:
             + [f"{row[key]:.2f}" for key in ("temporaries_gib", "peak_gib")]
             + [f"{row['tflop']:.3g}", f"{row['tflop'] / row['batch_size']:.3g}"]
         )
-    return _align(lines, words=3)
+    return align(lines, words=3)
 
 
 def row_name(row: Mapping) -> str:
@@ -91,7 +91,7 @@ def seconds(seconds: Mapping[str, float]) -> str:
     """
     lines = [[stage, _clock(time)] for stage, time in seconds.items()]
     lines.append(["total", _clock(math.fsum(seconds.values()))])
-    return _align([["stage", "h:mm:ss.s"], *lines], words=1)
+    return align([["stage", "h:mm:ss.s"], *lines], words=1)
 
 
 def _leads(rows: Sequence[Mapping]) -> list[str]:
@@ -111,7 +111,7 @@ def _leads(rows: Sequence[Mapping]) -> list[str]:
     return ["", *lines] if lines else []
 
 
-def _align(lines: Sequence[Sequence[str]], words: int) -> str:
+def align(lines: Sequence[Sequence[str]], words: int) -> str:
     """Columns as wide as their widest cell, the first ones flush left, the figures flush right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
@@ -123,7 +123,8 @@ def _align(lines: Sequence[Sequence[str]], words: int) -> str:
     )
 
 
-def _percent(fraction: float | None) -> str:
+def percent(fraction: float | None) -> str:
+    """A fraction in per cent, "-" where there is none."""
     return "-" if fraction is None or math.isnan(fraction) else f"{100 * fraction:.2f}"
 
 

@@ -16,14 +16,23 @@ from lofi_jax.data import class_scores
 from lofi_jax.errors import UserError
 from lofi_jax.models import classifier
 from lofi_jax.stages import datasets, extract, head
+from lofi_jax.stages.batches import feature_batches, padded_batches
 from lofi_jax.stages.setup import Run, steps_for
 from lofi_jax.training import loop
 from lofi_jax.training.checkpoints import load_state
+
+# Whatever `config.head_training.standardise` says for heads: the classifier is our own.
+_STANDARDISE = True
 
 
 def encoder(run: Run) -> str:
     """The encoder whose features the classifier sees."""
     return rows_of(run.config)[0].encoder
+
+
+def source(run: Run) -> pathlib.Path:
+    """What the probabilities come from: the external file, or the classifier's checkpoints."""
+    return pathlib.Path(run.config.classifier.file or _folder(run) / "checkpoints")
 
 
 def _folder(run: Run) -> pathlib.Path:
@@ -36,7 +45,7 @@ def run(run: Run) -> None:
     if settings.file:
         return
     target = datasets.target(run)
-    steps = steps_for(settings.epochs, len(target.train_videos), settings.batch_size)
+    steps = steps_for(settings.epochs, target.training_examples, settings.batch_size)
     folder = _folder(run)
     if loop.is_finished(folder, steps):
         return
@@ -54,11 +63,12 @@ def run(run: Run) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "classes.json").write_text(json.dumps(target.classes))
-    head.train(run, "classifier", folder, encoder(run), settings, steps, initial, loss)
+    videos = extract.training_examples(run, encoder(run), _STANDARDISE)
+    head.train(run, "classifier", folder, videos, settings, steps, initial, loss)
 
 
 class Classifier:
-    """Standardised features (L, C) of a video in, the probability of each of `classes` out."""
+    """Standardised features (B, L, C) of videos in, the probability (B, classes) of each of `classes` out."""
 
     def __init__(self, run: Run):
         if run.config.classifier.file:
@@ -69,10 +79,19 @@ class Classifier:
         self.classes = tuple(json.loads((folder / "classes.json").read_text()))
         model = classifier.VideoClassifier(len(self.classes), run.config.classifier.hidden)
         params = load_state(folder / "checkpoints")["params"]["classifier"]
+        self._windows = datasets.windows_of(run.config)
+        self._batch = run.config.detect.batch_size
         self._apply = jax.jit(lambda x: jax.nn.softmax(model.apply({"params": params}, x)))
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
-        return np.asarray(self._apply(features[None])[0])
+        return np.asarray(self._apply(features))
+
+    def video(self, features: np.ndarray) -> np.ndarray:
+        """The probabilities (classes,) of one video from its features (n, C): the mean over any windows."""
+        if self._windows is None:
+            return self(features[None])[0]
+        batches = padded_batches(self._windows.split(features), self._batch)
+        return np.concatenate([self(batch)[:count] for batch, count in batches]).mean(axis=0)
 
 
 def test_probabilities(run: Run) -> np.ndarray:
@@ -86,6 +105,9 @@ def test_probabilities(run: Run) -> np.ndarray:
                 f"{run.config.classifier.file}: lacks {len(missing)} test videos, such as {missing[0]}"
             )
         return scores
-    features = extract.videos(run, encoder(run), target.test_videos)
+    features = extract.videos(run, encoder(run), target.test_videos, _STANDARDISE)
     predict = Classifier(run)
-    return np.stack([predict(features[i]["features"]) for i in range(len(features))])
+    if target.windows:
+        return np.stack([predict.video(features[i]["features"]) for i in range(len(features))])
+    batches = feature_batches(features, run.config.detect.batch_size)
+    return np.concatenate([predict(batch)[:count] for batch, count in batches])

@@ -1,26 +1,20 @@
-"""The datasets of a run: the target's untrimmed videos and the source's trimmed clips, made once and then read."""
+"""The datasets of a run: the target's untrimmed videos and the source's trimmed clips, ready to be read."""
 
 import dataclasses
 import functools
-import pathlib
 from collections.abc import Sequence
 
 from lofi_jax.config import rows_of
-from lofi_jax.data import (
-    annotation_formats,
-    annotations,
-    builders,
-    predictions,
-    records,
-    synthetic,
-)
+from lofi_jax.data import annotation_formats, annotations, predictions
 from lofi_jax.data.annotations import Video
-from lofi_jax.data.records import Records
-from lofi_jax.data.sampling import Sampling
+from lofi_jax.data.video import snippets_in
+from lofi_jax.data.windowed import WindowRecords
+from lofi_jax.data.windows import Window, Windows, to_train_on
 from lofi_jax.detection.metrics import Instances
 from lofi_jax.errors import UserError
+from lofi_jax.stages import parts
+from lofi_jax.stages.parts import Records
 from lofi_jax.stages.setup import Run
-from lofi_jax.training.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +25,7 @@ class Target:
         train, test: random access to stored videos; None where all rows work on external features.
         train_videos, test_videos: their annotations, in the same order.
         classes: names; a label is an index into them.
+        windows: how long videos are cut; None: whole videos are brought to one length.
     """
 
     train: Records | None
@@ -38,6 +33,7 @@ class Target:
     train_videos: list[Video]
     test_videos: list[Video]
     classes: tuple[str, ...]
+    windows: Windows | None
 
     def __post_init__(self):
         for key, videos in (("train_subset", self.train_videos), ("test_subset", self.test_videos)):
@@ -53,8 +49,29 @@ class Target:
 
     @property
     def most_instances(self) -> int:
-        """The largest number of annotated segments in any video: what batches are padded to."""
-        return max(len(v.labels) for v in self.videos)
+        """The largest number of segments in any example to train on: what batches are padded to."""
+        whole = [window.video for window in self.training_windows] if self.windows else self.videos
+        return max(len(v.labels) for v in whole)
+
+    @functools.cached_property
+    def training_windows(self) -> list[Window]:
+        """The windows of the training videos to train on.
+
+        Raises:
+            UserError: there is none.
+        """
+        lengths = [snippets_in(v.duration, self.windows.rate, 0) for v in self.train_videos]
+        chosen = to_train_on(self.train_videos, lengths, self.windows)
+        if not chosen:
+            raise UserError(
+                f"no window of {self.windows.seconds:g} s holds a whole annotated segment: raise config.data.window"
+            )
+        return chosen
+
+    @property
+    def training_examples(self) -> int:
+        """How many videos, or windows of them, heads train on in an epoch."""
+        return len(self.training_windows if self.windows else self.train_videos)
 
     def test_instances(self) -> Instances:
         """The test videos' ground truth for the metrics."""
@@ -89,35 +106,11 @@ class Source:
 
 
 def prepare(run: Run) -> None:
-    """Renders the built-in world where it is asked for, and stores all videos as TFDS datasets."""
-    config = run.config
-    if needs_no_videos(config):
+    """Makes what the run reads of videos, where it needs any."""
+    if needs_no_videos(run.config):
         print(f"target: {len(target(run).videos)} videos, of which only features are needed")
-        return
-    if config.dataset == "synthetic":
-        world = config.synthetic
-        synthetic.generate(
-            _world(run),
-            world.world,
-            config.seed,
-            world.source_clips,
-            world.train_videos,
-            world.test_videos,
-        )
-    for name, video_dir, annotation_file, sampling in _parts(run):
-        progress = None
-
-        def show(done, total, name=name):
-            nonlocal progress
-            progress = progress or Progress(f"prepare {name}", total, done, unit="videos")
-            progress.show(done, {})
-
-        _, report = builders.build(
-            name, video_dir, annotation_file, _data_dir(run), sampling, progress=show, say=print
-        )
-        if progress:
-            progress.close()
-        print(f"{name}: {report.summary()}")
+    else:
+        parts.prepare(run)
 
 
 @functools.cache
@@ -129,16 +122,14 @@ def target(run: Run) -> Target:
     """
     if needs_no_videos(run.config):
         return _annotated(run)
-    name, _, _, sampling = _parts(run)[0]
-    builder = records.load(_data_dir(run), name, sampling)
-    data = run.config.data
-    train, test = Records(builder, data.train_subset), Records(builder, data.test_subset)
+    data, opened = run.config.data, parts.target(run).open(run)
     return Target(
-        train,
-        test,
-        records.videos(builder, data.train_subset),
-        records.videos(builder, data.test_subset),
-        records.class_names(builder),
+        opened.records(data.train_subset),
+        opened.records(data.test_subset),
+        opened.videos(data.train_subset),
+        opened.videos(data.test_subset),
+        opened.classes,
+        windows_of(run.config),
     )
 
 
@@ -155,7 +146,31 @@ def _annotated(run: Run) -> Target:
     for video in [*train, *test]:
         if not video.duration:
             raise UserError(f"{data.annotations}: video {video.video_id!r} has no duration")
-    return Target(None, None, train, test, parsed.classes)
+    return Target(None, None, train, test, parsed.classes, windows_of(run.config))
+
+
+def windows_of(config) -> Windows | None:
+    """How the target's videos are cut, where they are."""
+    data = config.data
+    if not data.window:
+        return None
+    return Windows(data.window, data.window_overlap, data.snippets_per_second)
+
+
+def length(config, duration: float) -> int:
+    """How many snippets a video of `duration` seconds has."""
+    rate = config.data.snippets_per_second
+    return snippets_in(duration, rate, config.data.snippets)
+
+
+def joint_examples(run: Run) -> Sequence[dict]:
+    """The records that encoder and head train on together: whole videos, or windows of them."""
+    own = target(run)
+    if own.windows is None:
+        return own.train
+    return WindowRecords(
+        own.train, own.training_windows, own.windows, run.config.data.frames, own.classes
+    )
 
 
 def with_segments(records: Records, videos: list[Video]) -> Chosen:
@@ -170,58 +185,19 @@ def with_segments(records: Records, videos: list[Video]) -> Chosen:
     return Chosen(records, numbers)
 
 
-def source(run: Run) -> Source:
-    """The clips for stage 1: the source dataset, or the target's own training videos where there is none."""
-    parts = _parts(run)
-    if len(parts) == 1:
-        own = target(run)
-        return Source(with_segments(own.train, own.train_videos), own.classes)
-    name, _, _, sampling = parts[1]
-    builder = records.load(_data_dir(run), name, sampling)
-    subset = run.config.source.train_subset
-    clips = with_segments(Records(builder, subset), records.videos(builder, subset))
-    return Source(clips, records.class_names(builder))
+def target_clips(run: Run, subset: str = "") -> Source:
+    """The target's own foreground segments as clips, of its training subset or another one."""
+    return _clips(parts.target(run).open(run), subset or run.config.data.train_subset)
 
 
-def sampling_of(config) -> Sampling:
-    """How the target's videos are sampled and stored."""
-    data = config.data
-    return Sampling(
-        data.snippets,
-        data.frames,
-        data.stride,
-        data.short_side,
-        data.quality,
-        data.snippets_per_second,
-    )
+def source(run: Run, subset: str = "") -> Source:
+    """The clips for stage 1: the source dataset's, or the target's own where there is none."""
+    part = parts.source(run)
+    if part is None:
+        return target_clips(run, subset)
+    return _clips(part.open(run), subset or run.config.source.train_subset)
 
 
-def _data_dir(run: Run) -> pathlib.Path:
-    return pathlib.Path(run.config.data.data_dir or run.workdir / "data")
-
-
-def _world(run: Run) -> pathlib.Path:
-    return _data_dir(run) / "world"
-
-
-def _parts(run: Run) -> list[tuple[str, pathlib.Path, pathlib.Path, Sampling]]:
-    """Name, videos, annotations and sampling of the target and, where there is one, of the source."""
-    config = run.config
-    sampling = sampling_of(config)
-    clips = dataclasses.replace(sampling, snippets=config.source.snippets)
-    if config.dataset == "synthetic":
-        folders = [("target", sampling), ("source", clips)]
-        return [
-            (
-                f"synthetic_{part}",
-                _world(run) / part / "videos",
-                _world(run) / part / "annotations.json",
-                how,
-            )
-            for part, how in folders
-        ]
-    parts = [(config.dataset, config.data.video_dir, config.data.annotations, sampling)]
-    if config.source.video_dir:
-        name = f"{config.dataset}_source"
-        parts.append((name, config.source.video_dir, config.source.annotations, clips))
-    return parts
+def _clips(opened: parts.Opened, subset: str) -> Source:
+    clips = with_segments(opened.records(subset), opened.videos(subset))
+    return Source(clips, opened.classes)

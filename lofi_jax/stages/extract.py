@@ -1,11 +1,17 @@
 """Between stages 2 and 3: every video's features at full fidelity, written to disk once an encoder."""
 
+import functools
+import itertools
+
 import jax
 import numpy as np
+from flax.traverse_util import flatten_dict
 
 from lofi_jax.config import full_fidelity
-from lofi_jax.data import clips, feature_files
+from lofi_jax.data import clips, feature_files, fingerprints
 from lofi_jax.data.features import FeatureStore, FeatureVideos
+from lofi_jax.data.fingerprints import Fingerprint
+from lofi_jax.data.windowed import FeatureWindows, Pieces
 from lofi_jax.errors import UserError
 from lofi_jax.stages import datasets, pretrain
 from lofi_jax.stages.setup import Run, encode_videos
@@ -14,37 +20,114 @@ from lofi_jax.training.sharding import replicate, shard_batch
 
 
 def store(run: Run, encoder: str) -> FeatureStore:
-    """Where the features of an encoder lie."""
-    return FeatureStore(run.workdir / "features" / encoder)
-
-
-def videos(run: Run, encoder: str, subset: list) -> FeatureVideos:
-    """Some of the target's videos as features of an encoder.
+    """The features of an encoder, which have been extracted.
 
     Raises:
-        UserError: they have not been extracted.
+        UserError: they have not, or they are another encoder's.
     """
-    target, features = datasets.target(run), store(run, encoder)
-    features.description()
-    return FeatureVideos(features, subset, target.classes, target.most_instances)
+    features = _store(run, encoder)
+    features.require(fingerprint(run, encoder))
+    return features
+
+
+def videos(run: Run, encoder: str, subset: list, standardise: bool) -> FeatureVideos:
+    """Some of the target's videos as features of an encoder, each at its own length, standardised or as stored.
+
+    Raises:
+        UserError: as `store`.
+    """
+    target = datasets.target(run)
+    most = max(len(video.labels) for video in target.videos)
+    return FeatureVideos(store(run, encoder), subset, target.classes, most, standardise)
+
+
+def training_examples(run: Run, encoder: str, standardise: bool) -> FeatureVideos | FeatureWindows:
+    """The training videos, or the windows of them to train on, as `videos` gives videos.
+
+    Raises:
+        UserError: as `store`.
+    """
+    target = datasets.target(run)
+    if target.windows is None:
+        return videos(run, encoder, target.train_videos, standardise)
+    return FeatureWindows(
+        store(run, encoder),
+        target.training_windows,
+        target.windows,
+        target.classes,
+        target.most_instances,
+        standardise,
+    )
+
+
+@functools.cache
+def fingerprint(run: Run, encoder: str) -> Fingerprint:
+    """What the features of an encoder depend on: its own options and weights, and what it sees of a video.
+
+    Features made elsewhere depend on their folders, concatenated ones on their parts.
+    """
+    config = run.config
+    if "+" in encoder:
+        return {
+            f"{part}: {name}": value
+            for part in encoder.split("+")
+            for name, value in fingerprint(run, part).items()
+        }
+    if encoder == "external":
+        return {
+            "data.feature_dirs": config.data.feature_dirs,
+            "data.snippets": config.data.snippets,
+            "data.snippets_per_second": config.data.snippets_per_second,
+        }
+    options = {f"encoder.{name}": _plain(value) for name, value in config.encoder.items()}
+    seen = {f"data.{name}": config.data[name] for name in _SEEN}
+    if encoder == "icp" and not config.initial_checkpoint:
+        weights = f"random, of seed {config.seed}"
+    else:
+        weights = fingerprints.of_arrays(flatten_dict(pretrain.variables(run, encoder), sep="."))
+    return options | seen | {"weights": weights}
+
+
+# The config's keys in `data` that say what an encoder sees of a video.
+_SEEN = (
+    "snippets",
+    "snippets_per_second",
+    "frames",
+    "stride",
+    "height",
+    "width",
+    "short_side",
+    "quality",
+)
+
+
+def _plain(value):
+    """As JSON gives it back."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _store(run: Run, encoder: str) -> FeatureStore:
+    return FeatureStore(run.workdir / "features" / encoder)
 
 
 def run(run: Run, encoder: str) -> None:
     """Writes the features of every video that has none yet: encoded, read from elsewhere, or concatenated."""
-    features = store(run, encoder)
-    if features.is_finished():
-        return
-    features.folder.mkdir(parents=True, exist_ok=True)
+    features = _store(run, encoder)
+    features.begin(encoder, fingerprint(run, encoder))
     target = datasets.target(run)
+    ids = [video.video_id for video in target.videos]
+    if features.is_finished() and not features.missing(ids):
+        return
     if "+" in encoder:
-        for video in target.videos:
-            parts = [store(run, part).read(video.video_id) for part in encoder.split("+")]
-            features.write(video.video_id, np.concatenate(parts, axis=1))
+        parts = [store(run, part) for part in encoder.split("+")]
+        for video_id in ids:
+            joined = np.concatenate([part.read(video_id) for part in parts], axis=1)
+            features.write(video_id, joined)
     elif encoder == "external":
         _read(run, features)
     else:
         _encode(run, encoder, features)
-    features.finish([v.video_id for v in target.train_videos], encoder)
+    features.finish([v.video_id for v in target.train_videos])
 
 
 def _read(run: Run, features: FeatureStore) -> None:
@@ -52,7 +135,8 @@ def _read(run: Run, features: FeatureStore) -> None:
     folders = run.config.data.feature_dirs.split(",")
     width = None
     for video in datasets.target(run).videos:
-        found = feature_files.read(folders, video.video_id, run.config.data.snippets)
+        length = datasets.length(run.config, video.duration)
+        found = feature_files.read(folders, video.video_id, length)
         width = width or found.shape[1]
         if found.shape[1] != width:
             raise UserError(
@@ -63,27 +147,30 @@ def _read(run: Run, features: FeatureStore) -> None:
 
 
 def _encode(run: Run, encoder: str, features: FeatureStore) -> None:
-    """Encodes the videos in the dataset's order."""
+    """Encodes the videos in the dataset's order, those cut into windows piece by piece."""
     config, target = run.config, datasets.target(run)
     encode = FullFidelityEncoder(run, pretrain.variables(run, encoder))
     full = full_fidelity(config)
-    whole = clips.WholeVideo(
-        lambda index: full, config.data.frames, target.most_instances, clips.NONE, 0
-    )
+    whole = clips.WholeVideo(lambda index: full, config.data.frames, 0, clips.NONE, 0)
     progress, done = Progress(f"extract ({encoder})", len(target.videos), unit="videos"), 0
     for records, annotated in (
         (target.train, target.train_videos),
         (target.test, target.test_videos),
     ):
-        # A killed extraction goes on with the first video that has no features.
-        missing = [not features.path(video.video_id).exists() for video in annotated]
-        first = missing.index(True) if True in missing else len(missing)
-        done += first
-        rest = datasets.Chosen(records, range(first, len(records)))
-        for batch in clips.evaluation_batches(rest, whole, config.extract.batch_size):
-            for video_id, x in zip(batch["video_id"], encode(batch["frames"]), strict=True):
-                features.write(str(video_id), x)
-            done += len(batch["video_id"])
+        # A killed extraction goes on with the videos that have no features.
+        missing = features.missing([video.video_id for video in annotated])
+        done += len(annotated) - len(missing)
+        rest = [annotated[i] for i in missing]
+        lengths = [datasets.length(config, video.duration) for video in rest]
+        wanted = datasets.Chosen(records, missing)
+        pieces = Pieces(wanted, lengths, full.snippets, config.data.frames)
+        batches = clips.evaluation_batches(pieces, whole, config.extract.batch_size)
+        encoded = (x for batch in batches for x in encode(batch["frames"]))
+        for video, length, count in zip(rest, lengths, pieces.counts, strict=True):
+            rows = np.concatenate(list(itertools.islice(encoded, count)))
+            features.write(video.video_id, rows[:length])
+            done += 1
+            progress.show(done, {})
             progress.show(done, {})
     progress.close()
 

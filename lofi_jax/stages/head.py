@@ -29,7 +29,7 @@ def run(run: Run, row: Row) -> None:
     if config.head_checkpoint:
         print(f"head ({row.name}): not needed, it comes from {config.head_checkpoint}")
         return
-    steps = steps_for(settings.epochs, len(datasets.target(run).train_videos), settings.batch_size)
+    steps = steps_for(settings.epochs, datasets.target(run).training_examples, settings.batch_size)
     if loop.is_finished(folder(run, row), steps):
         return
     head = make_head(config, row.head, len(datasets.target(run).classes))
@@ -43,19 +43,19 @@ def run(run: Run, row: Row) -> None:
     def initial(features):
         return {"head": jax.jit(head.init)(jax.random.key(config.seed), features)["params"]}
 
-    name = f"head ({row.name})"
-    train(run, name, folder(run, row), row.encoder, settings, steps, initial, loss)
+    videos = extract.training_examples(run, row.encoder, settings.standardise)
+    train(run, f"head ({row.name})", folder(run, row), videos, settings, steps, initial, loss)
 
 
-def train(run: Run, name, folder, encoder: str, settings, steps: int, initial, loss) -> None:
-    """Trains something on the training videos' features of an encoder.
+def train(run: Run, name, folder, videos, settings, steps: int, initial, loss) -> None:
+    """Trains something on videos' features.
 
     Args:
+        videos: of `extract.training_examples`.
         initial: features (1, L, C) -> initial parameters.
         loss: as `step.make_step` wants it.
     """
     config = run.config
-    videos = extract.videos(run, encoder, datasets.target(run).train_videos)
     steps_per_epoch = max(len(videos) // settings.batch_size, 1)
     schedule = optimizer.learning_rate(settings.optimizer, steps, steps_per_epoch)
     transform = optimizer.make(settings.optimizer, schedule)

@@ -29,12 +29,13 @@ def run(run: Run, row: Row) -> None:
     """Trains to the end of `config.joint.epochs`, at the fidelities the row's schedule gives."""
     config, settings = run.config, run.config.joint
     target = datasets.target(run)
-    steps = steps_for(settings.epochs, len(target.train), settings.batch_size)
+    examples = datasets.joint_examples(run)
+    steps = steps_for(settings.epochs, len(examples), settings.batch_size)
     folder = pretrain.folder(run, row.encoder)
     if loop.is_finished(folder, steps):
         return
     encoder = pretrain.variables(run, settings.start)
-    steps_per_epoch = max(len(target.train) // settings.batch_size, 1)
+    steps_per_epoch = max(len(examples) // settings.batch_size, 1)
     schedule = optimizer.learning_rate(settings.optimizer, steps, steps_per_epoch)
     state, step = make_training(run, row, encoder, len(target.classes), schedule)
     fidelity_of_step = fidelity.schedule(
@@ -48,7 +49,7 @@ def run(run: Run, row: Row) -> None:
         config.seed,
     )
     batches = clips.training_batches(
-        target.train, transformation, settings.batch_size, config.seed, config.data.workers
+        examples, transformation, settings.batch_size, config.seed, config.data.workers
     )
     loop.train(
         f"joint ({row.fidelity}, {row.head})",
@@ -92,7 +93,7 @@ def make_training(run: Run, row: Row, encoder: dict, classes: int, schedule):
         total, terms = head.loss(outputs, batch, key)
         return total, (terms, statistics)
 
-    features = jnp.zeros((1, config.data.snippets, feature_width(config)))
+    features = jnp.zeros((1, full_fidelity(config).snippets, feature_width(config)))
     params = {
         "encoder": encoder["params"],
         "head": jax.jit(head.init)(jax.random.key(config.seed), features)["params"],

@@ -11,12 +11,14 @@ import numpy as np
 from lofi_jax.config import full_fidelity, rows_of
 from lofi_jax.data import clips, predictions
 from lofi_jax.data.sampling import read_record
+from lofi_jax.data.streaming import open_video
 from lofi_jax.data.video import EXTENSIONS, VideoError
+from lofi_jax.data.windowed import Pieces
 from lofi_jax.errors import UserError
 from lofi_jax.reports import timelines
 from lofi_jax.reports.tables import row_name
 from lofi_jax.rows import names
-from lofi_jax.stages import classify, datasets, detect, extract, head, pictures, pretrain
+from lofi_jax.stages import classify, detect, extract, head, parts, pictures, pretrain
 from lofi_jax.stages.setup import Run
 from lofi_jax.training.progress import Progress
 
@@ -43,12 +45,13 @@ def run(
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"{folder}: cannot be written ({error.strerror})") from error
-    detect_in, sampling = Detector(run), datasets.sampling_of(run.config)
+    detect_in, sampling = Detector(run), parts.sampling_of(run.config)
+    read = open_video if run.config.data.streaming else read_record
     results, notes = {}, []
     progress = Progress("predict", len(videos), unit="videos")
     for i, path in enumerate(videos):
         try:
-            record, covered = read_record(path, sampling)
+            record, covered = read(path, sampling)
         except VideoError as error:
             notes.append(f"skipped {error}")
         else:
@@ -96,6 +99,11 @@ class Detector:
             for part in sorted(parts)
         }
 
+        self._stores = {
+            encoder: extract.store(run, encoder)
+            for encoder in (self.row.encoder, classify.encoder(run))
+        }
+
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes."""
@@ -106,17 +114,24 @@ class Detector:
         config = self._run.config
         full = full_fidelity(config)
         whole = clips.WholeVideo(lambda index: full, config.data.frames, 0, clips.NONE, 0)
-        frames = whole.map_with_index(0, record)["frames"]
-        parts = {part: encode(frames[None])[0] for part, encode in self._encoders.items()}
+        length = len(record["frames"]) // config.data.frames
+        encoded = {part: [] for part in self._encoders}
+        for piece in Pieces([record], [length], full.snippets, config.data.frames):
+            frames = whole.map_with_index(0, piece)["frames"]
+            for part, encode in self._encoders.items():
+                encoded[part].append(encode(frames[None])[0])
+        parts = {part: np.concatenate(rows)[:length] for part, rows in encoded.items()}
 
-        def features(encoder):
+        def features(encoder, standardise):
             joined = np.concatenate([parts[part] for part in encoder.split("+")], axis=1)
-            return extract.store(self._run, encoder).standardise(joined)
+            return self._stores[encoder].standardise(joined) if standardise else joined
 
         return detect.label(
             self._run,
-            self._propose(features(self.row.encoder)),
-            self._classify(features(classify.encoder(self._run))),
+            self._propose(
+                features(self.row.encoder, config.head_training.standardise), record["duration"]
+            ),
+            self._classify.video(features(classify.encoder(self._run), True)),
             self.classes,
             record["duration"],
         )

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import optax
 
 from lofi_jax.config import full_fidelity
-from lofi_jax.data import clips, pretext
+from lofi_jax.data import clips, pretext, trimmed
 from lofi_jax.errors import UserError
-from lofi_jax.stages import datasets
+from lofi_jax.stages import clip_accuracy, datasets, parts
 from lofi_jax.stages.setup import (
     Run,
     feature_width,
@@ -52,6 +52,8 @@ def run(run: Run, start: str) -> None:
             print(f"pretrain (acp): not needed, it comes from {run.config.encoder_checkpoint}")
         else:
             _train(run, step)
+            if step == "acp":
+                clip_accuracy.run(run, folder(run, step), source_drawing(run))
 
 
 def variables(run: Run, start: str) -> dict:
@@ -69,24 +71,35 @@ def variables(run: Run, start: str) -> dict:
 
 def _task(run: Run, start: str):
     """The records a start learns from, the number of its classes, and what turns a record into a labelled clip."""
-    config = run.config
-    source = datasets.source(run)
-    if start == "acp_plus":
-        target = datasets.target(run)
-        records = datasets.with_segments(target.train, target.train_videos)
-        classes, clip = len(target.classes), clips.ForegroundSnippet
-    elif start == "acp":
-        records, classes, clip = source.records, len(source.classes), clips.ForegroundSnippet
-    else:
-        records, classes = source.records, 2
-        clip = {"arrow_of_time": pretext.ArrowOfTime, "speednet": pretext.SpeedNet}[start]
-    if start == "speednet" and len(records[0]["frames"]) < 2 * config.data.frames:
+    config, full = run.config, full_fidelity(run.config)
+    augmentation = clips.Augmentation(tuple(config.data.crop_area), config.data.flip)
+    source = datasets.target_clips(run) if start == "acp_plus" else datasets.source(run)
+    if start in ("acp", "acp_plus"):
+        drawing = (
+            source_drawing(run) if start == "acp" else _drawing(config, "snippet", config.data)
+        )
+        clip = trimmed.TrainingClip(full, drawing, augmentation, config.seed)
+        return source.records, len(source.classes), clip
+    if start == "speednet" and len(source.records[0]["frames"]) < 2 * config.data.frames:
         raise UserError(
             "speednet needs two snippets a clip of the source: set config.source.snippets to 2"
         )
-    augmentation = clips.Augmentation(tuple(config.data.crop_area), config.data.flip)
-    transformation = clip(full_fidelity(config), config.data.frames, augmentation, config.seed)
-    return records, classes, transformation
+    task = {"arrow_of_time": pretext.ArrowOfTime, "speednet": pretext.SpeedNet}[start]
+    return source.records, 2, task(full, config.data.frames, augmentation, config.seed)
+
+
+def source_drawing(run: Run) -> trimmed.Drawing:
+    """How clips are drawn from the source's actions."""
+    config = run.config
+    return _drawing(
+        config, config.source.sampling, config.source if parts.source(run) else config.data
+    )
+
+
+def _drawing(config, sampling: str, stored) -> trimmed.Drawing:
+    return trimmed.Drawing(
+        sampling, config.data.frames, config.source.stride, stored.snippets_per_second
+    )
 
 
 def _train(run: Run, start: str) -> None:

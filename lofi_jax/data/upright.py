@@ -1,0 +1,62 @@
+"""A decoded frame as the picture a player shows: turned, mirrored and with square pixels, as the file asks for."""
+
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+from av.sidedata.sidedata import Type
+from av.video.reformatter import VideoReformatter
+
+# Pixels further from square than this are a broken header's: the widest in use are about 2:1.
+_WIDEST_PIXEL = 4
+
+
+def size(
+    frame: av.VideoFrame, pixel_aspect: Fraction | None, short_side: int | None
+) -> tuple[int, int]:
+    """The height and width in pixels of the upright picture to make of a frame.
+
+    Args:
+        frame: as decoded.
+        pixel_aspect: width over height of a stored pixel; None or 0: not said, so square.
+        short_side: pixels that the shorter side is resized to, the aspect kept; None: the height stays as stored.
+    """
+    aspect = float(pixel_aspect or 1)
+    if not 1 / _WIDEST_PIXEL <= aspect <= _WIDEST_PIXEL:
+        aspect = 1.0
+    height, width = frame.height, frame.width * aspect
+    if _display_matrix(frame)[0]:
+        height, width = width, height
+    scale = 1.0 if short_side is None else short_side / min(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def render(frame: av.VideoFrame, size: tuple[int, int], converter: VideoReformatter) -> np.ndarray:
+    """A decoded frame as an upright picture (height, width, 3) uint8 RGB of the given size."""
+    image = converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+    swapped, flipped_rows, flipped_columns = _display_matrix(frame)
+    if swapped:
+        image = cv2.transpose(image)
+    if flipped_rows or flipped_columns:
+        code = -1 if flipped_rows and flipped_columns else int(flipped_columns)
+        image = cv2.flip(image, code)
+    if image.shape[:2] == size:
+        return image
+    method = cv2.INTER_AREA if size[0] < image.shape[0] else cv2.INTER_LINEAR
+    return cv2.resize(image, size[::-1], interpolation=method)
+
+
+def _display_matrix(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
+    """Whether to swap rows and columns, and then to flip the rows and the columns.
+
+    The matrix ((a, b, u), (c, d, v), ...) shows the stored pixel (x, y) at (a x + c y, b x + d y); of the angles
+    between quarter turns the nearest is taken.
+    """
+    matrix = frame.side_data.get(Type.DISPLAYMATRIX)
+    if matrix is None:
+        return False, False, False
+    a, b, _, c, d = np.frombuffer(matrix, "=i4")[:5].tolist()
+    if abs(b) > abs(a):
+        return True, b < 0, c < 0
+    return False, d < 0, a < 0

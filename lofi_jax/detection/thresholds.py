@@ -1,0 +1,40 @@
+"""The tIoU thresholds that a mAP is averaged over."""
+
+import numpy as np
+
+from lofi_jax.errors import UserError
+
+ACTIVITYNET = "0.5:0.05:0.95"
+THUMOS = "0.3:0.1:0.7"
+
+
+def of_dataset(name: str) -> str:
+    """The thresholds that a dataset's results are reported at: THUMOS14's, else ActivityNet's, which are HACS's too."""
+    return THUMOS if name == "thumos14" else ACTIVITYNET
+
+
+def parse(text: str, name: str) -> np.ndarray:
+    """Thresholds (K,) from "first:step:last" or a single number.
+
+    Args:
+        text: such as "0.5:0.05:0.95".
+        name: of the flag or key that it was given as.
+
+    Raises:
+        UserError: they are none.
+    """
+    try:
+        exact = [
+            100 * float(part) for part in (text.split(":") if ":" in text else (text, 1, text))
+        ]
+        low, step, high = map(round, exact)
+        hundredths = range(low, high + 1, step)
+        sound = np.allclose(exact, [low, step, high]) and hundredths[-1] == high
+    except (ValueError, OverflowError, IndexError):
+        sound = False
+    if not (sound and 0 < low <= high <= 100):
+        raise UserError(
+            f"{name}={text}: not first:step:last in hundredths above 0 and up to 1, with a last "
+            f"that the steps reach, such as {ACTIVITYNET}"
+        )
+    return np.linspace(low / 100, high / 100, len(hundredths))

@@ -1,0 +1,167 @@
+"""Says why detections are wrong, in the way of DETAD (see detection/diagnosis.py).
+
+python -m lofi_jax.diagnose --ground_truth=annotations.json --predictions=detections.json \\
+    --subset=validation --output_dir=diagnosis
+
+Writes diagnosis.json, three plots, and report.html: the same in one page that needs no other file,
+with the timelines of the best and the worst videos.
+"""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from absl import flags
+
+from lofi_jax import errors
+from lofi_jax.data import judged
+from lofi_jax.data.annotations import write_json, write_text
+from lofi_jax.data.judged import Truth
+from lofi_jax.data.predictions import Predictions
+from lofi_jax.detection import buckets, diagnosis, metrics, thresholds
+from lofi_jax.detection.matching import Instances, ranked
+from lofi_jax.errors import UserError
+from lofi_jax.reports import diagnosis as report
+from lofi_jax.reports import pages, timelines
+
+GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Annotation file.", required=True)
+PREDICTIONS = flags.DEFINE_string("predictions", None, "Prediction file.", required=True)
+SUBSET = flags.DEFINE_string("subset", None, "The videos to look at.", required=True)
+OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder for the report.", required=True)
+TIOU = flags.DEFINE_string("tiou", thresholds.ACTIVITYNET, "Thresholds, first:step:last.")
+BUCKETS = flags.DEFINE_enum(
+    "buckets", "activitynet", buckets.NAMES, "Whose lengths, coverages, ... instances go by."
+)
+VIDEOS = flags.DEFINE_integer("videos", 5, "Best and worst videos whose timelines are drawn.", 0)
+
+_STRONGEST = 12  # detections of a video that its timeline shows
+_PLOTS = {
+    "false_positives.png": report.false_positives,
+    "missed.png": lambda result: report.instances(result, "missed"),
+    "precision.png": lambda result: report.instances(result, "average_mAP_N"),
+}
+
+
+def main(argv: Sequence[str]) -> None:
+    if argv[1:]:
+        raise UserError(f"unexpected argument {argv[1]!r}: this command takes flags only")
+    tious = thresholds.parse(TIOU.value, "--tiou")
+    truth, (found,) = judged.load(GROUND_TRUTH.value, SUBSET.value, [PREDICTIONS.value])
+    counted, classes = truth.count(found)
+    result = _diagnose(truth, counted, classes, tious)
+    folder = pathlib.Path(OUTPUT_DIR.value)
+    write_json(folder / "diagnosis.json", result)
+    figures = {name: draw(result) for name, draw in _PLOTS.items()}
+    with errors.naming_full_disk(folder):
+        for name, figure in figures.items():
+            figure.savefig(folder / name, format="png")
+    write_text(folder / "report.html", _page(truth, found, result, list(figures.values())))
+    print(_summary(result) + "\n\n" + report.text(result))
+    print(f"\n{folder / 'report.html'} has it all, with plots and timelines")
+
+
+def _diagnose(truth: Truth, found: Instances, classes: int, tious: np.ndarray) -> dict:
+    wanted = truth.instances
+    sound = diagnosis.sound(wanted, truth.durations)
+    if not sound.any():
+        raise UserError(
+            f"{truth.annotated.path}: no segment of subset {truth.subset!r} ends after its start and within its video"
+        )
+    kept = wanted.take(sound)
+    kinds = buckets.buckets(buckets.characteristics(kept, truth.durations), BUCKETS.value)
+    average = metrics.average_precision(wanted, found, classes, tious)
+    of_video = diagnosis.video_precision(wanted, ranked(found), classes, tious)
+    return {
+        "ground_truth": GROUND_TRUTH.value,
+        "predictions": PREDICTIONS.value,
+        "subset": SUBSET.value,
+        "videos": len(truth.videos),
+        "instances_left_out": int((~sound).sum()),
+        "average_mAP": float(np.nanmean(average)),
+        **diagnosis.diagnose(kept, found, classes, tious, kinds),
+        **_extremes(truth, of_video[: len(truth.videos)]),
+    }
+
+
+def _extremes(truth: Truth, of_video: np.ndarray) -> dict[str, list]:
+    """The best and the worst videos; of equal ones those with the most instances."""
+    ids = list(truth.videos)
+    numbers = np.array([len(video.labels) for video in truth.videos.values()])
+    annotated = np.flatnonzero(numbers)
+    best = annotated[np.lexsort((-numbers[annotated], -of_video[annotated]))]
+    worst = annotated[np.lexsort((-numbers[annotated], of_video[annotated]))]
+    return {
+        name: [
+            {"video": ids[i], "average_precision": of_video[i], "instances": int(numbers[i])}
+            for i in order[: min(VIDEOS.value, len(order) // 2)]
+        ]
+        for name, order in (("best_videos", best), ("worst_videos", worst))
+    }
+
+
+def _summary(result: Mapping) -> str:
+    left_out = result["instances_left_out"]
+    return (
+        f"average mAP {100 * result['average_mAP']:.2f}, normalised {100 * result['average_mAP_N']:.2f}, "
+        f"{100 * result['missed']:.1f} per cent of the instances missed"
+        + (
+            f"; {left_out} instances without length or past their video left out"
+            if left_out
+            else ""
+        )
+    )
+
+
+def _page(truth: Truth, found: Predictions, result: Mapping, figures: Sequence) -> str:
+    errors_plot, missed_plot, precision_plot = figures
+    kinds = ", ".join(result["instances"])
+    parts = [
+        pages.paragraph(
+            f"{PREDICTIONS.value} against the {len(truth.videos)} videos of {SUBSET.value!r} in {GROUND_TRUTH.value}: "
+            f"{_summary(result)}. Figures are means over the tIoU thresholds {TIOU.value}; the definitions are DETAD's "
+            "(Alwassel et al., ECCV 2018)."
+        ),
+        pages.heading("What goes wrong"),
+        pages.picture(errors_plot, "predictions by type, and the gain by mending each type"),
+        pages.paragraph(
+            "G is a class's number of instances; its best 10G predictions are looked at. One that is not true is "
+            "judged by the instance that it overlaps most: at or over the threshold a double detection or, of another "
+            "class, a wrong label; at or over 0.1 a localization error or, of another class, a confusion; else "
+            "background."
+        ),
+        pages.table(report.error_rows(result)),
+        pages.heading("What is missed"),
+        pages.picture(missed_plot, f"share of the instances missed, by {kinds}"),
+        pages.heading("What is found how well"),
+        pages.picture(precision_plot, f"normalised mAP by {kinds}"),
+        pages.paragraph(
+            "The dashed line is all instances. Context is the free time around an instance over its length, which is "
+            "not DETAD's context size: that needs annotations of its own."
+        ),
+        pages.table(report.instance_rows(result)),
+    ]
+    for key, title in (("best_videos", "The best videos"), ("worst_videos", "The worst videos")):
+        parts.append(pages.heading(title))
+        parts += [_timeline(truth, found, **entry) for entry in result[key]]
+    return pages.page(f"Diagnosis of {pathlib.Path(PREDICTIONS.value).name}", parts)
+
+
+def _timeline(
+    truth: Truth, found: Predictions, video: str, average_precision: float, instances: int
+) -> str:
+    annotated = truth.videos[video]
+    wanted = [
+        {"label": label, "segment": segment}
+        for label, segment in zip(annotated.labels, annotated.segments.tolist(), strict=True)
+    ]
+    of_video = found.of(video)[:_STRONGEST]
+    last = max(x["segment"][1] for x in [*wanted, *of_video])
+    title = f"{video}: average precision {100 * average_precision:.1f}"
+    rows = [("ground truth", wanted), ("detections", of_video)]
+    classes = truth.annotated.classes
+    figure = timelines.figure(title, annotated.duration or max(last, 1e-3), rows, classes=classes)
+    return pages.picture(figure, f"timeline of {title}, with {instances} instances")
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,35 @@
+"""`python -m lofi_jax.export`: a run's features and annotations, as OpenTAD or ActionFormer read them.
+
+python -m lofi_jax.export --workdir=runs/anet --encoder=lofi_long_cycle_gtad --layout=opentad \\
+    --output=exports/anet
+
+The folder gets features/<video id>.npy, annotations.json, category_idx.txt and, with the paths and sizes filled in,
+dataset.py (for `_base_` of an OpenTAD config) or config.yaml (for ActionFormer's train.py).
+"""
+
+import pathlib
+
+from absl import flags
+
+from lofi_jax import errors
+from lofi_jax.data import layouts
+from lofi_jax.stages import export
+from lofi_jax.stages.setup import load_run
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a run of lofi_jax.main with features.")
+_ENCODER = flags.DEFINE_string("encoder", None, "One of the names in WORKDIR/features.")
+_LAYOUT = flags.DEFINE_string("layout", None, f"One of {', '.join(layouts.NAMES)}.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder to write.")
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise errors.UserError(f"unexpected arguments {argv[1:]}: write --name=value")
+    output = pathlib.Path(_OUTPUT.value)
+    with errors.naming_full_disk(output):
+        print(export.run(load_run(_WORKDIR.value), _ENCODER.value, _LAYOUT.value, output))
+
+
+if __name__ == "__main__":
+    flags.mark_flags_as_required(["workdir", "encoder", "layout", "output"])
+    errors.run(main)

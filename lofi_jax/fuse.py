@@ -1,0 +1,114 @@
+"""Fuses prediction files of several systems into one.
+
+python -m lofi_jax.fuse --predictions=one.json,other.json --weights=1,0.8 --output=fused.json
+
+Each file's scores are multiplied by its weight, and of all files together the overlapping
+predictions of a video are suppressed class by class. With --class_scores the files' labels do not
+count: each segment is one proposal, they are suppressed whatever their class, and each is labelled
+with the best classes of an external classifier, whose scores come by video in the CUHK form.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from absl import flags
+
+from lofi_jax import errors
+from lofi_jax.data import class_scores, predictions
+from lofi_jax.data.annotations import first
+from lofi_jax.data.predictions import Predictions
+from lofi_jax.detection.nms import METHODS
+from lofi_jax.detection.proposals import Proposals, Suppression, suppress, union, with_classes
+from lofi_jax.errors import UserError
+from lofi_jax.rows import names
+
+PREDICTIONS = flags.DEFINE_string("predictions", None, "Files, A,B,...", required=True)
+WEIGHTS = flags.DEFINE_string("weights", "", "One number above 0 a file; by default all 1.")
+OUTPUT = flags.DEFINE_string("output", None, "The JSON file to write.", required=True)
+CLASS_SCORES = flags.DEFINE_string("class_scores", "", "Class scores by video, in the CUHK form.")
+TOP_CLASSES = flags.DEFINE_integer("top_classes", 2, "Classes a proposal gets from them.", 1)
+NMS = flags.DEFINE_enum("nms", "gaussian", METHODS, "How overlapping predictions are suppressed.")
+SIGMA = flags.DEFINE_float("nms_sigma", 0.84, "Width of the Gaussian.", 1e-6)
+THRESHOLD = flags.DEFINE_float("nms_threshold", 0.5, "tIoU for linear and hard.", 0.0, 1.0)
+VOTE = flags.DEFINE_float("vote", 0.0, "tIoU from which others refine a segment; 0: none.", 0, 1)
+TOP_K = flags.DEFINE_integer("top_k", 100, "Predictions a video that are kept.", 1)
+
+_BATCH = 16  # videos suppressed at once
+
+
+def main(argv: Sequence[str]) -> None:
+    if argv[1:]:
+        raise UserError(f"unexpected argument {argv[1]!r}: this command takes flags only")
+    paths = names(PREDICTIONS.value)
+    weights = _weights(len(paths))
+    systems = [predictions.load(path) for path in paths]
+    videos = list(dict.fromkeys(video for system in systems for video in system.video_ids))
+    labels = tuple(sorted({label for system in systems for label in system.labels}))
+    parts = [_by_video(system, labels) for system in systems]
+    none = _proposals(np.empty((0, 2)), np.empty(0), np.empty(0, np.int64))
+    unions = [union([part.get(video, none) for part in parts], weights) for video in videos]
+    kept = _suppressed(unions)
+    if CLASS_SCORES.value:
+        kept, labels = _labelled(kept, videos)
+    results = {
+        video: predictions.entries(one.segments, one.scores, [labels[i] for i in one.labels])
+        for video, one in zip(videos, kept, strict=True)
+    }
+    predictions.save(OUTPUT.value, results)
+    count = sum(len(system.score) for system in systems)
+    written = sum(map(len, results.values()))
+    print(
+        f"{count} predictions of {len(videos)} videos in {len(paths)} files -> {written} in {OUTPUT.value}"
+    )
+
+
+def _weights(count: int) -> list[float]:
+    try:
+        weights = [float(text) for text in names(WEIGHTS.value)] or [1.0] * count
+    except ValueError:
+        weights = []
+    if not count or len(weights) != count or not all(0 < w < np.inf for w in weights):
+        raise UserError(
+            f"--weights={WEIGHTS.value}: not {count} numbers above 0, one for each file of --predictions"
+        )
+    return weights
+
+
+def _proposals(segments: np.ndarray, scores: np.ndarray, labels: np.ndarray) -> Proposals:
+    return Proposals(segments, scores, None if CLASS_SCORES.value else labels)
+
+
+def _by_video(system: Predictions, labels: Sequence[str]) -> dict[str, Proposals]:
+    number = {label: i for i, label in enumerate(labels)}
+    label = np.array([number[name] for name in system.labels], np.int64)[system.label]
+    edges = np.searchsorted(system.video, np.arange(len(system.video_ids) + 1))
+    arrays = (system.segment, system.score, label)
+    return {
+        video: _proposals(*(array[low:high] for array in arrays))
+        for video, low, high in zip(system.video_ids, edges, edges[1:], strict=False)
+    }
+
+
+def _suppressed(unions: Sequence[Proposals]) -> list[Proposals]:
+    how = Suppression(NMS.value, SIGMA.value, THRESHOLD.value, VOTE.value, TOP_K.value)
+    batches = [unions[i : i + _BATCH] for i in range(0, len(unions), _BATCH)]
+    return [one for batch in batches for one in suppress(batch, how)]
+
+
+def _labelled(
+    kept: Sequence[Proposals], videos: list[str]
+) -> tuple[list[Proposals], tuple[str, ...]]:
+    classes, results = class_scores.read(CLASS_SCORES.value)
+    labels = tuple(classes)
+    scores, missing = class_scores.select(CLASS_SCORES.value, classes, results, videos, labels)
+    if missing:
+        lacking = f"{CLASS_SCORES.value}: lacks {len(missing)} videos: {first(missing)}"
+        errors.warn([f"{lacking}: all their classes count as equally probable"])
+    named = [
+        with_classes(one, row, TOP_CLASSES.value) for one, row in zip(kept, scores, strict=True)
+    ]
+    return [Proposals(*(array[: TOP_K.value] for array in one)) for one in named], labels
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,42 @@
+"""Says everything that is wrong with a prediction file before it is submitted.
+
+python -m lofi_jax.validate --predictions=detections.json \\
+    [--ground_truth=annotations.json --subset=validation]
+
+With the annotations it also looks for videos of other subsets, missing videos, unknown labels and
+segments that end after their video. The exit code is 0 where nothing is wrong, and else 1.
+"""
+
+from collections.abc import Sequence
+
+from absl import flags
+
+from lofi_jax import errors
+from lofi_jax.data import annotations, submissions
+from lofi_jax.data.judged import Truth
+from lofi_jax.errors import UserError
+
+PREDICTIONS = flags.DEFINE_string("predictions", None, "Prediction file.", required=True)
+GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Annotation file.")
+SUBSET = flags.DEFINE_string("subset", None, "The videos that the predictions are to be of.")
+
+
+def main(argv: Sequence[str]) -> int:
+    if argv[1:]:
+        raise UserError(f"unexpected argument {argv[1]!r}: this command takes flags only")
+    truth = None
+    if (GROUND_TRUTH.value is None) != (SUBSET.value is None):
+        raise UserError("--ground_truth and --subset: give both or neither")
+    if GROUND_TRUTH.value:
+        annotated = annotations.load(GROUND_TRUTH.value, repair=False)
+        truth = Truth(annotated, SUBSET.value, annotated.subset(SUBSET.value), annotated.classes)
+    count = 0
+    for finding in submissions.findings(PREDICTIONS.value, truth):
+        print(finding)
+        count += 1
+    print(f"{PREDICTIONS.value}: " + (f"{count} findings" if count else "valid"))
+    return 1 if count else 0
+
+
+if __name__ == "__main__":
+    errors.run(main)

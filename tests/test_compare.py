@@ -1,0 +1,74 @@
+"""The compare command as a user calls it."""
+
+import json
+
+import numpy as np
+import pytest
+from commands import refused, run
+from test_evaluate import entry, video, write
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Annotations of 40 videos, a file that finds the first class, and one that finds more."""
+    folder = tmp_path_factory.mktemp("compare")
+    rng = np.random.default_rng(0)
+    database, weak, strong = {}, {}, {}
+    for i in range(40):
+        end = 10 + 40 * rng.random()
+        database[f"v{i}"] = video((5, end, "run"), (60, 90, "jump"))
+        weak[f"v{i}"] = [entry(5, end, "run", 0.9), entry(60, 90 if i % 4 else 65, "jump", 0.8)]
+        strong[f"v{i}"] = [
+            entry(5, end if i % 8 else 6, "run", 0.9),
+            entry(60, 90, "jump", 0.8),
+        ]
+    (folder / "truth.json").write_text(json.dumps({"database": database}))
+    write(folder / "weak.json", weak)
+    write(folder / "strong.json", strong)
+    return folder
+
+
+def compare(folder, files, *more):
+    paths = ",".join(f"{folder}/{name}.json" for name in files)
+    flags = [f"--ground_truth={folder}/truth.json", f"--predictions={paths}", "--subset=val"]
+    return run("compare", *flags, *more)
+
+
+def test_the_difference_and_where_it_comes_from(folder):
+    output = folder / "compared.json"
+    ended = compare(folder, ("weak", "strong"), "--resamples=200", f"--output={output}")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    result = json.loads(output.read_text())
+    # Ten of 40 jumps are wrong in the one, five of 40 runs in the other; they stand among the hits.
+    one, other = result["average_mAP"]
+    assert result["difference"] == pytest.approx(other - one)
+    classes = {entry["label"]: entry for entry in result["classes"]}
+    assert classes["jump"]["difference"] > 0 > classes["run"]["difference"]
+    share = sum(entry["difference"] for entry in result["classes"]) / 2
+    assert share == pytest.approx(result["difference"])
+    low, high = result["interval"]
+    assert low < result["difference"] < high
+    assert 0.5 < result["other_is_better"] <= 1
+    for key in ("average_mAP", "difference"):
+        assert f"{100 * np.ravel(result[key])[0]:.2f}" in ended.stdout
+    assert f"between {100 * low:+.2f} and {100 * high:+.2f}" in ended.stdout
+    assert sum(row["instances"] for row in result["lengths"]) == 80
+
+
+def test_the_draws_are_seeded(folder):
+    files, few = ("weak", "strong"), "--resamples=50"
+    first, again, other = (compare(folder, files, few, f"--seed={s}").stdout for s in (1, 1, 2))
+    assert first == again != other
+
+
+def test_a_file_beside_itself_differs_by_nothing(folder):
+    ended = compare(folder, ("weak", "weak"), "--resamples=10")
+    assert "difference +0.00, between +0.00 and +0.00" in ended.stdout
+
+
+def test_what_cannot_be_is_one_line(folder):
+    assert refused(compare(folder, ("weak",)), "name two files, separated by a comma")
+    assert refused(compare(folder, ("weak", "none")), "none.json: cannot be read")
+    write(folder / "foreign.json", {"x": []})
+    ended = compare(folder, ("weak", "foreign"))
+    assert refused(ended, "foreign.json: no video in common with subset 'val'")

@@ -1,0 +1,166 @@
+"""The diagnose command as a user calls it, and its page in a real browser."""
+
+import base64
+import html.parser
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from commands import ROOT, refused, run
+from test_evaluate import entry, video, write
+
+from lofi_jax.reports import pages
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where annotations and predictions of a few videos lie."""
+    folder = tmp_path_factory.mktemp("diagnose")
+    database, results = {}, {}
+    for i in range(6):
+        key = f"video <{i}>"
+        database[key] = video((10, 20, "run & jump"), (40, 40 + 10 * (i + 1), "swim"))
+        shift = 2 * i
+        results[key] = [
+            entry(10 + shift, 20 + shift, "run & jump", 0.9 - i / 10),
+            entry(11 + shift, 20 + shift, "run & jump", 0.5),
+            entry(40, 50 + 10 * i, "swim" if i % 2 else "run & jump", 0.8),
+            entry(90, 95, "swim", 0.3),
+        ]
+    database["odd"] = video((5, 5, "swim"), (0, 200, "swim"))
+    (folder / "truth.json").write_text(json.dumps({"database": database}))
+    write(folder / "found.json", results)
+    return folder
+
+
+def arguments(folder, output, *more):
+    truth, found = (f"{folder}/{name}.json" for name in ("truth", "found"))
+    return [
+        "diagnose",
+        f"--ground_truth={truth}",
+        f"--predictions={found}",
+        "--subset=val",
+        f"--output_dir={output}",
+        *more,
+    ]
+
+
+@pytest.fixture(scope="module")
+def report(folder):
+    output = folder / "out" / "report"
+    ended = run(*arguments(folder, output, "--tiou=0.5", "--videos=2", "--buckets=quintiles"))
+    assert ended.returncode == 0, ended.stderr
+    return output, ended
+
+
+def test_writes_what_it_prints(report):
+    output, ended = report
+    result = json.loads((output / "diagnosis.json").read_text())
+    assert f"average mAP {100 * result['average_mAP']:.2f}" in ended.stdout
+    assert "2 instances without length or past their video left out" in ended.stdout
+    assert result["instances_left_out"] == 2
+    shares = result["false_positives"]["by_tiou"]["0.50"]
+    assert sum(shares.values()) == pytest.approx(1)
+    # Six of 24 lie where nothing is, three have the other's label; the rest by their shift.
+    assert shares["background"] * 24 >= 6
+    assert shares["wrong label"] * 24 == pytest.approx(3)
+    for name, gain in result["false_positives"]["gain"].items():
+        assert re.search(
+            rf"^{name} .*{re.escape(f'{100 * gain:+.2f}')}$", ended.stdout, re.MULTILINE
+        )
+    assert set(result["instances"]) == {"coverage", "length", "number", "context"}
+    assert [v["video"] for v in result["best_videos"]] == ["video <1>", "video <0>"]
+    best, worst = (result[key][0] for key in ("best_videos", "worst_videos"))
+    assert best["average_precision"] > worst["average_precision"]
+    for name in ("false_positives.png", "missed.png", "precision.png"):
+        assert cv2.imread(str(output / name)).std() > 10
+
+
+class Reader(html.parser.HTMLParser):
+    """Notes what a page refers to, and checks that its tags nest."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.references, self.tags = [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+        self.references += [v for k, v in attributes if k in ("src", "href", "srcset", "data")]
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_parses_and_refers_to_nothing_outside(report):
+    text = (report[0] / "report.html").read_text()
+    reader = Reader()
+    reader.feed(text)
+    assert reader.open == []
+    assert reader.tags.count("img") == 3 + 2 + 2 and reader.tags.count("table") == 2
+    assert len(reader.references) == 7
+    for reference in reader.references:
+        kind, data = reference.split(",", 1)
+        assert kind == "data:image/png;base64"
+        picture = np.frombuffer(base64.b64decode(data, validate=True), np.uint8)
+        assert cv2.imdecode(picture, cv2.IMREAD_COLOR) is not None
+    assert "://" not in text and "@import" not in text and "url(" not in text
+    assert "script" not in reader.tags and "link" not in reader.tags
+    assert "video <" not in text and "video &lt;" in text
+
+
+def test_a_browser_shows_the_page(report, tmp_path):
+    browser = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
+    if not browser:
+        pytest.skip("no Chromium or Chrome is installed")
+    text = (report[0] / "report.html").read_text()
+    # The browser itself says which pictures it could show.
+    count = "[...document.images].filter(x => x.complete && x.naturalWidth > 100).length"
+    probe = f"<script>onload = () => document.title = 'shown ' + {count}</script></body>"
+    page = tmp_path / "page.html"
+    page.write_text(text.replace("</body>", probe))
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND"]
+    flags += [f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1000,3000"]
+
+    def open_with(*more):
+        called = [browser, *flags, *more, page.as_uri()]
+        return subprocess.run(called, capture_output=True, text=True, timeout=120, check=True)
+
+    assert "<title>shown 7</title>" in open_with("--dump-dom").stdout
+    shot = tmp_path / "shot.png"
+    open_with(f"--screenshot={shot}")
+    assert cv2.imread(str(shot)).std() > 10
+
+
+def test_text_is_escaped():
+    made = pages.page("<a>", [pages.heading("&"), pages.paragraph("<b>"), pages.table([["<c>"]])])
+    assert "<title>&lt;a&gt;</title>" in made
+    for text in ("<h2>&amp;</h2>", "<p>&lt;b&gt;</p>", "<th>&lt;c&gt;</th>"):
+        assert text in made
+
+
+def test_what_cannot_be_is_one_line(folder, tmp_path):
+    ended = run(*arguments(folder, tmp_path / "out", "--tiou=2"))
+    assert refused(ended, "--tiou=2: not first:step:last")
+    ended = run(*arguments(folder, tmp_path / "out", "--subset=train"))
+    assert refused(ended, "truth.json: no video is of subset 'train', only of 'val'")
+    ended = run(*arguments(folder, folder / "truth.json" / "out"))
+    assert ended.returncode == 2
+    last = ended.stderr.splitlines()[-1]
+    assert last.startswith("error: ") and "truth.json" in last and "cannot be written" in last
+
+
+def test_starts_without_the_heavy_libraries():
+    for command in ("diagnose", "compare", "fuse", "validate"):
+        code = f"import sys, lofi_jax.{command}; print(*sys.modules)"
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        heavy = {"jax", "flax", "optax", "orbax", "grain", "tensorflow_datasets", "cv2"}
+        assert not set(done.stdout.split()) & heavy

@@ -1,0 +1,48 @@
+"""Small video files made with PyAV, of numbered pictures."""
+
+from fractions import Fraction
+
+import av
+import numpy as np
+
+BITS = 10
+
+
+def numbered(number: int, height: int = 32) -> np.ndarray:
+    """A picture that says its number in black and white squares, whatever compression does."""
+    bits = [255 * (number >> bit & 1) for bit in range(BITS)]
+    row = np.repeat(np.array(bits, np.uint8), 16)
+    return np.broadcast_to(row[None, :, None], (height, len(row), 3)).copy()
+
+
+def number(image: np.ndarray) -> int:
+    squares = image.mean(axis=(0, 2)).reshape(BITS, -1).mean(axis=1) > 127
+    return int((squares * (1 << np.arange(BITS))).sum())
+
+
+def write(
+    path,
+    frames,
+    fps=10,
+    codec="libx264",
+    pixels="yuv420p",
+    stamps=None,
+    tags=None,
+    shape=lambda stream: None,
+    **options,
+):
+    """Encodes frames; `stamps` are milliseconds, `tags` options of the container, `shape` sets the stream up."""
+    with av.open(str(path), "w", options=tags or {}) as container:
+        stream = container.add_stream(codec, rate=fps, options=options)
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = pixels
+        clock = Fraction(1, fps) if stamps is None else Fraction(1, 1000)
+        stream.codec_context.time_base = clock
+        shape(stream)
+        for place, image in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts = place if stamps is None else stamps[place]
+            frame.time_base = clock
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
