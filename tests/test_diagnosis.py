@@ -111,13 +111,14 @@ def test_the_precision_of_some_instances_leaves_out_what_matches_others():
 
 
 def test_characteristics_by_hand():
-    truth = instances((0, 0, 10, 20), (0, 0, 40, 50), (0, 1, 45, 60), (1, 0, 0, 30))
+    of_one = ((0, 0, 10, 20), (0, 0, 40, 50), (0, 1, 45, 60))
+    truth = instances(*of_one, (1, 0, 0, 30), (1, 1, 40, 50))
     values = buckets.characteristics(truth, np.array([100.0, np.nan]))
-    np.testing.assert_allclose(values["length"], [10, 10, 15, 30])
-    np.testing.assert_allclose(values["coverage"], [0.1, 0.1, 0.15, np.nan])
-    assert values["number"].tolist() == [2, 2, 1, 1]
+    np.testing.assert_allclose(values["length"], [10, 10, 15, 30, 10])
+    np.testing.assert_allclose(values["coverage"], [0.1, 0.1, 0.15, np.nan, np.nan])
+    assert values["number"].tolist() == [2, 2, 1, 1, 1]
     # 10 before and 20 after; 20 before, and after it nothing until 100; 25 before, 40 after; not known.
-    np.testing.assert_allclose(values["context"], [3, 7, 65 / 15, np.nan])
+    np.testing.assert_allclose(values["context"], [3, 7, 65 / 15, np.nan, np.nan])
 
 
 def test_buckets_take_their_upper_edge():

@@ -8,7 +8,7 @@ import cv2
 import pytest
 from commands import refused, run, run_each
 
-from lofi_jax.data import predictions, video
+from lofi_jax.data import predictions, submissions, video
 
 REAL = (
     "arm_wrestling.mp4",
@@ -41,6 +41,7 @@ def real_files(finished_run, shared_data, tmp_path_factory):
 def test_every_real_file_gets_detections_inside_it(real_files, shared_data):
     ended, folder = real_files
     assert ended.returncode == 0 and ended.stderr == "", ended.stderr
+    assert list(submissions.findings(folder / "out" / "found.json")) == []
     found = predictions.load(folder / "out" / "found.json")
     assert found.video_ids == tuple(pathlib.Path(name).stem for name in REAL)
     for i, name in enumerate(REAL):

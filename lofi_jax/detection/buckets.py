@@ -69,7 +69,8 @@ def characteristics(ground_truth: Instances, durations: np.ndarray) -> dict[str,
     left, right = pairs(ground_truth.video, ground_truth.video)
     same = ground_truth.label[left] == ground_truth.label[right]
     before, after = end[right] <= start[left], start[right] >= end[left]
-    free_from, free_to = np.zeros(len(start)), np.array(duration)
+    known = np.isfinite(duration)
+    free_from, free_to = np.zeros(len(start)), np.where(known, duration, _INF)
     np.maximum.at(free_from, left[before], end[right[before]])
     np.minimum.at(free_to, left[after], start[right[after]])
     room = (start - free_from).clip(min=0) + (free_to - end).clip(min=0)
@@ -77,7 +78,7 @@ def characteristics(ground_truth: Instances, durations: np.ndarray) -> dict[str,
         "coverage": length / duration,
         "length": length,
         "number": np.bincount(left, same, minlength=len(start)),
-        "context": room / length,
+        "context": np.where(known, room / length, np.nan),
     }
 
 

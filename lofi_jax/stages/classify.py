@@ -30,9 +30,12 @@ def encoder(run: Run) -> str:
     return rows_of(run.config)[0].encoder
 
 
-def source(run: Run) -> pathlib.Path:
-    """What the probabilities come from: the external file, or the classifier's checkpoints."""
-    return pathlib.Path(run.config.classifier.file or _folder(run) / "checkpoints")
+def sources(run: Run) -> dict[str, pathlib.Path]:
+    """What the probabilities come from: the external file, or the classifier and the features that it sees."""
+    if run.config.classifier.file:
+        return {"class scores": pathlib.Path(run.config.classifier.file)}
+    features = extract.store(run, encoder(run)).folder / "features.json"
+    return {"classifier": _folder(run) / "checkpoints", "classifier's features": features}
 
 
 def _folder(run: Run) -> pathlib.Path:

@@ -76,9 +76,9 @@ def _sources(run: Run, row: Row) -> dict[str, pathlib.Path]:
         "features": extract.store(run, row.encoder).folder / "features.json",
         "head": head.checkpoint(run, row),
     }
-    if not HEADS[row.head].classifies:
-        sources["classifier"] = classify.source(run)
-    return sources
+    if run.config.data.annotations:
+        sources["annotations"] = pathlib.Path(run.config.data.annotations)
+    return sources if HEADS[row.head].classifies else sources | classify.sources(run)
 
 
 class Proposer:

@@ -36,8 +36,10 @@ def _state(sources: Mapping[str, pathlib.Path]) -> dict[str, list]:
 
 
 def _files(source: pathlib.Path) -> list:
-    """Where it lies, and name, size and time of each file of it."""
+    """Name, size and time of each file of it, wherever it lies."""
     files = sorted(source.rglob("*")) if source.is_dir() else [source]
     there = [(file, file.stat()) for file in files if file.is_file()]
-    listed = [[str(file), stat.st_size, stat.st_mtime_ns] for file, stat in there]
-    return [str(source), listed]
+    return [
+        [file.relative_to(source.parent).as_posix(), stat.st_size, stat.st_mtime_ns]
+        for file, stat in there
+    ]
