@@ -1,5 +1,6 @@
 """A config says what is wrong with it before any work starts."""
 
+import json
 import pathlib
 
 import pytest
@@ -49,6 +50,13 @@ def test_the_defaults_are_the_papers():
         ("source.test_subset", "validation", "need more than one snippet a clip"),
         ("encoder.name", "vgg", "config.encoder.name is 'vgg': choose one of tsm_resnet"),
         ("head.name", "ssn", "config.head.name is 'ssn': choose one of gtad"),
+        ("detect.nms", "soft", "config.detect.nms is 'soft': choose one of gaussian, linear, hard"),
+        ("detect.nms_sigma", 0.0, "config.detect.nms_sigma is 0.0: it must be above 0"),
+        ("detect.nms_threshold", 1.5, "config.detect.nms_threshold is 1.5: a tIoU is in 0..1"),
+        ("detect.vote", -0.1, "config.detect.vote is -0.1: a tIoU is in 0..1"),
+        ("detect.top_k", 0, "config.detect.top_k is 0: it must be at least 1"),
+        ("detect.batch_size", 0, "config.detect.batch_size is 0: it must be at least 1"),
+        ("evaluate.tious", "0.5-0.95", "config.evaluate.tious=0.5-0.95: not first:step:last"),
     ],
 )
 def test_an_impossible_value_is_named_with_the_fix(key, value, says):
@@ -85,6 +93,17 @@ def test_an_unknown_option_of_a_module_names_the_key(make, part):
     c[part] = named(c[part].name, depth=3)
     with pytest.raises(UserError, match=f"config.{part}: .*depth"):
         make(c) if part == "encoder" else make(c, c.head.name, 6)
+
+
+def test_keys_that_an_older_config_lacks_have_their_defaults():
+    old = json.loads(configs.to_json(synthetic()))
+    del old["evaluate"], old["detect"]["nms"]
+    old["detect"]["top_k"] = 7
+    old["encoder"] = {"name": "tsm_resnet50"}
+    config = configs.from_json(json.dumps(old))
+    assert (config.detect.nms, config.detect.top_k, config.evaluate.tious) == ("gaussian", 7, "")
+    assert config.encoder.to_dict() == {"name": "tsm_resnet50"}
+    assert configs.differing_keys(config, synthetic()).keys() == {"detect.top_k", "encoder.name"}
 
 
 def test_only_keys_that_change_results_count_as_different():

@@ -123,6 +123,21 @@ def bad_cases(folder, truth):
     yield truth, write(folder / "4.json", minus), "val", "video 'a', entry 1: 'score' is -1"
     backward = {"a": [entry(9, 1, "run", 0.9)]}
     yield truth, write(folder / "5.json", backward), "val", "video 'a', entry 0: 'segment' is [9, 1"
+    nan = {"b": [*good["a"], entry(0, 1, "run", float("nan"))]}
+    yield truth, write(folder / "6.json", nan), "val", "6.json: video 'b', entry 1: 'score' is nan"
+    words = {"a": [entry("zero", "one", "run", 1)]}
+    yield truth, write(folder / "7.json", words), "val", "video 'a', entry 0: 'segment' is ['zero',"
+    (folder / "shape.json").write_text('{"a": []}')
+    yield truth, folder / "shape.json", "val", "shape.json: no 'results' object"
+    yield folder / "shape.json", folder / "2.json", "val", "shape.json: no 'database' object"
+    with (folder / "huge.json").open("w") as huge:
+        huge.truncate(1_000_000_001)  # holds no bytes on disk
+    yield (
+        truth,
+        folder / "huge.json",
+        "val",
+        "huge.json: 1.0 GB, over the 1 GB that are read as JSON",
+    )
 
 
 def test_bad_input_is_one_line(tmp_path, truth):
@@ -132,6 +147,18 @@ def test_bad_input_is_one_line(tmp_path, truth):
         assert done.stderr.startswith("error: ") and says in done.stderr
         assert len(done.stderr.splitlines()) == 1
         assert not (tmp_path / "metrics.json").exists()
+
+
+def test_a_missing_flag_is_one_line(truth):
+    done = subprocess.run(
+        [sys.executable, "-m", "lofi_jax.evaluate", f"--ground_truth={truth}", "--predictions=x"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ") and "--subset" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_subset_whose_segments_are_secret(tmp_path):

@@ -21,9 +21,9 @@ window must hold 0.9 of an instance. Other than there, the last window ends with
 last snippet repeated instead of zeros, an instance cut by a border counts from half of it on, and soft-NMS runs once,
 over the whole video.
 
-With two-stream TSN features from frozen encoders, G-TAD reports 40.16 mAP at tIoU 0.5. No result
-of this config is known yet. Snippets of 8 frames, 6 times a second, are 48 stored frames a second, 130 GB in all at 25 kB
-each; --config.data.streaming=True stores none.
+With two-stream TSN features from frozen encoders, G-TAD reports 40.16 mAP at tIoU 0.5. No result of this config is
+known yet. Snippets of 8 frames, 6 times a second, are 48 stored frames a second, 130 GB in all at 25 kB each;
+--config.data.streaming=True stores none.
 """
 
 from lofi_jax.config import named, optimizer, paper

@@ -25,7 +25,7 @@ from lofi_jax.errors import UserError
 
 # Annotation files round times to a few decimals, so an end may pass the duration by that much.
 DURATION_TOLERANCE = 0.01
-# Parsed JSON takes about ten times the file's size in memory.
+# Parsed JSON takes some six times the file's size in memory.
 MAX_JSON_BYTES = 1_000_000_000
 
 NOT_FORWARD = "segments with end <= start (dropped)"

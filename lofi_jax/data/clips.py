@@ -68,8 +68,8 @@ def read_frames(
     if isinstance(wanted[0], streaming.FrameAt):
         return streaming.read(wanted, size, crop, fidelity.height, fidelity.width)
     clip = np.empty((len(wanted), fidelity.height, fidelity.width, 3), np.uint8)
-    for i, jpeg in enumerate(wanted):
-        decode.decode(jpeg, size, crop, fidelity.height, fidelity.width, out=clip[i])
+    for jpeg, out in zip(wanted, clip, strict=True):
+        decode.decode(jpeg, size, crop, fidelity.height, fidelity.width, out)
     return clip
 
 

@@ -74,11 +74,13 @@ def decode(
     Returns:
         (height, width, 3) uint8 RGB.
     """
+    if out is None:
+        out = np.empty((height, width, 3), np.uint8)
     flag = _REDUCTIONS[reduction(size, crop, height, width)]
     picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), flag)
     if picture is None:
         raise ValueError("a stored frame is not a readable JPEG: prepare the dataset anew")
-    return fit(picture, crop, height, width, out)
+    return fit(picture, crop, out)
 
 
 def reduction(size: tuple[int, int], crop: Crop, height: int, width: int) -> int:
@@ -87,17 +89,14 @@ def reduction(size: tuple[int, int], crop: Crop, height: int, width: int) -> int
     return next(factor for factor in _REDUCTIONS if factor <= max(enough, 1.0))
 
 
-def fit(
-    picture: np.ndarray, crop: Crop, height: int, width: int, out: np.ndarray | None = None
-) -> np.ndarray:
-    """The crop of a picture (H, W, 3), resized to height x width, mirrored where the crop is; written to `out`."""
-    if out is None:
-        out = np.empty((height, width, 3), np.uint8)
+def fit(picture: np.ndarray, crop: Crop, out: np.ndarray) -> np.ndarray:
+    """Fills `out` (height, width, 3) with the crop of a picture (H, W, 3), mirrored where the crop is; returns it."""
     rows, columns = picture.shape[:2]
     top, left = round(crop.top * rows), round(crop.left * columns)
     bottom = max(round((crop.top + crop.height) * rows), top + 1)
     right = max(round((crop.left + crop.width) * columns), left + 1)
     picture = picture[top:bottom, left:right]
+    height, width = out.shape[:2]
     if picture.shape[:2] == (height, width):
         np.copyto(out, picture)
     else:

@@ -104,13 +104,14 @@ def read(
     order = np.argsort(seconds, kind="stable")
     reduced = max(1, round(short_side / decode.reduction(size, crop, height, width)))
     clip = np.zeros((len(wanted), height, width, 3), np.uint8)
-    last, fitted, done = None, clip[0], 0
+    last, fitted, done = None, np.zeros_like(clip[0]), 0
     try:
         frames = video_files.frames_at(path, seconds[order], reduced)
         for place, frame in zip(order, frames, strict=True):
             if frame is not last:
-                last, fitted = frame, decode.fit(frame, crop, height, width)
-            clip[place] = fitted
+                last, fitted = frame, decode.fit(frame, crop, clip[place])
+            else:
+                clip[place] = fitted
             done += 1
     except video_files.VideoError as error:
         _say_once(f"{error}: what is missing shows the last frame before it")

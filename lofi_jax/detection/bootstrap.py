@@ -3,9 +3,9 @@
 import numpy as np
 
 from lofi_jax.detection.matching import Instances, match, ranked
-from lofi_jax.detection.precision import best_from_here_on, cumulative
+from lofi_jax.detection.precision import best_from_here_on, cumulative, sums
 
-_CHUNK = 8  # draws at a time, for memory
+_CHUNK = 4  # draws at a time, for memory
 
 
 def draws(videos: int, count: int, seed: int) -> np.ndarray:
@@ -38,32 +38,22 @@ def mean_precisions(
     predictions = ranked(predictions)
     hit = match(ground_truth, predictions, num_classes, tious) >= 0
     column, row = np.nonzero(hit.T)
-    label = predictions.label[row]
-    series = column * num_classes + label  # each class at each threshold
-    of_class = np.zeros((times.shape[1], num_classes))
-    np.add.at(of_class, (ground_truth.video, ground_truth.label), 1)
+    series = column * num_classes + predictions.label[row]  # each class at each threshold
+    number = len(tious) * num_classes
+    wanted = ground_truth.take(np.argsort(ground_truth.label, kind="stable"))
 
     means = []
-    for chunk in np.split(times, range(_CHUNK, len(times), _CHUNK)):
-        weight = chunk.astype(np.float64)
-        every = cumulative(predictions.label, weight[:, predictions.video], num_classes)[:, row]
-        times_hit = weight[:, predictions.video[row]]
-        true = cumulative(series, times_hit, len(tious) * num_classes)
-        precision = np.divide(true, every, out=np.zeros_like(true), where=every > 0)
-        gained = times_hit * best_from_here_on(precision, series)
-        edges = np.searchsorted(series, np.arange(len(tious) * num_classes + 1))
-        summed = np.concatenate([np.zeros((len(chunk), 1)), np.cumsum(gained, axis=1)], axis=1)
-        total = np.diff(summed[:, edges], axis=1).reshape(-1, len(tious), num_classes)
-        positives = (weight @ of_class)[:, None]
-        there = np.broadcast_to(positives > 0, total.shape)
-        precisions = np.divide(total, positives, out=np.zeros_like(total), where=there)
+    for chunk in np.split(times.astype(np.int32), range(_CHUNK, len(times), _CHUNK)):
+        drawn = chunk[:, predictions.video]
+        every = cumulative(predictions.label, drawn, num_classes, row)
+        times_hit = drawn[:, row].astype(np.float64)
+        true = cumulative(series, times_hit, number, np.arange(len(row)))
+        precision = np.divide(true, every, out=np.zeros(true.shape), where=every > 0)
+        gained = sums(series, times_hit * best_from_here_on(precision, series), number)
+        positives = sums(wanted.label, chunk[:, wanted.video], num_classes)[:, None]
+        there = positives > 0
+        of_class = np.where(there, gained.reshape(-1, len(tious), num_classes), 0)
+        total = (of_class / np.maximum(positives, 1)).mean(axis=1).sum(axis=1)
         classes = there.sum(axis=(1, 2))
-        means.append(
-            np.divide(
-                precisions.sum(axis=(1, 2)),
-                classes,
-                out=np.full(len(chunk), np.nan),
-                where=classes > 0,
-            )
-        )
+        means.append(np.where(classes, total / np.maximum(classes, 1), np.nan))
     return np.concatenate(means)

@@ -1,7 +1,8 @@
 """How good detections are: mean average precision and average recall, as ActivityNet defines them.
 
-The numbers are those of the official ActivityNet evaluation, which HACS uses too, and THUMOS14 with
-other thresholds. What that evaluation leaves to chance or to a crash is fixed here:
+The numbers are those of the official ActivityNet evaluation, which HACS uses too, and THUMOS14 and
+sets of one's own with other thresholds. What that evaluation leaves to chance or to a crash is fixed
+here:
 
 - Ties in score go to the prediction that stands first, ties in tIoU to the ground truth that does.
 - Duplicates are taken as they are: of two equal predictions one can match, two equal ground truths
@@ -11,6 +12,14 @@ other thresholds. What that evaluation leaves to chance or to a crash is fixed h
 - A class without ground truth is left out of the mean; one without predictions has an AP of 0.
 - A video without predictions has all its ground truth missed. In a video without ground truth every
   prediction is a false positive for the mAP, and merely counted as a proposal for the recall.
+- A prediction whose label the ground truth lacks is in no class that counts for the mAP; it is a
+  proposal like any other for the recall.
+- A score may be any finite number, 0 included; only the order of the scores matters.
+
+AR@AN is the recall, averaged over tIoU 0.5:0.05:0.95, with AN proposals a video on average: every
+video keeps the same share of its own. AN runs to 100 (`max_proposals`): of a file with more than 100
+a video on average, the same share of every video's is cut off first. AUC is the area under AR@AN
+from AN = 1 to 100, over 100.
 """
 
 import numpy as np
@@ -100,7 +109,8 @@ def average_recall(
         ground_truth: at least one segment; its videos are the ones averaged over.
         predictions: of the same video numbers.
         tious: (K,) thresholds that the recall is averaged over.
-        max_proposals: A, the highest average number.
+        max_proposals: A, the highest average number of proposals a video; those beyond it on average
+            are left out, the same share of every video's.
 
     Returns:
         numbers (A,), 1 to max_proposals, and the recall (A,) in 0..1 at each.

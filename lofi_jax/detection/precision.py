@@ -41,19 +41,28 @@ def precision_at_hits(
     """The places (H,) of the hits, and the precision (H,) of all predictions of the class up to each; see above."""
     rows = np.flatnonzero(hit)
     counts = np.ones(len(hit)) if weight is None else weight
-    true, every = (cumulative(label, x, num_classes)[rows] for x in (counts * hit, counts))
+    true, every = (cumulative(label, x, num_classes, rows) for x in (counts * hit, counts))
     false = every - true
     if scale is not None:
         true = true * scale[label[rows]]
     return rows, np.divide(true, true + false, out=np.zeros(len(rows)), where=true > 0)
 
 
-def cumulative(label: np.ndarray, values: np.ndarray, num_classes: int) -> np.ndarray:
-    """Running sums (..., N) of the values (..., N), begun anew with each class; labels (N,) rise."""
-    total = np.cumsum(values, axis=-1)
+def cumulative(
+    label: np.ndarray, values: np.ndarray, num_classes: int, rows: np.ndarray
+) -> np.ndarray:
+    """Running sums of the values (..., N), begun anew with each class, at some places (H,); labels (N,) rise."""
+    total = np.cumsum(values, axis=-1, dtype=values.dtype)
     edges = np.searchsorted(label, np.arange(num_classes))
-    before = np.concatenate([np.zeros((*total.shape[:-1], 1)), total], axis=-1)[..., edges]
-    return total - before[..., label]
+    before = np.where(edges > 0, total[..., edges - 1], 0) if len(label) else total
+    return total[..., rows] - before[..., label[rows]]
+
+
+def sums(label: np.ndarray, values: np.ndarray, num_classes: int) -> np.ndarray:
+    """Each class's sum (..., C) of the values (..., N); labels (N,) rise."""
+    total = np.cumsum(values, axis=-1)
+    total = np.concatenate([np.zeros((*total.shape[:-1], 1), total.dtype), total], axis=-1)
+    return np.diff(total[..., np.searchsorted(label, np.arange(num_classes + 1))], axis=-1)
 
 
 def best_from_here_on(precision: np.ndarray, label: np.ndarray) -> np.ndarray:

@@ -1,0 +1,107 @@
+"""Videos a second of the stage detect, from features on disk to the final JSON: G-TAD at L = 100, fresh weights.
+
+python tests/benchmarks/bench_detection.py --videos=4728
+
+Features are noise, so more anchors are proposals than after training; the labels come from a file of class scores. What
+JAX compiles is timed by itself, before.
+"""
+
+import json
+import pathlib
+import tempfile
+import time
+
+import jax
+import numpy as np
+from absl import app, flags
+
+from lofi_jax.config import defaults, rows_of
+from lofi_jax.data import annotations
+from lofi_jax.data.annotations import Video
+from lofi_jax.data.features import FeatureStore
+from lofi_jax.detection.proposals import suppress
+from lofi_jax.stages import detect, head
+from lofi_jax.stages.batches import feature_batches
+from lofi_jax.stages.setup import Run, make_head
+from lofi_jax.training.checkpoints import save_state
+
+VIDEOS = flags.DEFINE_integer("videos", 4728, "How many; ActivityNet's validation has 4,728.")
+CHANNELS = flags.DEFINE_integer("channels", 512, "Of the features; TSM-ResNet-18 has 512.")
+BATCH = flags.DEFINE_integer("batch_size", 8, "Videos a head sees at once.")
+CLASSES = 200
+
+
+def prepare(folder: pathlib.Path, count: int) -> Run:
+    """A workdir in which everything up to the stage head is done."""
+    config = defaults()
+    config.rows = "external"
+    config.data.annotations, config.data.feature_dirs = str(folder / "annotations.json"), "none"
+    config.data.test_subset = "validation"
+    config.classifier.file = str(folder / "scores.json")
+    config.detect.batch_size = BATCH.value
+    run = Run(config, folder, None)
+    (row,) = rows_of(config)
+
+    names = tuple(f"class {i:03}" for i in range(CLASSES))
+    one = np.array([[10.0, 50.0]])
+    videos = [
+        Video(f"v{i:05}", "validation", 120.0, one, (names[i % CLASSES],)) for i in range(count)
+    ]
+    training = [Video(f"t{i:05}", "training", 120.0, one, (name,)) for i, name in enumerate(names)]
+    annotations.save(folder / "annotations.json", [*training, *videos])
+    generator = np.random.default_rng(0)
+    scores = {v.video_id: generator.dirichlet(np.full(CLASSES, 0.05)).tolist() for v in videos}
+    (folder / "scores.json").write_text(json.dumps({"class": names, "results": scores}))
+    store = FeatureStore(folder / "features" / row.encoder)
+    store.folder.mkdir(parents=True)
+    for video in videos:
+        noise = generator.normal(size=(config.data.snippets, CHANNELS.value)).astype(np.float32)
+        store.write(video.video_id, noise)
+    store.finish([videos[0].video_id], row.encoder)
+    module = make_head(config, row.head, CLASSES)
+    shape = (1, config.data.snippets, CHANNELS.value)
+    params = jax.jit(module.init)(jax.random.key(0), np.zeros(shape, np.float32))["params"]
+    save_state(head.checkpoint(run, row), {"head": params}, {})
+    return run
+
+
+def main(argv):
+    del argv
+    with tempfile.TemporaryDirectory() as folder:
+        jax.config.update("jax_compilation_cache_dir", f"{folder}/cache")
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        run = prepare(pathlib.Path(folder), VIDEOS.value)
+        (row,) = rows_of(run.config)
+        videos = detect.extract.videos(run, row.encoder, detect.datasets.target(run).test_videos)
+        propose = detect.Proposer(run, row, CLASSES)
+        batch, count = next(iter(feature_batches(videos, BATCH.value)))
+        started = time.perf_counter()
+        outputs = jax.block_until_ready(propose._apply(batch))
+        print(
+            f"{jax.devices()[0].device_kind}: first batch, compilation included: {time.perf_counter() - started:.1f} s"
+        )
+        started = time.perf_counter()
+        jax.block_until_ready(propose._apply(batch))
+        print(f"head: {1000 * (time.perf_counter() - started) / count:.1f} ms a video")
+        outputs = jax.tree.map(np.asarray, outputs)
+        started = time.perf_counter()
+        found = propose._head.proposals(outputs, True)
+        suppress(found, propose._suppression)
+        spent = 1000 * (time.perf_counter() - started) / count
+        print(
+            f"after it: {spent:.1f} ms a video ({np.mean([len(one.scores) for one in found]):.0f} proposals)"
+        )
+
+        started = time.perf_counter()
+        detect.run(run, row)
+        spent = time.perf_counter() - started
+        written = json.loads(detect.path(run, row).read_text())["results"]
+        assert len(written) == VIDEOS.value and all(len(one) == 100 for one in written.values())
+        rate = VIDEOS.value / spent
+        print(f"features to JSON: {VIDEOS.value} videos in {spent:.1f} s, {rate:.1f} videos/s")
+        if VIDEOS.value != 4728:
+            print(f"at that rate ActivityNet's 4,728 take {4728 / rate:.0f} s (extrapolated)")
+
+
+if __name__ == "__main__":
+    app.run(main)
