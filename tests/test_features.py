@@ -177,6 +177,7 @@ def test_heads_may_see_the_features_as_they_are_stored(a_run):
     seen = extract.videos(raw, "acp", subset, raw.config.head_training.standardise)[0]
     np.testing.assert_array_equal(seen["features"], stored)
     row = configs.rows_of(raw.config)[0]
+    detect.path(raw, row).unlink()
     detect.run(raw, row)
     unlike = detect.load_detections(raw, row)
     standard = a_run()
