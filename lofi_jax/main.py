@@ -8,15 +8,23 @@ from lofi_jax.config import parse_flags
 from lofi_jax.reports import tables
 from lofi_jax.stages import pipeline, planning
 from lofi_jax.stages.setup import start_run
+from lofi_jax.training import processes
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file under configs/.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for everything the run makes.")
+_DISTRIBUTED = flags.DEFINE_string(
+    "distributed",
+    "",
+    "HOST:PORT,COUNT,INDEX, where no cluster says that there are several processes.",
+)
 
 
 def main(argv):
     if len(argv) > 1:
         raise errors.UserError(f"unexpected arguments {argv[1:]}: write --name=value")
+    processes.start(_DISTRIBUTED.value)
     run = start_run(planning.resolve(_CONFIG.value, _WORKDIR.value), _WORKDIR.value)
+    processes.silence_others()
     with errors.naming_full_disk(run.workdir):
         results = pipeline.run(run)
     if results:

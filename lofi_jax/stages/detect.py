@@ -26,6 +26,7 @@ from lofi_jax.stages import classify, datasets, extract, head
 from lofi_jax.stages.batches import feature_batches, padded_batches
 from lofi_jax.stages.setup import Run, apply_head, make_head
 from lofi_jax.stages.stamps import is_made_from, stamp
+from lofi_jax.training import processes
 from lofi_jax.training.checkpoints import load_state
 from lofi_jax.training.progress import Progress
 
@@ -50,15 +51,19 @@ def run(run: Run, row: Row) -> None:
     else:
         probabilities = classify.test_probabilities(run)
     propose = Proposer(run, row, len(target.classes))
-    progress = Progress(f"detect ({row.name})", len(videos), unit="videos")
-    numbers = iter(range(len(videos)))
+    index, count = processes.place()
+    own = range(index, len(videos), count)
+    progress = Progress(f"detect ({row.name})", len(own), unit="videos")
+    numbers = iter(own)
     results = {}
     if target.windows:
         batches = propose.all_of_windows(
-            (videos[i]["features"], video.duration) for i, video in enumerate(target.test_videos)
+            (videos[i]["features"], target.test_videos[i].duration) for i in own
         )
     else:
-        batches = propose.all(feature_batches(videos, run.config.detect.batch_size))
+        batches = propose.all(
+            feature_batches(datasets.Chosen(videos, own), run.config.detect.batch_size)
+        )
     for found in batches:
         for proposals, i in zip(found, numbers, strict=False):
             video = target.test_videos[i]
@@ -67,7 +72,12 @@ def run(run: Run, row: Row) -> None:
             )
         progress.show(len(results), {})
     progress.close()
-    stamp(path(run, row), sources, lambda: predictions.save(path(run, row), results))
+    path(run, row).parent.mkdir(exist_ok=True)
+    found = processes.collect(path(run, row), results)
+    if processes.is_first():
+        ordered = {video.video_id: found[video.video_id] for video in target.test_videos}
+        stamp(path(run, row), sources, lambda: predictions.save(path(run, row), ordered))
+    processes.wait(f"detect {row.name}: written")
 
 
 def _sources(run: Run, row: Row) -> dict[str, pathlib.Path]:
@@ -179,13 +189,14 @@ def load_detections(run: Run, row: Row) -> dict[str, list[Detection]]:
 
 
 def evaluate(run: Run) -> dict:
-    """The measures of every row, as results.json holds them."""
+    """The measures of every row, as results.json holds them; in the first process, which the others help."""
     target = datasets.target(run)
     measure = functools.partial(_measure, target, tious=tious(run.config))
-    rows = [
-        dataclasses.asdict(row) | measure(predictions.load(path(run, row)))
-        for row in rows_of(run.config)
-    ]
+    table = rows_of(run.config)
+    index, count = processes.place()
+    own = {row.name: measure(predictions.load(path(run, row))) for row in table[index::count]}
+    measures = processes.collect(run.workdir / "results.json", own)
+    rows = [dataclasses.asdict(row) | measures.get(row.name, {}) for row in table]
     return {"dataset": run.config.dataset, "rows": rows}
 
 

@@ -1,5 +1,6 @@
 """Between stages 2 and 3: every video's features at full fidelity, written to disk once an encoder."""
 
+import dataclasses
 import functools
 import itertools
 
@@ -15,8 +16,9 @@ from lofi_jax.data.windowed import FeatureWindows, Pieces
 from lofi_jax.errors import UserError
 from lofi_jax.stages import datasets, pretrain
 from lofi_jax.stages.setup import Run, encode_videos
+from lofi_jax.training import processes
 from lofi_jax.training.progress import Progress
-from lofi_jax.training.sharding import replicate, shard_batch
+from lofi_jax.training.sharding import local_mesh, replicate, shard_batch
 
 
 def store(run: Run, encoder: str) -> FeatureStore:
@@ -113,21 +115,30 @@ def _store(run: Run, encoder: str) -> FeatureStore:
 def run(run: Run, encoder: str) -> None:
     """Writes the features of every video that has none yet: encoded, read from elsewhere, or concatenated."""
     features = _store(run, encoder)
-    features.begin(encoder, fingerprint(run, encoder))
+    made = fingerprint(run, encoder)
+    if processes.is_first():
+        features.begin(encoder, made)
+    processes.wait(f"extract {encoder}: begun")
     target = datasets.target(run)
     ids = [video.video_id for video in target.videos]
     if features.is_finished() and not features.missing(ids):
         return
-    if "+" in encoder:
-        parts = [store(run, part) for part in encoder.split("+")]
-        for video_id in ids:
-            joined = np.concatenate([part.read(video_id) for part in parts], axis=1)
-            features.write(video_id, joined)
-    elif encoder == "external":
-        _read(run, features)
-    else:
+    if encoder != "external" and "+" not in encoder:
         _encode(run, encoder, features)
-    features.finish([v.video_id for v in target.train_videos])
+    elif processes.is_first():
+        _read(run, features) if encoder == "external" else _join(run, encoder, features)
+    processes.wait(f"extract {encoder}: encoded")
+    if processes.is_first():
+        features.finish([v.video_id for v in target.train_videos])
+    processes.wait(f"extract {encoder}: finished")
+
+
+def _join(run: Run, encoder: str, features: FeatureStore) -> None:
+    """Concatenates the features of several encoders."""
+    parts = [store(run, part) for part in encoder.split("+")]
+    for video in datasets.target(run).videos:
+        joined = np.concatenate([part.read(video.video_id) for part in parts], axis=1)
+        features.write(video.video_id, joined)
 
 
 def _read(run: Run, features: FeatureStore) -> None:
@@ -147,30 +158,34 @@ def _read(run: Run, features: FeatureStore) -> None:
 
 
 def _encode(run: Run, encoder: str, features: FeatureStore) -> None:
-    """Encodes the videos in the dataset's order, those cut into windows piece by piece."""
+    """Encodes this process's videos in the dataset's order, those cut into windows piece by piece."""
     config, target = run.config, datasets.target(run)
+    index, count = processes.place()
+    run = dataclasses.replace(run, mesh=local_mesh(run.mesh))
     encode = FullFidelityEncoder(run, pretrain.variables(run, encoder))
     full = full_fidelity(config)
     whole = clips.WholeVideo(lambda index: full, config.data.frames, 0, clips.NONE, 0)
-    progress, done = Progress(f"extract ({encoder})", len(target.videos), unit="videos"), 0
+    total = sum(len(videos[index::count]) for videos in (target.train_videos, target.test_videos))
+    progress, done = Progress(f"extract ({encoder})", total, unit="videos"), 0
     for records, annotated in (
         (target.train, target.train_videos),
         (target.test, target.test_videos),
     ):
         # A killed extraction goes on with the videos that have no features.
-        missing = features.missing([video.video_id for video in annotated])
-        done += len(annotated) - len(missing)
+        own = range(index, len(annotated), count)
+        absent = features.missing([annotated[i].video_id for i in own])
+        missing = [own[i] for i in absent]
+        done += len(own) - len(missing)
         rest = [annotated[i] for i in missing]
         lengths = [datasets.length(config, video.duration) for video in rest]
         wanted = datasets.Chosen(records, missing)
         pieces = Pieces(wanted, lengths, full.snippets, config.data.frames)
         batches = clips.evaluation_batches(pieces, whole, config.extract.batch_size)
         encoded = (x for batch in batches for x in encode(batch["frames"]))
-        for video, length, count in zip(rest, lengths, pieces.counts, strict=True):
-            rows = np.concatenate(list(itertools.islice(encoded, count)))
+        for video, length, several in zip(rest, lengths, pieces.counts, strict=True):
+            rows = np.concatenate(list(itertools.islice(encoded, several)))
             features.write(video.video_id, rows[:length])
             done += 1
-            progress.show(done, {})
             progress.show(done, {})
     progress.close()
 

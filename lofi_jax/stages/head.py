@@ -9,7 +9,7 @@ from lofi_jax.data import clips
 from lofi_jax.rows import Row
 from lofi_jax.stages import datasets, extract
 from lofi_jax.stages.setup import Run, apply_heads, make_head, steps_for
-from lofi_jax.training import loop, optimizer
+from lofi_jax.training import loop, optimizer, processes
 from lofi_jax.training.step import initial_state, make_step
 
 
@@ -65,7 +65,9 @@ def train(run: Run, name, folder, videos, settings, steps: int, initial, loss) -
         folder,
         initial_state(params, {}, transform),
         make_step(loss, transform, config.seed),
-        clips.training_batches(videos, None, settings.batch_size, config.seed),
+        clips.training_batches(
+            videos, None, settings.batch_size, config.seed, process=processes.place()
+        ),
         steps,
         run.mesh,
         run.config.mesh.parameters,

@@ -20,7 +20,7 @@ from lofi_jax.stages.setup import (
     make_head,
     steps_for,
 )
-from lofi_jax.training import loop, optimizer
+from lofi_jax.training import loop, optimizer, processes
 from lofi_jax.training.sharding import DATA
 from lofi_jax.training.step import initial_state, make_step
 
@@ -49,7 +49,12 @@ def run(run: Run, row: Row) -> None:
         config.seed,
     )
     batches = clips.training_batches(
-        examples, transformation, settings.batch_size, config.seed, config.data.workers
+        examples,
+        transformation,
+        settings.batch_size,
+        config.seed,
+        config.data.workers,
+        processes.place(),
     )
     loop.train(
         f"joint ({row.fidelity}, {row.head})",

@@ -6,8 +6,20 @@ import time
 from lofi_jax.config import rows_of
 from lofi_jax.errors import UserError
 from lofi_jax.rows import names
-from lofi_jax.stages import classify, datasets, detect, extract, head, joint, pictures, pretrain
+from lofi_jax.stages import (
+    classify,
+    datasets,
+    detect,
+    extract,
+    head,
+    joint,
+    pictures,
+    planning,
+    pretrain,
+)
 from lofi_jax.stages.setup import Run
+from lofi_jax.training import processes
+from lofi_jax.training.memory import OutOfMemory
 
 
 def run(run: Run) -> dict | None:
@@ -24,9 +36,9 @@ def run(run: Run) -> dict | None:
     if lofi and run.config.joint.start != "icp":
         starts.add(run.config.joint.start)
     actions = {
-        "data": lambda: datasets.prepare(run),
+        "data": lambda: _by_the_first(lambda: datasets.prepare(run)),
         "pretrain": lambda: [pretrain.run(run, start) for start in sorted(starts)],
-        "joint": lambda: [joint.run(run, row) for row in lofi],
+        "joint": lambda: [_joint(run, row) for row in lofi],
         "extract": lambda: [extract.run(run, encoder) for encoder in encoders],
         "head": lambda: [classify.run(run), *(head.run(run, row) for row in table)],
         "detect": lambda: [detect.run(run, row) for row in table],
@@ -40,11 +52,28 @@ def run(run: Run) -> dict | None:
         return None
     with _Timed(run, "evaluate"):
         results = detect.evaluate(run)
+        if not processes.is_first():
+            return None
         pictures.draw(run)
     results["seconds"] = _seconds(run)
     _write(run.workdir / "results.json", results)
     _write(run.workdir / "detections.json", json.loads(detect.path(run, table[-1]).read_text()))
     return results
+
+
+def _by_the_first(action) -> None:
+    """What one process does for all."""
+    if processes.is_first():
+        action()
+    processes.wait("done by the first")
+
+
+def _joint(run: Run, row) -> None:
+    """Trains jointly, or says what would fit."""
+    try:
+        joint.run(run, row)
+    except OutOfMemory as error:
+        raise UserError(f"{error}; {planning.advice(run)}") from error
 
 
 class _Timed:
@@ -58,6 +87,8 @@ class _Timed:
 
     def __exit__(self, *_):
         seconds = _seconds(self._run)
+        if not processes.is_first():
+            return
         spent = time.monotonic() - self._started
         seconds[self._stage] = round(seconds.get(self._stage, 0.0) + spent, 1)
         _write(self._run.workdir / "seconds.json", seconds)

@@ -227,6 +227,17 @@ def resolve(config: ConfigDict, workdir: str) -> ConfigDict:
     return filled
 
 
+def advice(run: Run) -> str:
+    """What would have fitted, for one whose joint step did not."""
+    joint_ = dict(batch_size=AUTO, chunk=AUTO)
+    try:
+        chosen = choose(dataclasses.replace(run, config=_changed(run.config, joint=joint_)))
+    except UserError as error:
+        return str(error)
+    keys = " and ".join(f"config.joint.{key}={value}" for key, value in chosen.items())
+    return f"{keys} would fit"
+
+
 def choose(run: Run) -> dict[str, int]:
     """The largest batch size, and with it the largest chunk, at which all joint rows fit into a device's memory.
 

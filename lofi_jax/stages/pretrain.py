@@ -23,7 +23,7 @@ from lofi_jax.stages.setup import (
     make_encoder,
     steps_for,
 )
-from lofi_jax.training import loop, optimizer
+from lofi_jax.training import loop, optimizer, processes
 from lofi_jax.training.step import initial_state, make_step
 
 # Which encoder each one begins from.
@@ -131,7 +131,12 @@ def _train(run: Run, start: str) -> None:
     schedule = optimizer.learning_rate(settings.optimizer, steps, steps_per_epoch)
     transform = optimizer.make(settings.optimizer, schedule)
     batches = clips.training_batches(
-        records, transformation, settings.batch_size, config.seed, config.data.workers
+        records,
+        transformation,
+        settings.batch_size,
+        config.seed,
+        config.data.workers,
+        processes.place(),
     )
     loop.train(
         f"pretrain ({start})",

@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from lofi_jax import config as configs
 from lofi_jax.errors import UserError
 from lofi_jax.models import ENCODERS, HEADS, chunked
+from lofi_jax.training import processes
 from lofi_jax.training.checkpoints import load_state
 from lofi_jax.training.loop import Logging
 from lofi_jax.training.sharding import DATA, SNIPPET, make_mesh, over_mesh
@@ -43,8 +44,11 @@ def start_run(config: ConfigDict, workdir: str) -> Run:
     configs.validate_data(config)
     check_models(config)
     folder = pathlib.Path(workdir).absolute()
-    _claim(folder, config)
-    return open_run(config, folder)
+    run = open_run(config, folder)
+    if processes.is_first():
+        _claim(folder, config)
+    processes.wait("workdir claimed")
+    return run
 
 
 def check_models(config: ConfigDict) -> None:

@@ -1,8 +1,10 @@
-"""Orbax checkpoints: train state and loader position together, saved in the background, whole or not at all."""
+"""Orbax checkpoints of a train state, saved in the background, whole or not at all.
+
+A checkpoint's step is the loader's position too: the number of batches taken.
+"""
 
 import pathlib
 
-import grain
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
@@ -21,24 +23,14 @@ class Checkpoints:
         """The step of the newest complete checkpoint."""
         return self._manager.latest_step()
 
-    def save(self, step: int, state, batches) -> None:
-        """Saves in the background; an unfinished save is never seen by a restart.
+    def save(self, step: int, state) -> None:
+        """Saves in the background the `TrainState` after that many steps; a restart never sees an unfinished save."""
+        self._manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state)))
 
-        Args:
-            step: steps done.
-            state: the `TrainState`.
-            batches: the Grain iterator, standing before the batch of that step.
-        """
-        items = ocp.args.Composite(
-            state=ocp.args.StandardSave(state), loader=grain.checkpoint.CheckpointSave(batches)
-        )
-        self._manager.save(step, args=items)
-
-    def restore(self, state, batches):
-        """The newest checkpoint's state, placed as `state` is; sets the iterator to its next batch."""
+    def restore(self, state):
+        """The newest checkpoint's state, placed as `state` is."""
         items = ocp.args.Composite(
             state=ocp.args.StandardRestore(jax.tree.map(ocp.utils.to_shape_dtype_struct, state)),
-            loader=grain.checkpoint.CheckpointRestore(batches),
         )
         return self._manager.restore(self.latest_step(), args=items)["state"]
 

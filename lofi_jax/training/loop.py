@@ -7,13 +7,15 @@ import pathlib
 import time
 from collections.abc import Callable
 
-import grain
 import jax
+import numpy as np
 from jax.sharding import Mesh
 from tensorboardX import SummaryWriter
 
+from lofi_jax.data.stream import Stream
 from lofi_jax.training.checkpoints import Checkpoints
 from lofi_jax.training.memory import naming_exhausted_memory
+from lofi_jax.training.processes import is_first
 from lofi_jax.training.progress import Progress
 from lofi_jax.training.sharding import placement, shard_batch
 from lofi_jax.training.step import TrainState, jit_step
@@ -37,7 +39,7 @@ def train(
     folder: pathlib.Path,
     state: TrainState,
     step: Callable,
-    batches: grain.IterDataset,
+    batches: Stream,
     steps: int,
     mesh: Mesh,
     parameters: str,
@@ -60,12 +62,13 @@ def train(
     """
     checkpoints = Checkpoints(folder / "checkpoints")
     placed = placement(state, mesh, parameters)
-    state = jax.device_put(state, placed)
+    state = jax.device_put(jax.tree.map(np.asarray, state), placed)
     step = jit_step(step, placed)
     iterator = iter(batches)
     first = checkpoints.latest_step() or 0
     if first:
-        state = checkpoints.restore(state, iterator)
+        state = checkpoints.restore(state)
+        iterator.set_state({"batches": first})
     curve = _Curve(folder, first)
     progress = Progress(name, steps, first)
     saved_at, saved_step = time.monotonic(), first
@@ -90,10 +93,10 @@ def train(
             curve.add(i + 1, values)
             progress.show(i + 1, values)
         if time.monotonic() - saved_at > logging.checkpoint_seconds and i + 1 < steps:
-            checkpoints.save(i + 1, state, iterator)
+            checkpoints.save(i + 1, state)
             saved_at, saved_step = time.monotonic(), i + 1
     if saved_step < steps:
-        checkpoints.save(steps, state, iterator)
+        checkpoints.save(steps, state)
     checkpoints.close()
     progress.close()
     curve.close()
@@ -106,22 +109,31 @@ def is_finished(folder: pathlib.Path, steps: int) -> bool:
 
 
 class _Curve:
-    """The training curve on disk, as JSON lines and for TensorBoard; entries past a restart's step are dropped."""
+    """The training curve on disk, as JSON lines and for TensorBoard; entries past a restart's step are dropped.
+
+    Only the first process writes.
+    """
 
     def __init__(self, folder: pathlib.Path, first: int):
+        self._writes = is_first()
+        if not self._writes:
+            return
         self._path = folder / "curve.jsonl"
         kept = [entry for entry in read_curve(folder) if entry["step"] <= first]
         self._path.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
         self._tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=first)
 
     def add(self, step: int, values: dict[str, float]) -> None:
+        if not self._writes:
+            return
         with self._path.open("a") as file:
             file.write(json.dumps({"step": step} | values) + "\n")
         for key, value in values.items():
             self._tensorboard.add_scalar(key, value, step)
 
     def close(self) -> None:
-        self._tensorboard.close()
+        if self._writes:
+            self._tensorboard.close()
 
 
 def read_curve(folder: pathlib.Path) -> list[dict[str, float]]:

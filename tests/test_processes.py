@@ -1,0 +1,58 @@
+"""Several processes on one workdir train as one does, and go on after they were all killed."""
+
+import json
+import socket
+import time
+
+import numpy as np
+import pytest
+from commands import main, start
+
+from lofi_jax.training import processes
+
+
+def start_two(workdir):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    arguments = main(workdir, "--config.mesh.cpu_devices=1")
+    return [start(*arguments, f"--distributed=localhost:{port},2,{i}") for i in range(2)]
+
+
+def test_two_processes_killed_together_end_as_one_process_does(finished_run):
+    unbroken, _ = finished_run
+    workdir = unbroken.with_name("two")
+    killed = start_two(workdir)
+    until = workdir / "encoders" / "lofi_temporal_gtad" / "checkpoints" / "2"
+    while not until.exists() and all(process.poll() is None for process in killed):
+        time.sleep(0.01)
+    for process in killed:
+        process.kill()
+    errors = [process.communicate()[1] for process in killed]
+    assert until.exists() and not (workdir / "results.json").exists(), errors
+    resumed = start_two(workdir)
+    outs = [process.communicate(timeout=300) for process in resumed]
+    assert [process.returncode for process in resumed] == [0, 0], outs
+    assert "pretrain (acp)" not in outs[0][0] and "everything lies in" in outs[0][0]
+    # Gloo announces itself; else only the first speaks.
+    assert outs[1][0].count("\n") == outs[1][0].count("[Gloo]")
+
+    ours, theirs = (
+        json.loads((w / "results.json").read_text())["rows"] for w in (workdir, unbroken)
+    )
+    for a, b in zip(ours, theirs, strict=True):
+        assert a["average_mAP"] == pytest.approx(b["average_mAP"], abs=2e-3)
+    for encoder in ("acp", "lofi_temporal_gtad"):
+        folders = [w / "features" / encoder for w in (workdir, unbroken)]
+        names = [sorted(p.name for p in folder.glob("*.npy")) for folder in folders]
+        assert names[0] == names[1] and len(names[0]) == 12
+        for name in names[0]:
+            a, b = (np.load(folder / name) for folder in folders)
+            np.testing.assert_allclose(a, b, atol=1e-4)
+    assert not list(workdir.rglob(".*part*"))
+
+
+@pytest.mark.parametrize("address", ["here", "host:1234,2", "host:1234,2,2", "host,2,0", ":1,2,0"])
+def test_an_address_of_another_form_is_refused(address):
+    with pytest.raises(processes.UserError, match="write HOST:PORT,COUNT,INDEX"):
+        processes._parse(address)
