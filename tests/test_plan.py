@@ -71,6 +71,13 @@ def test_auto_takes_the_largest_batch_and_then_the_largest_chunk_that_fits():
     assert planning.choose(tight) == {"batch_size": 4, "chunk": 4}
 
 
+def test_after_a_step_that_did_not_fit_a_smaller_one_is_named():
+    failed = a_run(batch_size=16, chunk=0, memory_gib=64.0)
+    assert (
+        planning.advice(failed) == "config.joint.batch_size=16 and config.joint.chunk=4 would fit"
+    )
+
+
 def test_auto_says_when_nothing_fits():
     with pytest.raises(UserError, match="no joint step fits into 0.00 GiB, the smallest takes"):
         planning.choose(a_run(batch_size=4, chunk=configs.AUTO, memory_gib=1e-6))
