@@ -29,7 +29,8 @@ DTYPES = ("float32", "bfloat16")
 AUTO = -1
 _AUTO_KEYS = ("joint.batch_size", "joint.chunk")
 
-# What may change between two runs in one workdir without changing any result.
+# What may change between two runs in one workdir without changing any result, but for rounding; so one whose step did
+# not fit into memory goes on with a smaller chunk.
 FREE_KEYS = (
     "stages",
     "head_checkpoint",
@@ -37,6 +38,13 @@ FREE_KEYS = (
     "data.workers",
     "mesh",
     "timelines",
+    "joint.chunk",
+    "joint.keep",
+    "joint.accumulate",
+    "joint.memory_gib",
+    "extract.batch_size",
+    "extract.chunk",
+    "detect.batch_size",
 )
 
 

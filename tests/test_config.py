@@ -112,6 +112,7 @@ def test_keys_that_an_older_config_lacks_have_their_defaults():
 def test_only_keys_that_change_results_count_as_different():
     old, new = synthetic(), configs.from_json(configs.to_json(synthetic()))
     new.stages, new.data.workers, new.log.every = "detect", 2, 1
+    new.joint.chunk, new.joint.keep, new.extract.chunk = 5, "blocks", 5
     assert configs.differing_keys(old, new) == {}
     new.joint.optimizer.learning_rate, new.seed = 0.2, 1
     assert configs.differing_keys(old, new) == {
