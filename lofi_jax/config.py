@@ -29,6 +29,19 @@ DTYPES = ("float32", "bfloat16")
 AUTO = -1
 _AUTO_KEYS = ("joint.batch_size", "joint.chunk")
 
+# Section, key and least value.
+_NUMBERS = (
+    ("pretrain", "batch_size", 1),
+    ("fine_tune", "batch_size", 1),
+    ("joint", "batch_size", 1),
+    ("joint", "chunk", 0),
+    ("joint", "accumulate", 1),
+    ("extract", "batch_size", 1),
+    ("extract", "chunk", 0),
+    ("head_training", "batch_size", 1),
+    ("classifier", "batch_size", 1),
+)
+
 # What may change between two runs in one workdir without changing any result, but for rounding; so one whose step did
 # not fit into memory goes on with a smaller chunk.
 FREE_KEYS = (
@@ -293,6 +306,10 @@ def validate(config: ConfigDict) -> None:
     for key in ("snippets", "frames", "height", "width", "short_side"):
         if config.data[key] < 1:
             raise UserError(f"config.data.{key} is {config.data[key]}: it must be at least 1")
+    for part, key, least in _NUMBERS:
+        number, name = config[part][key], f"{part}.{key}"
+        if number < least and not (name in _AUTO_KEYS and number == AUTO):
+            raise UserError(f"config.{name} is {number}: it must be at least {least}")
     _check_windows(config.data)
     _check_source(config)
     _choice("detect.nms", config.detect.nms, METHODS)
