@@ -42,22 +42,20 @@ _NUMBERS = (
     ("classifier", "batch_size", 1),
 )
 
-# What may change between two runs in one workdir without changing any result, but for rounding; so one whose step did
-# not fit into memory goes on with a smaller chunk.
+# What may change between two runs in one workdir without changing any result by more than rounding.
 FREE_KEYS = (
     "stages",
     "head_checkpoint",
-    "log",
-    "data.workers",
-    "mesh",
-    "timelines",
     "joint.chunk",
     "joint.keep",
     "joint.accumulate",
     "joint.memory_gib",
-    "extract.batch_size",
-    "extract.chunk",
+    "extract",
     "detect.batch_size",
+    "log",
+    "data.workers",
+    "mesh",
+    "timelines",
 )
 
 
@@ -131,9 +129,8 @@ def defaults() -> ConfigDict:
     c.source.video_dir = ""
     c.source.annotations = ""
     c.source.train_subset = "training"
-    # Whose accuracy is measured after stage 1, 10 clips a video; empty: none.
-    c.source.test_subset = ""
-    c.source.snippets = 1  # stored of a clip
+    c.source.test_subset = ""  # measured after stage 1, 10 clips a video; empty: none
+    c.source.snippets = 1
     c.source.snippets_per_second = 0.0  # above 0, in place of a fixed number
     # How a clip is drawn from what is stored of an action: one stored snippet ("snippet"), data.frames frames a fixed
     # stride apart ("dense"), or one from each of data.frames equal parts ("uniform").
@@ -187,13 +184,12 @@ def defaults() -> ConfigDict:
     )
     c.joint.epochs = 15.0
     c.joint.batch_size = 16  # auto: the largest that fits
-    # Snippets whose activations a device holds at once; 0: all; auto: most that fit.
+    # Snippets whose activations a device holds at once (0: all; auto: most that fit), what of them is kept for the way
+    # back ("all", "convolutions" or "blocks"), and the parts in which a batch is worked, one after the other.
     c.joint.chunk = 25
-    c.joint.memory_gib = 0.0  # of a device, for auto; 0: what the device says
-    # Of a chunk's activations for its way back: "all", "convolutions" or "blocks".
     c.joint.keep = "all"
-    # Parts a batch is worked in, one after the other; the gradient is the whole batch's.
     c.joint.accumulate = 1
+    c.joint.memory_gib = 0.0  # of a device, for auto; 0: what the device says
     c.joint.encoder_scale = 1.0  # the encoder's learning rate as a part of the head's
     c.joint.optimizer = optimizer(
         name="sgd", learning_rate=0.1, schedule="step", decay=0.5, decay_epochs=5.0
@@ -224,8 +220,7 @@ def defaults() -> ConfigDict:
     c.classifier.optimizer = optimizer(name="adamw", learning_rate=1e-3, weight_decay=1e-2)
 
     c.detect = ConfigDict()
-    # Score = start x end x both map values, else the map values alone.
-    c.detect.use_boundaries = True
+    c.detect.use_boundaries = True  # score = start x end x map values, else the map values alone
     c.detect.nms = "gaussian"  # or linear or hard
     c.detect.nms_sigma = 0.84  # of gaussian
     c.detect.nms_threshold = 0.5  # tIoU, of linear and hard
@@ -239,8 +234,7 @@ def defaults() -> ConfigDict:
     c.mesh = ConfigDict()
     c.mesh.data = -1  # devices over which videos are spread; -1: all that are left
     c.mesh.snippet = 1  # devices over which one video's snippets are spread
-    # Or "sharded": each device holds its part of them and of the optimizer.
-    c.mesh.parameters = "replicated"
+    c.mesh.parameters = "replicated"  # or "sharded": a part of them and of the optimizer on each
     c.mesh.cpu_devices = 2  # when JAX runs on the CPU, how many devices it shows
 
     c.log = ConfigDict()

@@ -14,7 +14,7 @@ from lofi_jax import config as configs
 from lofi_jax.config import named, optimizer
 from lofi_jax.errors import UserError
 from lofi_jax.models.gtad import GTAD
-from lofi_jax.stages import joint
+from lofi_jax.stages import joint, planning
 from lofi_jax.stages.setup import Run, encode_videos, initial_encoder
 from lofi_jax.training.sharding import make_mesh, placement, shard_batch
 from lofi_jax.training.step import jit_step
@@ -187,6 +187,17 @@ def test_memory_does_not_grow_with_the_video_nor_with_the_batch():
     sizes = [temporaries(snippets) for snippets in (25, 50, 100, 200, 400)]
     assert max(sizes) < 1.1 * min(sizes)
     assert temporaries(100, videos=4) < 1.1 * min(sizes)
+
+
+def test_a_batch_in_parts_takes_the_memory_of_a_part():
+    def temporaries_gib(**keys):
+        c = config_of(**{f"joint__{key}": value for key, value in keys.items()})
+        run = Run(c, pathlib.Path("unused"), make_mesh(1, 1))
+        at = configs.full_fidelity(c)
+        return planning.measure(run, configs.rows_of(c)[-1], at)[0]
+
+    one, at_once = temporaries_gib(batch_size=1), temporaries_gib(batch_size=8)
+    assert temporaries_gib(batch_size=8, accumulate=8) < one + 0.2 * (at_once - one)
 
 
 def test_the_head_takes_under_150_mb_a_video():

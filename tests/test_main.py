@@ -111,7 +111,7 @@ def test_a_rerun_repeats_no_stage_and_prints_the_same_table(finished_run):
 # What the workdir holds at least when the run is killed.
 MOMENTS = {
     "the world is rendered": ("data/world/source/videos/*.mp4", 3),
-    "a dataset is written": ("data/*/*/incomplete*", 1),
+    "a dataset is written": ("data/*/*/unfinished*/finished/*.json", 1),
     "pretraining is at step 3": ("encoders/acp/checkpoints/3", 1),
     "joint training is at step 2": ("encoders/lofi_temporal_gtad/checkpoints/2", 1),
     "the second encoder's features are written": ("features/lofi_temporal_gtad/*.npy", 3),

@@ -1,6 +1,7 @@
 """Several processes on one workdir train as one does, and go on after they were all killed."""
 
 import json
+import shutil
 import socket
 import time
 
@@ -30,6 +31,7 @@ def start_two(workdir):
 def test_two_processes_killed_together_end_as_one_process_does(finished_run):
     unbroken, _ = finished_run
     workdir = unbroken.with_name("two")
+    shutil.copytree(unbroken / "data", workdir / "data")
     killed = start_two(workdir)
     until = workdir / "encoders" / "lofi_temporal_gtad" / "checkpoints" / "2"
     while not until.exists() and all(process.poll() is None for process in killed):

@@ -87,7 +87,7 @@ def fingerprint(run: Run, encoder: str) -> Fingerprint:
         weights = f"random, of seed {config.seed}"
     else:
         weights = fingerprints.of_arrays(flatten_dict(pretrain.variables(run, encoder), sep="."))
-    return options | seen | {"weights": weights}
+    return options | seen | {"dtype": config.dtype, "weights": weights}
 
 
 # The config's keys in `data` that say what an encoder sees of a video.

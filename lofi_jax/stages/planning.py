@@ -229,14 +229,26 @@ def resolve(config: ConfigDict, workdir: str) -> ConfigDict:
 
 
 def advice(run: Run) -> str:
-    """What would have fitted, for one whose joint step did not."""
-    joint_ = dict(batch_size=AUTO, chunk=AUTO)
+    """What would have fitted, in one whose joint step did not: clearly less than it, whatever the device says."""
+    failed = max(measure(run, row, at)[1] for row, at in _steps(run.config))
+    limit = min(_limit_gib(run.config), 0.9 * failed)
+    wanted = dict(batch_size=AUTO, chunk=AUTO, memory_gib=limit)
     try:
-        chosen = choose(dataclasses.replace(run, config=_changed(run.config, joint=joint_)))
+        chosen = choose(dataclasses.replace(run, config=_changed(run.config, joint=wanted)))
     except UserError as error:
         return str(error)
     keys = " and ".join(f"config.joint.{key}={value}" for key, value in chosen.items())
     return f"{keys} would fit"
+
+
+def _limit_gib(config: ConfigDict) -> float:
+    """The memory of a device that joint training may take, in GiB."""
+    return config.joint.memory_gib or memory.limit_gib()
+
+
+def _steps(config: ConfigDict) -> list[tuple[Row, Fidelity]]:
+    """Every joint row at every fidelity that it goes through."""
+    return [(row, at) for row in lofi_rows(config) for at in _at(config, row.fidelity)]
 
 
 def choose(run: Run) -> dict[str, int]:
@@ -246,9 +258,8 @@ def choose(run: Run) -> dict[str, int]:
         UserError: not even the smallest ones do.
     """
     config, smallest = run.config, math.inf
-    limit = config.joint.memory_gib or memory.limit_gib()
-    at = [(row, fidelity) for row in lofi_rows(config) for fidelity in _at(config, row.fidelity)]
-    common = math.gcd(*(fidelity.snippets for _, fidelity in at)) // run.mesh.shape[SNIPPET]
+    limit, steps = _limit_gib(config), _steps(config)
+    common = math.gcd(*(at.snippets for _, at in steps)) // run.mesh.shape[SNIPPET]
     data = run.mesh.shape[DATA]
     sizes = [n for n in BATCH_SIZES if n % data == 0] or [data]
     if config.joint.batch_size != AUTO:
@@ -260,7 +271,7 @@ def choose(run: Run) -> dict[str, int]:
         for chunk in chunks:
             changed = _changed(config, joint=dict(batch_size=batch_size, chunk=chunk))
             candidate = dataclasses.replace(run, config=changed)
-            needed = max(measure(candidate, row, fidelity)[1] for row, fidelity in at)
+            needed = max(measure(candidate, row, at)[1] for row, at in steps)
             if needed <= limit:
                 return {"batch_size": batch_size, "chunk": chunk}
             smallest = min(smallest, needed)
