@@ -23,10 +23,24 @@ from lofi_jax.training.sharding import PARAMETERS
 
 STAGES = ("data", "pretrain", "joint", "extract", "head", "detect", "evaluate")
 DATASETS = ("synthetic", "activitynet", "hacs", "thumos14", "video_folder")
+DTYPES = ("float32", "bfloat16")
 
 # A number that is left to the planner; on the command line it is written "auto".
 AUTO = -1
 _AUTO_KEYS = ("joint.batch_size", "joint.chunk")
+
+# Section, key and least value.
+_NUMBERS = (
+    ("pretrain", "batch_size", 1),
+    ("fine_tune", "batch_size", 1),
+    ("joint", "batch_size", 1),
+    ("joint", "chunk", 0),
+    ("joint", "accumulate", 1),
+    ("extract", "batch_size", 1),
+    ("extract", "chunk", 0),
+    ("head_training", "batch_size", 1),
+    ("classifier", "batch_size", 1),
+)
 
 # What may change between two runs in one workdir without changing any result by more than rounding.
 FREE_KEYS = (
@@ -71,8 +85,8 @@ def optimizer(**changes) -> ConfigDict:
 def defaults() -> ConfigDict:
     """The paper's procedure at its own sizes (100 snippets of 8 frames of 224 x 224 pixels); see the comments."""
     c = ConfigDict()
-    c.seed = 0
-    c.dataset = "video_folder"
+    c.seed = 0  # of all that is random, the built-in world too
+    c.dataset = "video_folder"  # or one of DATASETS
     # Stages to run, in order; finished ones are not repeated.
     c.stages = ",".join(STAGES)
     # Rows of the table, start[:fidelity][/head]: each encoder gets features and a fresh head on them.
@@ -87,22 +101,22 @@ def defaults() -> ConfigDict:
 
     c.data = ConfigDict()
     c.data.data_dir = ""  # where prepared datasets go; empty: WORKDIR/data
-    c.data.video_dir = ""
-    c.data.annotations = ""
+    c.data.video_dir = ""  # folder of the videos, at any depth
+    c.data.annotations = ""  # file in the ActivityNet form; others: lofi_jax/data/README.md
     c.data.train_subset = "training"
-    c.data.test_subset = "testing"
+    c.data.test_subset = "testing"  # detected in and evaluated
     c.data.snippets = 100  # L of the full fidelity
     c.data.snippets_per_second = 0.0  # above 0: a video has as many snippets as it is long
     c.data.window = 0  # snippets of a sliding window, L in place of data.snippets; 0: whole videos
     c.data.window_overlap = 0.5  # part of a window shared with the next, in training and in test
     c.data.frames = 8  # T, frames a snippet
     c.data.stride = 8  # native frames between a snippet's frames; 0: spread evenly over the snippet
-    c.data.height = 224
+    c.data.height = 224  # of what the encoder sees at full fidelity
     c.data.width = 224
     c.data.short_side = 256  # pixels of a stored frame's short side
     c.data.quality = 95  # of the stored JPEGs
     c.data.crop_area = (0.7, 1.0)  # part of the picture that a random crop keeps in training
-    c.data.flip = True
+    c.data.flip = True  # mirror half of the videos in training
     c.data.streaming = False  # read from the video files themselves, with no preparation: slower
     c.data.workers = 0  # loader processes; 0: threads
 
@@ -125,7 +139,7 @@ def defaults() -> ConfigDict:
 
     # The embedded world (dataset = "synthetic").
     c.synthetic = ConfigDict()
-    c.synthetic.world = "appearance"
+    c.synthetic.world = "appearance"  # shapes tell the source's classes; or "motion": they do not
     c.synthetic.source_clips = 4000
     c.synthetic.train_videos = 160
     c.synthetic.test_videos = 100
@@ -139,7 +153,7 @@ def defaults() -> ConfigDict:
     c.head = named("gtad")
     c.other_heads = ConfigDict()  # options of heads that only rows name, by name
 
-    # Stage 1: action classification on trimmed clips, BatchNorm in training.
+    # Stage 1: action classification on trimmed clips, BatchNorm in training. Batch sizes are over all devices.
     c.pretrain = ConfigDict()
     c.pretrain.epochs = 50.0
     c.pretrain.batch_size = 64
@@ -155,7 +169,9 @@ def defaults() -> ConfigDict:
     c.joint = ConfigDict()
     # The encoder to begin from: icp, acp, acp_plus, arrow_of_time or speednet.
     c.joint.start = "acp"
+    # Of rows that name none: full, spatial, temporal, spatiotemporal, short_cycle or long_cycle.
     c.joint.fidelity = "long_cycle"
+    # What low fidelities divide the full one by, and how long the cycles stay at each: steps (short), epochs (long).
     c.joint.factors = ConfigDict(
         {
             "spatial": 2.0,
@@ -181,8 +197,8 @@ def defaults() -> ConfigDict:
 
     # Between the stages: full-fidelity features.
     c.extract = ConfigDict()
-    c.extract.batch_size = 1
-    c.extract.chunk = 25
+    c.extract.batch_size = 1  # videos, or windows of them
+    c.extract.chunk = 25  # as joint.chunk, of the full fidelity's snippets
 
     # Stage 3: a fresh head on the features (G-TAD's own settings).
     c.head_training = ConfigDict()
@@ -199,8 +215,8 @@ def defaults() -> ConfigDict:
     c.classifier.file = ""  # scores by video in the CUHK form; empty: the project's own classifier
     c.classifier.epochs = 30.0
     c.classifier.batch_size = 16
-    c.classifier.hidden = 256
-    c.classifier.top_classes = 2
+    c.classifier.hidden = 256  # width of its hidden layer
+    c.classifier.top_classes = 2  # labels that each proposal gets
     c.classifier.optimizer = optimizer(name="adamw", learning_rate=1e-3, weight_decay=1e-2)
 
     c.detect = ConfigDict()
@@ -278,12 +294,16 @@ def validate(config: ConfigDict) -> None:
     _choice(
         "joint.start", config.joint.start, ("icp", "acp", "acp_plus", "arrow_of_time", "speednet")
     )
-    _choice("dtype", config.dtype, ("float32", "bfloat16"))
+    _choice("dtype", config.dtype, DTYPES)
     _choice("joint.keep", config.joint.keep, chunked.KEEPS)
     _choice("mesh.parameters", config.mesh.parameters, PARAMETERS)
     for key in ("snippets", "frames", "height", "width", "short_side"):
         if config.data[key] < 1:
             raise UserError(f"config.data.{key} is {config.data[key]}: it must be at least 1")
+    for part, key, least in _NUMBERS:
+        number, name = config[part][key], f"{part}.{key}"
+        if number < least and not (name in _AUTO_KEYS and number == AUTO):
+            raise UserError(f"config.{name} is {number}: it must be at least {least}")
     _check_windows(config.data)
     _check_source(config)
     _choice("detect.nms", config.detect.nms, METHODS)

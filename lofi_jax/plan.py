@@ -16,13 +16,13 @@ from absl import flags
 from ml_collections import config_flags
 
 from lofi_jax import errors
-from lofi_jax.config import AUTO, parse_flags, validate
+from lofi_jax.config import AUTO, DTYPES, parse_flags, validate
 from lofi_jax.reports import tables
 from lofi_jax.rows import names
 from lofi_jax.stages import planning
 from lofi_jax.stages.setup import Run, check_models
 from lofi_jax.training.progress import Progress
-from lofi_jax.training.sharding import make_mesh
+from lofi_jax.training.sharding import DATA, make_mesh
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file under configs/.")
 _MEMORY = flags.DEFINE_float("memory_gib", None, "Memory of one device, in GiB.")
@@ -38,9 +38,11 @@ def main(argv):
     config = _CONFIG.value
     if config.joint.batch_size == AUTO:
         config.joint.batch_size = max(planning.BATCH_SIZES)
-    batch_sizes = _numbers("batch_sizes", _BATCH_SIZES.value or f"1,{config.joint.batch_size}")
-    chunks = _numbers("chunks", _CHUNKS.value)
+    batch_sizes = _numbers("batch_sizes", _BATCH_SIZES.value or f"1,{config.joint.batch_size}", 1)
+    chunks = _numbers("chunks", _CHUNKS.value, 0)
     dtypes = names(_DTYPES.value or config.dtype)
+    if not set(dtypes) <= set(DTYPES):
+        raise errors.UserError(f"--dtypes={_DTYPES.value}: choose of {', '.join(DTYPES)}")
     validate(config)
     check_models(config)
     # Of the CPU, as of one card: one device.
@@ -48,6 +50,10 @@ def main(argv):
     mesh = make_mesh(1, 1) if one else make_mesh(config.mesh.data, config.mesh.snippet)
     run = Run(config, pathlib.Path(), mesh)
     candidates = planning.candidates(run, batch_sizes, chunks, dtypes)
+    if not candidates:
+        raise errors.UserError(
+            f"--batch_sizes={_BATCH_SIZES.value}: none can be spread over {mesh.shape[DATA]} devices"
+        )
     progress, found = Progress("compile", len(candidates)), []
     for plan in planning.plans(run, candidates):
         found.append(plan)
@@ -69,11 +75,14 @@ def main(argv):
         )
 
 
-def _numbers(flag: str, text: str) -> list[int]:
+def _numbers(flag: str, text: str, least: int) -> list[int]:
     try:
-        return [int(number) for number in names(text)]
+        numbers = [int(number) for number in names(text)]
     except ValueError:
-        raise errors.UserError(f"--{flag}={text}: whole numbers, separated by commas") from None
+        numbers = []
+    if not numbers or min(numbers) < least:
+        raise errors.UserError(f"--{flag}={text}: whole numbers from {least}, separated by commas")
+    return numbers
 
 
 def rank(row: dict) -> tuple:

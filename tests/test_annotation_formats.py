@@ -56,10 +56,16 @@ def test_thumos_text_files(thumos):
     }
 
 
-@pytest.mark.parametrize("line", ["video_test_0000004 1.0", "video_test_0000004 one 2.0"])
+@pytest.mark.parametrize("line", ["video_4 1.0", "video_4 one 2.0", "video_4 nan 2.0"])
 def test_a_thumos_line_of_another_form_is_named(thumos, line):
     path = write(thumos / "Shotput_test.txt", f"video_test_0000004 1.0 2.0\n{line}\n")
     with pytest.raises(UserError, match=f"{path.name}, line 2: '{line}' is not a video's name"):
+        annotation_formats.load(thumos)
+
+
+def test_a_thumos_file_that_is_no_text_is_named(thumos):
+    (thumos / "Shotput_test.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match="Shotput_test.txt: cannot be read"):
         annotation_formats.load(thumos)
 
 
@@ -124,6 +130,7 @@ def test_kinetics_lists(kinetics):
         ("label,youtube_id,time_start,time_end,split\n", "lists no clips"),
         ("youtube_id,time_start,time_end,split\na,one,2,train\n", "line 2: 'time_start'"),
         ("youtube_id,time_start,time_end,split\na,1\n", "line 2: 'time_start'"),
+        ("youtube_id,time_start,time_end,split\na,1,inf,train\n", "line 2: 'time_start'"),
     ],
 )
 def test_lists_of_another_form(tmp_path, text, says):

@@ -98,6 +98,16 @@ def test_an_unknown_option_of_a_module_names_the_key(make, part):
         make(c) if part == "encoder" else make(c, c.head.name, 6)
 
 
+@pytest.mark.parametrize(
+    "name", ["pretrain.batch_size", "joint.batch_size", "joint.accumulate", "classifier.batch_size"]
+)
+def test_numbers_below_the_least_are_refused(name):
+    c, (part, key) = synthetic(), name.split(".")
+    c[part][key] = 0
+    with pytest.raises(UserError, match=f"config.{name} is 0: it must be at least 1"):
+        configs.validate(c)
+
+
 def test_keys_that_an_older_config_lacks_have_their_defaults():
     old = json.loads(configs.to_json(synthetic()))
     del old["evaluate"], old["detect"]["nms"]
@@ -112,6 +122,7 @@ def test_keys_that_an_older_config_lacks_have_their_defaults():
 def test_only_keys_that_change_results_count_as_different():
     old, new = synthetic(), configs.from_json(configs.to_json(synthetic()))
     new.stages, new.data.workers, new.log.every = "detect", 2, 1
+    new.joint.chunk, new.joint.keep, new.extract.chunk = 5, "blocks", 5
     assert configs.differing_keys(old, new) == {}
     new.joint.optimizer.learning_rate, new.seed = 0.2, 1
     assert configs.differing_keys(old, new) == {

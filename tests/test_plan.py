@@ -47,6 +47,21 @@ def test_the_command_writes_the_plans_best_first_and_says_when_none_fits(tmp_pat
     assert sorted([*rows, fitting], key=plan.rank)[0] == fitting
 
 
+@pytest.mark.parametrize(
+    "flag", ["--batch_sizes=0", "--batch_sizes=a", "--chunks=-1", "--chunks=,", "--dtypes=float64"]
+)
+def test_impossible_flags_are_refused(flag):
+    ended = commands.run("plan", f"--config={commands.TINY}", "--memory_gib=1", flag)
+    assert commands.refused(ended, flag)
+
+
+def test_auto_checks_the_config_first(tmp_path):
+    config = tiny.get_config()
+    config.joint.chunk, config.dtype = configs.AUTO, "float64"
+    with pytest.raises(UserError, match="config.dtype is 'float64': choose one of float32"):
+        planning.resolve(config, str(tmp_path))
+
+
 def test_the_work_is_the_published_one():
     c = configs.paper("fidelity=full")
     run = Run(c, pathlib.Path("unused"), make_mesh(1, 1))

@@ -17,7 +17,15 @@ def start_two(workdir):
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     arguments = main(workdir, "--config.mesh.cpu_devices=1")
-    return [start(*arguments, f"--distributed=localhost:{port},2,{i}") for i in range(2)]
+    # Their clocks differ, and yet they must save at the same steps.
+    return [
+        start(
+            *arguments,
+            f"--distributed=localhost:{port},2,{i}",
+            f"--config.log.checkpoint_seconds={1000 * i}",
+        )
+        for i in range(2)
+    ]
 
 
 def test_two_processes_killed_together_end_as_one_process_does(finished_run):

@@ -1,11 +1,13 @@
-"""Checkpoints that do not fit the config are refused by name."""
+"""Checkpoints that do not fit the config are refused by name; a run opens on any devices."""
 
 import jax
 import pytest
+import tiny
 
+from lofi_jax import config as configs
 from lofi_jax.config import defaults, named
 from lofi_jax.errors import UserError
-from lofi_jax.stages.setup import initial_encoder, load_own_encoder
+from lofi_jax.stages.setup import initial_encoder, load_own_encoder, load_run
 from lofi_jax.training.checkpoints import save_state
 
 
@@ -33,3 +35,11 @@ def test_a_head_alone_is_no_encoder(tmp_path):
     save_state(tmp_path, {"head": {"bias": jax.numpy.zeros(1)}}, {})
     with pytest.raises(UserError, match="holds no encoder"):
         load_own_encoder(config(widths=(8,)), tmp_path)
+
+
+def test_a_run_opens_on_other_devices_than_it_was_trained_on(tmp_path):
+    c = tiny.get_config()
+    c.mesh.data, c.mesh.snippet, c.mesh.cpu_devices = 64, 4, jax.device_count()
+    c.log.cache_dir = jax.config.jax_compilation_cache_dir
+    (tmp_path / "config.json").write_text(configs.to_json(c))
+    assert load_run(str(tmp_path)).mesh.size == jax.device_count()

@@ -70,11 +70,20 @@ class FeatureStore:
 
     def finish(self, training_ids: list[str]) -> None:
         """Adds the mean and the deviation over the training videos to features.json."""
-        rows = np.concatenate([self.read(video_id) for video_id in training_ids])
+        # A video at a time, since all together may not fit into memory (Chan et al., 1979, for joining two samples).
+        count, mean, squares = 0, 0.0, 0.0
+        for video_id in training_ids:
+            rows = self.read(video_id).astype(np.float64)
+            own_mean, together = rows.mean(axis=0), count + len(rows)
+            apart = own_mean - mean
+            squares += np.sum((rows - own_mean) ** 2, axis=0)
+            squares += apart**2 * count * len(rows) / together
+            mean = mean + apart * len(rows) / together
+            count = together
         statistics = {
-            "width": rows.shape[1],
-            "mean": rows.mean(axis=0, dtype=np.float64).tolist(),
-            "std": rows.std(axis=0, dtype=np.float64).tolist(),
+            "width": len(mean),
+            "mean": mean.tolist(),
+            "std": np.sqrt(squares / count).tolist(),
         }
         self._describe(self._description() | statistics)
 

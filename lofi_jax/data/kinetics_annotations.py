@@ -65,7 +65,7 @@ def _video(row: dict[str, str], where: str) -> Video:
     try:
         start, end = float(row["time_start"]), float(row["time_end"])
         video_id = f"{row['youtube_id']}_{int(start):06d}_{int(end):06d}"
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{where}: 'time_start' and 'time_end' are not two numbers") from error
     label, split = row.get("label"), row["split"] or ""
     segments = np.array([[0.0, end - start]] if label else [], np.float64).reshape(-1, 2)

@@ -6,6 +6,7 @@ action nor as background in the challenge; they are left out here.
 """
 
 import collections
+import math
 import os
 import pathlib
 
@@ -46,7 +47,7 @@ def load(folder: str | os.PathLike) -> Annotations:
     problems: dict[str, list[str]] = collections.defaultdict(list)
     for path in files_of(folder):
         label, _, subset = path.stem.rpartition("_")
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        for number, line in enumerate(_text(path).splitlines(), start=1):
             if not line.strip():
                 continue
             video_id, start, end = _parse(line, f"{path}, line {number}")
@@ -65,10 +66,21 @@ def load(folder: str | os.PathLike) -> Annotations:
     return annotations.collect(folder, videos, problems)
 
 
+def _text(path: pathlib.Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: cannot be read ({reason})") from error
+
+
 def _parse(line: str, where: str) -> tuple[str, float, float]:
     try:
         video_id, start, end = line.split()
-        return video_id, float(start), float(end)
+        start, end = float(start), float(end)
+        if not (math.isfinite(start) and math.isfinite(end)):
+            raise ValueError
+        return video_id, start, end
     except ValueError as error:
         raise UserError(f"{where}: {line!r} is not a video's name, a start and an end") from error
 

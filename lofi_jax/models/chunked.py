@@ -47,7 +47,8 @@ def encode(
     if len(frames) % chunk:
         raise UserError(
             f"a chunk of {chunk} snippets does not divide the {len(frames)} a device holds"
-            f" ({videos} videos x {snippets} snippets): change config.joint.chunk"
+            f" ({videos} videos x {snippets} snippets): change config.joint.chunk, or in the"
+            " stage extract config.extract.chunk"
         )
     chunks = frames.reshape(-1, chunk, *frames.shape[1:])
     features = jax.lax.map(jax.checkpoint(encoder), chunks)

@@ -121,7 +121,10 @@ def run(run: Run, encoder: str) -> None:
     processes.wait(f"extract {encoder}: begun")
     target = datasets.target(run)
     ids = [video.video_id for video in target.videos]
-    if features.is_finished() and not features.missing(ids):
+    finished = features.is_finished() and not features.missing(ids)
+    # Before one has written what another is still looking for.
+    processes.wait(f"extract {encoder}: looked")
+    if finished:
         return
     if encoder != "external" and "+" not in encoder:
         _encode(run, encoder, features)

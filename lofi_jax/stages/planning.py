@@ -209,11 +209,12 @@ def resolve(config: ConfigDict, workdir: str) -> ConfigDict:
     A workdir that holds a run keeps what was chosen there. Must run before JAX is used.
 
     Raises:
-        UserError: nothing fits.
+        UserError: an impossible config, or nothing fits.
     """
     settings = config.joint
     if AUTO not in (settings.batch_size, settings.chunk):
         return config
+    configs.validate(config)
     stored = stored_config(workdir)
     if stored is not None:
         chosen = {key: stored.joint[key] for key in ("batch_size", "chunk")}

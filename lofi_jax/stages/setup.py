@@ -72,7 +72,7 @@ def open_run(config: ConfigDict, folder: pathlib.Path) -> Run:
 
 
 def load_run(workdir: str) -> Run:
-    """The run that a workdir holds. Must run before JAX is used.
+    """The run that a workdir holds, on all devices at hand. Must run before JAX is used.
 
     Raises:
         UserError: it holds none.
@@ -81,6 +81,8 @@ def load_run(workdir: str) -> Run:
     config = stored_config(workdir)
     if config is None:
         raise UserError(f"{folder}: holds no run ({_CONFIG} is missing): train one there first")
+    # Whatever devices it was trained on.
+    config.mesh.data, config.mesh.snippet = -1, 1
     return open_run(config, folder)
 
 

@@ -15,7 +15,7 @@ from tensorboardX import SummaryWriter
 from lofi_jax.data.stream import Stream
 from lofi_jax.training.checkpoints import Checkpoints
 from lofi_jax.training.memory import naming_exhausted_memory
-from lofi_jax.training.processes import is_first
+from lofi_jax.training.processes import agree, is_first, place
 from lofi_jax.training.progress import Progress
 from lofi_jax.training.sharding import placement, shard_batch
 from lofi_jax.training.step import TrainState, jit_step
@@ -27,7 +27,7 @@ class Logging:
 
     Attributes:
         every: steps between two log entries.
-        checkpoint_seconds: longest time between two checkpoints.
+        checkpoint_seconds: longest time between two checkpoints; several processes save at a log entry only.
     """
 
     every: int
@@ -92,7 +92,9 @@ def train(
             values["waiting_for_data"] = waited / max(progress.elapsed(), 1e-9)
             curve.add(i + 1, values)
             progress.show(i + 1, values)
-        if time.monotonic() - saved_at > logging.checkpoint_seconds and i + 1 < steps:
+        # Several processes save together, so they ask for the time where they have waited for a step anyway.
+        may_save = i + 1 < steps and (place()[1] == 1 or (i + 1) % logging.every == 0)
+        if may_save and agree(time.monotonic() - saved_at > logging.checkpoint_seconds):
             checkpoints.save(i + 1, state)
             saved_at, saved_step = time.monotonic(), i + 1
     if saved_step < steps:

@@ -83,6 +83,13 @@ def wait(name: str) -> None:
         multihost_utils.sync_global_devices(name)
 
 
+def agree(answer: bool) -> bool:
+    """The first process's answer, in every process; all must ask. It waits for the others, so ask seldom."""
+    if jax.process_count() == 1:
+        return answer
+    return bool(multihost_utils.broadcast_one_to_all(answer))
+
+
 def collect(path: pathlib.Path, own: dict) -> dict:
     """What all processes have found, in the first one; in the others their own.
 
