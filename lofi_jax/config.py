@@ -14,11 +14,13 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from lofi_jax import fidelity, rows
+from lofi_jax.data.synthetic import WORLDS
 from lofi_jax.detection import thresholds
 from lofi_jax.detection.nms import METHODS
 from lofi_jax.detection.proposals import Suppression
 from lofi_jax.errors import UserError
 from lofi_jax.models import ENCODERS, HEADS, chunked
+from lofi_jax.training.optimizer import OPTIMIZERS, SCHEDULES
 from lofi_jax.training.sharding import PARAMETERS
 
 STAGES = ("data", "pretrain", "joint", "extract", "head", "detect", "evaluate")
@@ -268,6 +270,8 @@ def paper(arguments: str | None) -> ConfigDict:
     c.rows = chosen["start"].replace("&", ",")
     c.joint.fidelity = chosen["fidelity"]
     c.encoder, c.head = named(chosen["encoder"]), named(chosen["head"])
+    if "speednet" in c.rows:
+        c.data.stride, c.source.snippets = 0, 2  # it halves the speed of frames at equal distances
     if chosen["encoder"].startswith("r2plus1d"):
         c.data.height = c.data.width = 112
         c.data.short_side = 128
@@ -295,6 +299,11 @@ def validate(config: ConfigDict) -> None:
         "joint.start", config.joint.start, ("icp", "acp", "acp_plus", "arrow_of_time", "speednet")
     )
     _choice("dtype", config.dtype, DTYPES)
+    _choice("synthetic.world", config.synthetic.world, WORLDS)
+    for part in ("pretrain", "fine_tune", "joint", "head_training", "classifier"):
+        settings = config[part].optimizer
+        _choice(f"{part}.optimizer.name", settings.name, OPTIMIZERS)
+        _choice(f"{part}.optimizer.schedule", settings.schedule, SCHEDULES)
     _choice("joint.keep", config.joint.keep, chunked.KEEPS)
     _choice("mesh.parameters", config.mesh.parameters, PARAMETERS)
     for key in ("snippets", "frames", "height", "width", "short_side"):
@@ -342,6 +351,10 @@ def _check_windows(data: ConfigDict) -> None:
 
 def _check_source(config: ConfigDict) -> None:
     source = config.source
+    if config.data.stride and any("speednet" in row.start for row in rows_of(config)):
+        raise UserError(
+            f"config.data.stride is {config.data.stride}: speednet needs frames at equal distances: set it to 0"
+        )
     _choice("source.sampling", source.sampling, ("snippet", "dense", "uniform"))
     own = config.dataset != "synthetic" and not source.video_dir
     if own and source.sampling != "snippet" and config.data.stride:
@@ -405,9 +418,9 @@ def full_fidelity(config: ConfigDict) -> fidelity.Fidelity:
     return fidelity.Fidelity(snippets, config.data.height, config.data.width)
 
 
-def factors(config: ConfigDict) -> fidelity.Factors:
-    """By how much the config's low fidelities divide the full one."""
-    return fidelity.Factors(**config.joint.factors)
+def factors(config: ConfigDict, **changes) -> fidelity.Factors:
+    """By how much the config's low fidelities divide the full one, but for the given changes."""
+    return fidelity.Factors(**{**config.joint.factors, **changes})
 
 
 def _choice(key: str, value: str, known: tuple[str, ...]) -> None:

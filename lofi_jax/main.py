@@ -15,7 +15,7 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for everything the run m
 _DISTRIBUTED = flags.DEFINE_string(
     "distributed",
     "",
-    "HOST:PORT,COUNT,INDEX, where no cluster says that there are several processes.",
+    "auto or HOST:PORT,COUNT,INDEX, where no cluster says that there are several processes.",
 )
 
 

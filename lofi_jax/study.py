@@ -16,10 +16,16 @@ from lofi_jax.reports import bars, tables
 from lofi_jax.rows import names
 from lofi_jax.stages import pipeline, planning
 from lofi_jax.stages.setup import start_run
+from lofi_jax.training import processes
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file under configs/.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder for everything the study makes.")
 _SEEDS = flags.DEFINE_string("seeds", "0,1,2", "Seeds, separated by commas.")
+_DISTRIBUTED = flags.DEFINE_string(
+    "distributed",
+    "",
+    "auto or HOST:PORT,COUNT,INDEX, where no cluster says that there are several processes.",
+)
 
 
 def main(argv):
@@ -31,18 +37,22 @@ def main(argv):
         raise errors.UserError(
             f"--seeds={_SEEDS.value}: whole numbers, separated by commas"
         ) from None
+    processes.start(_DISTRIBUTED.value)
     folder = pathlib.Path(_WORKDIR.value)
     runs = {}
     for seed in seeds:
         config = _CONFIG.value.copy_and_resolve_references()
         config.seed = seed
-        print(f"seed {seed}")
+        if processes.is_first():
+            print(f"seed {seed}")
         with errors.naming_full_disk(folder):
             workdir = str(folder / f"seed_{seed}")
             results = pipeline.run(start_run(planning.resolve(config, workdir), workdir))
-        if not results:
+        if not results and processes.is_first():
             raise errors.UserError("config.stages: a study needs the stage evaluate")
         runs[str(seed)] = results
+    if not processes.is_first():
+        return
     (folder / "study.json").write_text(json.dumps(runs, indent=1))
     bars.draw(folder / "study.png", list(runs.values()))
     print(tables.study(list(runs.values())))

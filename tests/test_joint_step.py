@@ -12,7 +12,6 @@ import tiny
 
 from lofi_jax import config as configs
 from lofi_jax.config import named, optimizer
-from lofi_jax.errors import UserError
 from lofi_jax.models.gtad import GTAD
 from lofi_jax.stages import joint, planning
 from lofi_jax.stages.setup import Run, encode_videos, initial_encoder
@@ -214,8 +213,3 @@ def test_the_head_takes_under_150_mb_a_video():
     }
     program = jax.jit(jax.grad(loss, argnums=(0, 1))).lower(params, features, batch).compile()
     assert program.memory_analysis().temp_size_in_bytes < 150e6
-
-
-def test_parts_that_do_not_divide_the_videos_are_refused():
-    with pytest.raises(UserError, match="joint.accumulate is 3: it does not divide the 4 videos"):
-        make(config_of(joint__accumulate=3))

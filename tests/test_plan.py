@@ -12,7 +12,7 @@ import tiny
 from lofi_jax import config as configs
 from lofi_jax import plan
 from lofi_jax.errors import UserError
-from lofi_jax.stages import planning
+from lofi_jax.stages import divisions, planning
 from lofi_jax.stages.setup import Run
 from lofi_jax.training.sharding import make_mesh
 
@@ -77,7 +77,7 @@ def test_the_work_is_the_published_one():
 def test_auto_takes_the_largest_batch_and_then_the_largest_chunk_that_fits():
     roomy = a_run(batch_size=configs.AUTO, chunk=configs.AUTO, memory_gib=64.0)
     assert planning.choose(roomy) == {"batch_size": 16, "chunk": 0}
-    row, at = planning.lofi_rows(roomy.config)[0], planning._at(roomy.config, "temporal")[0]
+    row, at = planning.lofi_rows(roomy.config)[0], divisions.fidelities(roomy.config, "temporal")[0]
     needs = {
         chunk: planning.measure(a_run(batch_size=4, chunk=chunk), row, at)[1] for chunk in (0, 4)
     }

@@ -64,5 +64,5 @@ def test_two_processes_killed_together_end_as_one_process_does(finished_run):
 
 @pytest.mark.parametrize("address", ["here", "host:1234,2", "host:1234,2,2", "host,2,0", ":1,2,0"])
 def test_an_address_of_another_form_is_refused(address):
-    with pytest.raises(processes.UserError, match="write HOST:PORT,COUNT,INDEX"):
+    with pytest.raises(processes.UserError, match="write auto, or HOST:PORT,COUNT,INDEX"):
         processes._parse(address)

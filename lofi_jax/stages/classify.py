@@ -50,6 +50,7 @@ def run(run: Run) -> None:
     target = datasets.target(run)
     steps = steps_for(settings.epochs, target.training_examples, settings.batch_size)
     folder = _folder(run)
+    head.claim(run, folder, encoder(run))
     if loop.is_finished(folder, steps):
         return
     classes = len(target.classes)

@@ -1,11 +1,13 @@
 """Stage 3: a fresh head from scratch on the frozen encoder's full-fidelity features."""
 
+import json
 import pathlib
 
 import jax
 import jax.numpy as jnp
 
 from lofi_jax.data import clips
+from lofi_jax.errors import UserError
 from lofi_jax.rows import Row
 from lofi_jax.stages import datasets, extract
 from lofi_jax.stages.setup import Run, apply_heads, make_head, steps_for
@@ -30,6 +32,7 @@ def run(run: Run, row: Row) -> None:
         print(f"head ({row.name}): not needed, it comes from {config.head_checkpoint}")
         return
     steps = steps_for(settings.epochs, datasets.target(run).training_examples, settings.batch_size)
+    claim(run, folder(run, row), row.encoder)
     if loop.is_finished(folder(run, row), steps):
         return
     head = make_head(config, row.head, len(datasets.target(run).classes))
@@ -45,6 +48,24 @@ def run(run: Run, row: Row) -> None:
 
     videos = extract.training_examples(run, row.encoder, settings.standardise)
     train(run, f"head ({row.name})", folder(run, row), videos, settings, steps, initial, loss)
+
+
+def claim(run: Run, folder: pathlib.Path, encoder: str) -> None:
+    """Notes in a training's folder which features it learns from.
+
+    Raises:
+        UserError: it has learned from others.
+    """
+    if not processes.is_first():
+        return
+    path, features = folder / "features.json", extract.fingerprint(run, encoder)
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(features))
+    if json.loads(path.read_text()) != features:
+        raise UserError(
+            f"{folder}: was trained on other features than those of {encoder!r} are now: delete the folder"
+        )
 
 
 def train(run: Run, name, folder, videos, settings, steps: int, initial, loss) -> None:

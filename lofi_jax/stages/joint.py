@@ -9,7 +9,6 @@ import jax.numpy as jnp
 from lofi_jax import fidelity
 from lofi_jax.config import factors, full_fidelity
 from lofi_jax.data import clips
-from lofi_jax.errors import UserError
 from lofi_jax.rows import Row
 from lofi_jax.stages import datasets, pretrain
 from lofi_jax.stages.setup import (
@@ -21,7 +20,6 @@ from lofi_jax.stages.setup import (
     steps_for,
 )
 from lofi_jax.training import loop, optimizer, processes
-from lofi_jax.training.sharding import DATA
 from lofi_jax.training.step import initial_state, make_step
 
 
@@ -82,12 +80,6 @@ def make_training(run: Run, row: Row, encoder: dict, classes: int, schedule):
         schedule: the learning rate as a function of the step.
     """
     config, settings = run.config, run.config.joint
-    videos = settings.batch_size // run.mesh.shape[DATA]
-    if videos % settings.accumulate:
-        raise UserError(
-            f"config.joint.accumulate is {settings.accumulate}: it does not divide the {videos}"
-            " videos of a batch that a device holds"
-        )
     encode = encode_videos(run, settings.chunk, settings.keep, settings.accumulate)
     head = make_head(config, row.head, classes)
     apply = apply_heads(run, head, settings.accumulate)

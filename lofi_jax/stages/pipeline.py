@@ -10,6 +10,7 @@ from lofi_jax.stages import (
     classify,
     datasets,
     detect,
+    divisions,
     extract,
     head,
     joint,
@@ -28,6 +29,7 @@ def run(run: Run) -> dict | None:
     Returns:
         The content of results.json, or None when "evaluate" is not among the stages.
     """
+    divisions.check(run)
     table = rows_of(run.config)
     parts = list(dict.fromkeys(part for row in table for part in row.encoder.split("+")))
     encoders = list(dict.fromkeys([*parts, *(row.encoder for row in table)]))

@@ -14,12 +14,12 @@ import optax
 from ml_collections import ConfigDict
 
 from lofi_jax import config as configs
-from lofi_jax import fidelity
 from lofi_jax.config import AUTO
 from lofi_jax.errors import UserError
 from lofi_jax.fidelity import Fidelity
 from lofi_jax.rows import Row
 from lofi_jax.stages import joint
+from lofi_jax.stages.divisions import check_joint, fidelities
 from lofi_jax.stages.setup import Run, encode_videos, initial_encoder, open_run, stored_config
 from lofi_jax.training import memory
 from lofi_jax.training.sharding import DATA, SNIPPET, make_mesh, placement, shard_shapes
@@ -76,14 +76,17 @@ def candidates(
     """Every fidelity, batch size, chunk and dtype.
 
     Args:
-        batch_sizes: those that the mesh does not divide are left out.
+        batch_sizes: those that the mesh, or the parts they are worked in, do not divide are left out.
         chunks: at most so many snippets; the largest divisor of a fidelity's is taken.
     """
     data, snippet = run.mesh.shape[DATA], run.mesh.shape[SNIPPET]
-    sizes = sorted({n for n in batch_sizes if n % data == 0})
+    sizes = sorted({n for n in batch_sizes if n % (data * run.config.joint.accumulate) == 0})
     found = []
     for dtype, name in itertools.product(dtypes, FIDELITIES):
-        held = _at(run.config, name)[0].snippets // snippet
+        (at,) = fidelities(run.config, name)
+        if at.snippets % snippet:
+            continue
+        held = at.snippets // snippet
         wanted = dict.fromkeys(divisor(held, chunk) for chunk in chunks)
         found += [Candidate(name, *rest, dtype) for rest in itertools.product(sizes, wanted)]
     return found
@@ -94,7 +97,7 @@ def plans(run: Run, wanted: Sequence[Candidate]) -> Iterator[Plan]:
     row = lofi_rows(run.config)[0]
     work = functools.cache(lambda dtype, at: _tflop(_changed(run.config, dtype=dtype), row, at))
     for name, batch_size, chunk, dtype in wanted:
-        at = _at(run.config, name)[0]
+        (at,) = fidelities(run.config, name)
         settings = {"batch_size": batch_size, "chunk": chunk}
         config = _changed(run.config, dtype=dtype, joint=settings)
         temporaries, peak = measure(dataclasses.replace(run, config=config), row, at)
@@ -125,14 +128,6 @@ def lofi_rows(config: ConfigDict) -> list[Row]:
     if not found:
         raise UserError("config.rows has no row lofi: there is no joint training to plan")
     return found
-
-
-def _at(config: ConfigDict, name: str) -> list[Fidelity]:
-    """The fidelities that a schedule goes through."""
-    once = configs.factors(config)
-    once = dataclasses.replace(once, short_cycle=1, long_cycle=1)
-    at = fidelity.schedule(name, configs.full_fidelity(config), once, 1)
-    return list(dict.fromkeys(at(step) for step in range(3)))
 
 
 def _changed(config: ConfigDict, **changes) -> ConfigDict:
@@ -248,7 +243,7 @@ def _limit_gib(config: ConfigDict) -> float:
 
 def _steps(config: ConfigDict) -> list[tuple[Row, Fidelity]]:
     """Every joint row at every fidelity that it goes through."""
-    return [(row, at) for row in lofi_rows(config) for at in _at(config, row.fidelity)]
+    return [(row, at) for row in lofi_rows(config) for at in fidelities(config, row.fidelity)]
 
 
 def choose(run: Run) -> dict[str, int]:
@@ -260,8 +255,8 @@ def choose(run: Run) -> dict[str, int]:
     config, smallest = run.config, math.inf
     limit, steps = _limit_gib(config), _steps(config)
     common = math.gcd(*(at.snippets for _, at in steps)) // run.mesh.shape[SNIPPET]
-    data = run.mesh.shape[DATA]
-    sizes = [n for n in BATCH_SIZES if n % data == 0] or [data]
+    least = run.mesh.shape[DATA] * config.joint.accumulate
+    sizes = [n for n in BATCH_SIZES if n % least == 0] or [least]
     if config.joint.batch_size != AUTO:
         sizes = [config.joint.batch_size]
     chunks = list(dict.fromkeys((0, *(divisor(common, n) for n in CHUNKS))))
@@ -271,6 +266,7 @@ def choose(run: Run) -> dict[str, int]:
         for chunk in chunks:
             changed = _changed(config, joint=dict(batch_size=batch_size, chunk=chunk))
             candidate = dataclasses.replace(run, config=changed)
+            check_joint(candidate, [at for _, at in steps])
             needed = max(measure(candidate, row, at)[1] for row, at in steps)
             if needed <= limit:
                 return {"batch_size": batch_size, "chunk": chunk}

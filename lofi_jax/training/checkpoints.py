@@ -34,6 +34,10 @@ class Checkpoints:
         )
         return self._manager.restore(self.latest_step(), args=items)["state"]
 
+    def preempted(self, step: int) -> bool:
+        """Whether several processes, of which one was told to end by SIGTERM, have agreed to end after this step."""
+        return self._manager.reached_preemption(step)
+
     def close(self) -> None:
         """Waits for the saves under way."""
         self._manager.wait_until_finished()

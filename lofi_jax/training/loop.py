@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from tensorboardX import SummaryWriter
 
 from lofi_jax.data.stream import Stream
+from lofi_jax.errors import UserError
 from lofi_jax.training.checkpoints import Checkpoints
 from lofi_jax.training.memory import naming_exhausted_memory
 from lofi_jax.training.processes import agree, is_first, place
@@ -92,6 +93,12 @@ def train(
             values["waiting_for_data"] = waited / max(progress.elapsed(), 1e-9)
             curve.add(i + 1, values)
             progress.show(i + 1, values)
+        if checkpoints.preempted(i + 1):
+            checkpoints.save(i + 1, state)
+            checkpoints.close()
+            raise UserError(
+                f"{name}: told to end after step {i + 1}: the same command goes on there"
+            )
         # Several processes save together, so they ask for the time where they have waited for a step anyway.
         may_save = i + 1 < steps and (place()[1] == 1 or (i + 1) % logging.every == 0)
         if may_save and agree(time.monotonic() - saved_at > logging.checkpoint_seconds):

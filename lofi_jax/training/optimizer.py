@@ -6,6 +6,9 @@ import optax
 
 from lofi_jax.errors import UserError
 
+OPTIMIZERS = ("sgd", "adam", "adamw")
+SCHEDULES = ("constant", "cosine", "step")
+
 
 def learning_rate(settings, steps: int, steps_per_epoch: int) -> optax.Schedule:
     """The learning rate as a function of the step.

@@ -19,8 +19,9 @@ def start(address: str) -> None:
     """Joins the other processes. Must run before JAX is used.
 
     Args:
-        address: "HOST:PORT,COUNT,INDEX", where the first process listens, how many there are and which one this is; or
-            "", where a cluster that JAX knows (SLURM, Open MPI, Kubernetes, TPU pods) says it, or there is only one.
+        address: "HOST:PORT,COUNT,INDEX", where the first process listens, how many there are and which one this is;
+            "auto", where a cluster that JAX knows (SLURM, Open MPI, Kubernetes, TPU pods) says it; or "", which is
+            "auto" where the environment speaks of several processes and else means that there is only one.
 
     Raises:
         UserError: an address of another form.
@@ -28,7 +29,7 @@ def start(address: str) -> None:
     if not address and not _in_cluster():
         return
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    if address:
+    if address not in ("", "auto"):
         jax.distributed.initialize(*_parse(address))
     else:
         jax.distributed.initialize()
@@ -53,7 +54,7 @@ def _parse(address: str) -> tuple[str, int, int]:
         return host, int(count), int(index)
     except ValueError:
         raise UserError(
-            f"--distributed={address}: write HOST:PORT,COUNT,INDEX with INDEX from 0 to COUNT - 1"
+            f"--distributed={address}: write auto, or HOST:PORT,COUNT,INDEX with INDEX from 0 to COUNT - 1"
         ) from None
 
 
