@@ -57,6 +57,8 @@ class Bench:
     def __init__(self, torch):
         self._torch = lambda *args: torch.submit(in_torch, *args).result()
         os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = str(FRACTION)
+        # Waiting threads that spin make PyTorch many times slower on a CPU that does other work, too.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         about = self._torch("limit_memory", FRACTION)
         jax.config.update("jax_num_cpu_devices", 2)
         device = jax.devices()[0]

@@ -1,7 +1,6 @@
 """Our side of bench_step.py: the project's own steps, made from the config, on the weights that PyTorch has."""
 
 import pathlib
-import tempfile
 import time
 
 import jax
@@ -20,7 +19,6 @@ from lofi_jax.stages.setup import (
     encode_videos,
     initial_encoder,
     make_head,
-    open_run,
 )
 from lofi_jax.training import memory, optimizer
 from lofi_jax.training.sharding import make_mesh, placement, replicate, shard_batch
@@ -46,18 +44,18 @@ def load(work: Work, arrays: dict, public: Weights, chunk: int):
         chunk: snippets encoded at once; 0: all at once.
 
     Returns:
-        A function that times it once, what it gave at first, and the memory XLA has planned for it in GiB; None where
-        that is more than there is.
+        A function that times it once, what it gave at first, and the memory XLA has planned for it on all devices, in
+        GiB; None where that is more than there is.
     """
     config = work.config
     config.joint.chunk = config.extract.chunk = chunk
-    run = open_run(config, pathlib.Path(tempfile.gettempdir()) / "bench_step")
+    run = Run(config, pathlib.Path(), make_mesh(-1, 1))
     do, peak = {"joint": _joint, "extract": _extract, "head": _head}[work.kind](run, arrays, public)
     if peak > memory.limit_gib():
         return None
     found = jax.tree.map(np.asarray, do())
     do()
-    return lambda: _seconds(do), found, peak
+    return lambda: _seconds(do), found, peak * run.mesh.size
 
 
 def tflop(work: Work) -> float:
