@@ -50,11 +50,16 @@ def load(work: Work, arrays: dict, public: Weights, chunk: int):
     config = work.config
     config.joint.chunk = config.extract.chunk = chunk
     run = Run(config, pathlib.Path(), make_mesh(-1, 1))
-    do, peak = {"joint": _joint, "extract": _extract, "head": _head}[work.kind](run, arrays, public)
-    if peak > memory.limit_gib():
+    make = {"joint": _joint, "extract": _extract, "head": _head}[work.kind]
+    try:
+        with memory.naming_exhausted_memory(str(work)):
+            do, peak = make(run, arrays, public)
+            if peak > memory.limit_gib():
+                return None
+            found = jax.tree.map(np.asarray, do())
+            do()
+    except memory.OutOfMemory:
         return None
-    found = jax.tree.map(np.asarray, do())
-    do()
     return lambda: _seconds(do), found, peak * run.mesh.size
 
 

@@ -175,7 +175,7 @@ def _reset_peak() -> float:
     """Starts to watch the most memory that is held; what is held now, in GiB."""
     if DEVICE == "cuda":
         torch.cuda.reset_peak_memory_stats()
-        return 0.0
+        return torch.cuda.memory_allocated() / 2**30
     pathlib.Path("/proc/self/clear_refs").write_text("5")
     return _resident("VmRSS")
 
