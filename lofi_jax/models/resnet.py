@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lofi_jax.errors import UserError
+from lofi_jax.models import pooling
 
 Shift = Callable[[Any], Any]
 Layer = Callable[..., Any]
@@ -120,7 +121,7 @@ class ResNet(nn.Module):
         if self.stem == "imagenet":
             x = conv(self.widths[0], (7, 7), (2, 2), padding=3, name="conv1")(x)
             x = nn.relu(norm(name="bn1")(x))
-            x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
+            x = pooling.halved(x, (1, 2))
         else:
             x = conv(self.widths[0], (3, 3), (2, 2), padding=1, name="conv1")(x)
             x = nn.relu(norm(name="bn1")(x))
