@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lofi_jax.errors import UserError
-from lofi_jax.models import pooling
+from lofi_jax.models import pooling, small_conv
 
 Shift = Callable[[Any], Any]
 Layer = Callable[..., Any]
@@ -25,7 +25,11 @@ def layers(train: bool, dtype: Any, epsilon: float = 1e-5) -> tuple[Layer, Layer
     With `train` the BatchNorm uses and updates the batch's statistics, else the running ones.
     """
     conv = functools.partial(
-        nn.Conv, use_bias=False, kernel_init=nn.initializers.he_normal(), dtype=dtype
+        nn.Conv,
+        use_bias=False,
+        kernel_init=nn.initializers.he_normal(),
+        dtype=dtype,
+        conv_general_dilated=small_conv.convolve,
     )
     norm = functools.partial(
         nn.BatchNorm,
