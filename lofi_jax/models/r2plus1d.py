@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lofi_jax.errors import UserError
-from lofi_jax.models import tsm
+from lofi_jax.models import pooling, tsm
 from lofi_jax.models.resnet import Layer, layers, stages
 
 
@@ -183,7 +183,7 @@ class R2Plus1D(nn.Module):
         )(x)
         x = nn.relu(norm(name="stem_bn")(x))
         if form.stem_pool:
-            x = nn.max_pool(x, (1, 3, 3), (1, 2, 2), padding=((0, 0), (1, 1), (1, 1)))
+            x = pooling.halved(x, (2, 3))
         block = nn.remat(Block) if self.remat else Block
         for name, width, stride in stages(self.stage_sizes, self.widths):
             x = block(width, stride, form, conv, norm, middle_norm, name=name)(x)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lofi_jax.errors import UserError
+from lofi_jax.models import pooling, small_conv
 
 Shift = Callable[[Any], Any]
 Layer = Callable[..., Any]
@@ -24,7 +25,11 @@ def layers(train: bool, dtype: Any, epsilon: float = 1e-5) -> tuple[Layer, Layer
     With `train` the BatchNorm uses and updates the batch's statistics, else the running ones.
     """
     conv = functools.partial(
-        nn.Conv, use_bias=False, kernel_init=nn.initializers.he_normal(), dtype=dtype
+        nn.Conv,
+        use_bias=False,
+        kernel_init=nn.initializers.he_normal(),
+        dtype=dtype,
+        conv_general_dilated=small_conv.convolve,
     )
     norm = functools.partial(
         nn.BatchNorm,
@@ -120,7 +125,7 @@ class ResNet(nn.Module):
         if self.stem == "imagenet":
             x = conv(self.widths[0], (7, 7), (2, 2), padding=3, name="conv1")(x)
             x = nn.relu(norm(name="bn1")(x))
-            x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
+            x = pooling.halved(x, (1, 2))
         else:
             x = conv(self.widths[0], (3, 3), (2, 2), padding=1, name="conv1")(x)
             x = nn.relu(norm(name="bn1")(x))

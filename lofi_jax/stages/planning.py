@@ -95,7 +95,7 @@ def candidates(
 def plans(run: Run, wanted: Sequence[Candidate]) -> Iterator[Plan]:
     """What the step of the config's first joint row costs in each of the ways."""
     row = lofi_rows(run.config)[0]
-    work = functools.cache(lambda dtype, at: _tflop(_changed(run.config, dtype=dtype), row, at))
+    work = functools.cache(lambda dtype, at: tflop(_changed(run.config, dtype=dtype), row, at))
     for name, batch_size, chunk, dtype in wanted:
         (at,) = fidelities(run.config, name)
         settings = {"batch_size": batch_size, "chunk": chunk}
@@ -184,7 +184,7 @@ def recomputations(config: ConfigDict) -> int:
     return int(joint_.chunk > 0 or joint_.accumulate > 1) + int(joint_.keep == "blocks")
 
 
-def _tflop(config: ConfigDict, row: Row, at: Fidelity) -> list[float]:
+def tflop(config: ConfigDict, row: Row, at: Fidelity) -> list[float]:
     """TFLOP a video of a step that computes the encoder's forward pass again 0, 1 and 2 times.
 
     XLA counts a loop's body once, so what is counted is the step without loops.
