@@ -6,7 +6,7 @@ from ml_collections import config_flags
 from lofi_jax import errors
 from lofi_jax.config import parse_flags
 from lofi_jax.reports import tables
-from lofi_jax.stages import pipeline, planning
+from lofi_jax.stages import auto, pipeline
 from lofi_jax.stages.setup import start_run
 from lofi_jax.training import processes
 
@@ -23,7 +23,7 @@ def main(argv):
     if len(argv) > 1:
         raise errors.UserError(f"unexpected arguments {argv[1:]}: write --name=value")
     processes.start(_DISTRIBUTED.value)
-    run = start_run(planning.resolve(_CONFIG.value, _WORKDIR.value), _WORKDIR.value)
+    run = start_run(auto.resolve(_CONFIG.value, _WORKDIR.value), _WORKDIR.value)
     processes.silence_others()
     with errors.naming_full_disk(run.workdir):
         results = pipeline.run(run)

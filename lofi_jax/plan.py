@@ -19,7 +19,7 @@ from lofi_jax import errors
 from lofi_jax.config import AUTO, DTYPES, parse_flags, validate
 from lofi_jax.reports import tables
 from lofi_jax.rows import names
-from lofi_jax.stages import planning
+from lofi_jax.stages import auto, planning
 from lofi_jax.stages.setup import Run, check_models
 from lofi_jax.training.progress import Progress
 from lofi_jax.training.sharding import DATA, make_mesh
@@ -37,7 +37,7 @@ def main(argv):
         raise errors.UserError(f"unexpected arguments {argv[1:]}: write --name=value")
     config = _CONFIG.value
     if config.joint.batch_size == AUTO:
-        config.joint.batch_size = max(planning.BATCH_SIZES)
+        config.joint.batch_size = max(auto.BATCH_SIZES)
     batch_sizes = _numbers("batch_sizes", _BATCH_SIZES.value or f"1,{config.joint.batch_size}", 1)
     chunks = _numbers("chunks", _CHUNKS.value, 0)
     dtypes = names(_DTYPES.value or config.dtype)

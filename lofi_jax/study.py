@@ -14,7 +14,7 @@ from lofi_jax import errors
 from lofi_jax.config import parse_flags
 from lofi_jax.reports import bars, tables
 from lofi_jax.rows import names
-from lofi_jax.stages import pipeline, planning
+from lofi_jax.stages import auto, pipeline
 from lofi_jax.stages.setup import start_run
 from lofi_jax.training import processes
 
@@ -47,7 +47,7 @@ def main(argv):
             print(f"seed {seed}")
         with errors.naming_full_disk(folder):
             workdir = str(folder / f"seed_{seed}")
-            results = pipeline.run(start_run(planning.resolve(config, workdir), workdir))
+            results = pipeline.run(start_run(auto.resolve(config, workdir), workdir))
         if not results and processes.is_first():
             raise errors.UserError("config.stages: a study needs the stage evaluate")
         runs[str(seed)] = results

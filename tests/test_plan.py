@@ -12,7 +12,7 @@ import tiny
 from lofi_jax import config as configs
 from lofi_jax import plan
 from lofi_jax.errors import UserError
-from lofi_jax.stages import divisions, planning
+from lofi_jax.stages import auto, divisions, planning
 from lofi_jax.stages.setup import Run
 from lofi_jax.training.sharding import make_mesh
 
@@ -59,7 +59,7 @@ def test_auto_checks_the_config_first(tmp_path):
     config = tiny.get_config()
     config.joint.chunk, config.dtype = configs.AUTO, "float64"
     with pytest.raises(UserError, match="config.dtype is 'float64': choose one of float32"):
-        planning.resolve(config, str(tmp_path))
+        auto.resolve(config, str(tmp_path))
 
 
 def test_the_work_is_the_published_one():
@@ -76,38 +76,36 @@ def test_the_work_is_the_published_one():
 
 def test_auto_takes_the_largest_batch_and_then_the_largest_chunk_that_fits():
     roomy = a_run(batch_size=configs.AUTO, chunk=configs.AUTO, memory_gib=64.0)
-    assert planning.choose(roomy) == {"batch_size": 16, "chunk": 0}
+    assert auto.choose(roomy) == {"batch_size": 16, "chunk": 0}
     row, at = planning.lofi_rows(roomy.config)[0], divisions.fidelities(roomy.config, "temporal")[0]
     needs = {
         chunk: planning.measure(a_run(batch_size=4, chunk=chunk), row, at)[1] for chunk in (0, 4)
     }
     assert needs[4] < needs[0]
     tight = a_run(batch_size=4, chunk=configs.AUTO, memory_gib=(needs[0] + needs[4]) / 2)
-    assert planning.choose(tight) == {"batch_size": 4, "chunk": 4}
+    assert auto.choose(tight) == {"batch_size": 4, "chunk": 4}
 
 
 def test_after_a_step_that_did_not_fit_a_smaller_one_is_named():
     failed = a_run(batch_size=16, chunk=0, memory_gib=64.0)
-    assert (
-        planning.advice(failed) == "config.joint.batch_size=16 and config.joint.chunk=4 would fit"
-    )
+    assert auto.advice(failed) == "config.joint.batch_size=16 and config.joint.chunk=4 would fit"
 
 
 def test_auto_says_when_nothing_fits():
     with pytest.raises(UserError, match="no joint step fits into 0.00 GiB, the smallest takes"):
-        planning.choose(a_run(batch_size=4, chunk=4, memory_gib=1e-6))
+        auto.choose(a_run(batch_size=4, chunk=4, memory_gib=1e-6))
 
 
 def test_a_run_keeps_what_auto_chose(tmp_path, capsys):
-    auto = tiny.get_config()
-    auto.mesh.cpu_devices, auto.log.cache_dir = 8, jax.config.jax_compilation_cache_dir
-    auto.joint.update(batch_size=configs.AUTO, chunk=configs.AUTO, memory_gib=64.0)
-    chosen = planning.resolve(auto, str(tmp_path))
+    config = tiny.get_config()
+    config.mesh.cpu_devices, config.log.cache_dir = 8, jax.config.jax_compilation_cache_dir
+    config.joint.update(batch_size=configs.AUTO, chunk=configs.AUTO, memory_gib=64.0)
+    chosen = auto.resolve(config, str(tmp_path))
     assert (chosen.joint.batch_size, chosen.joint.chunk) == (16, 0)
     assert "batch_size=16 chunk=0 fit" in capsys.readouterr().out
     (tmp_path / "config.json").write_text(configs.to_json(chosen))
-    auto.joint.memory_gib = 1e-6
-    again = planning.resolve(auto, str(tmp_path))
+    config.joint.memory_gib = 1e-6
+    again = auto.resolve(config, str(tmp_path))
     assert (again.joint.batch_size, again.joint.chunk) == (16, 0)
 
 

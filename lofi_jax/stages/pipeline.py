@@ -7,6 +7,7 @@ from lofi_jax.config import rows_of
 from lofi_jax.errors import UserError
 from lofi_jax.rows import names
 from lofi_jax.stages import (
+    auto,
     classify,
     datasets,
     detect,
@@ -15,7 +16,6 @@ from lofi_jax.stages import (
     head,
     joint,
     pictures,
-    planning,
     pretrain,
 )
 from lofi_jax.stages.setup import Run
@@ -75,7 +75,7 @@ def _joint(run: Run, row) -> None:
     try:
         joint.run(run, row)
     except OutOfMemory as error:
-        raise UserError(f"{error}; {planning.advice(run)}") from error
+        raise UserError(f"{error}; {auto.advice(run)}") from error
 
 
 class _Timed:
