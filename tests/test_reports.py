@@ -349,6 +349,14 @@ STUDY = [
 ]
 
 
+def test_a_lead_is_over_the_frozen_row_of_the_same_head():
+    run = a_run(("acp", "none", 0.2), ("acp", "none", 0.3), ("lofi", "temporal", 0.4))
+    for row in run["rows"][1:]:
+        row["head"] = "bmn"
+    leads = [line.split()[-1] for line in tables.study([run]).splitlines()[1:]]
+    assert leads == ["-", "-", "+10.0"]
+
+
 def test_a_study_tells_mean_deviation_and_lead():
     assert tables.study(STUDY).splitlines() == [
         "start  fidelity  head     average  class-agnostic        - acp",

@@ -35,19 +35,19 @@ def results(results: Mapping) -> str:
 
 
 def study(runs: Sequence[Mapping]) -> str:
-    """One line a row: mean and standard deviation over the runs, and the mean lead over the first frozen row.
+    """One line a row: mean and standard deviation over the runs, and of the lead over the same head's frozen row.
 
     Args:
         runs: for each seed what `results.json` holds, the same rows in the same order.
     """
     rows = runs[0]["rows"]
-    baseline = next((i for i, row in enumerate(rows) if row["start"] == _BASELINE), None)
+    frozen = {row["head"]: i for i, row in enumerate(rows) if row["start"] == _BASELINE}
     found = np.array([[row["average_mAP"] for row in run["rows"]] for run in runs])
     agnostic = np.array([[r["class_agnostic"]["average_mAP"] for r in run["rows"]] for run in runs])
     lines = [["start", "fidelity", "head", "average", "class-agnostic", f"- {_BASELINE}"]]
     for i, row in enumerate(rows):
-        lead = "-"
-        if baseline is not None and i != baseline:
+        lead, baseline = "-", frozen.get(row["head"], i)
+        if i != baseline:
             lead = _spread(found[:, i] - found[:, baseline], "+.1f")
         measures = [_spread(found[:, i], ".1f"), _spread(agnostic[:, i], ".1f")]
         lines.append([row["start"], row["fidelity"], row["head"], *measures, lead])
