@@ -4,7 +4,7 @@
 
 Renders the world to MP4 files, prepares them, pretrains a thin TSM encoder to classify trimmed clips, trains it
 jointly with a G-TAD head at low temporal resolution (T-LoFi), then trains a fresh head on the features of the frozen
-pretrained encoder (acp) and on those of the jointly trained one (lofi). Expect about 50 against 65 average mAP with
+pretrained encoder (acp) and on those of the jointly trained one (lofi). Expect about 48 against 62 average mAP with
 seed 0, and LoFi ahead by 11 to 16 points over seeds. The counter-case is --config.synthetic.world=motion.
 """
 
