@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from lofi_jax.data import annotations
-from lofi_jax.detection import metrics
+from lofi_jax.detection import metrics, thresholds
 from lofi_jax.detection.metrics import Instances
 
 HALF = np.array([0.5])
+TIOUS_THUMOS = thresholds.parse(thresholds.THUMOS, "")
 
 
 def instances(*rows):
@@ -262,7 +263,7 @@ def test_the_official_rounding_of_the_cut_is_kept():
 
 def test_thresholds_are_the_benchmarks():
     np.testing.assert_allclose(metrics.TIOUS_ACTIVITYNET, np.arange(50, 100, 5) / 100)
-    np.testing.assert_allclose(metrics.TIOUS_THUMOS, [0.3, 0.4, 0.5, 0.6, 0.7])
+    np.testing.assert_allclose(TIOUS_THUMOS, [0.3, 0.4, 0.5, 0.6, 0.7])
 
 
 def part_of(found, chosen):
@@ -286,7 +287,7 @@ def noisy_predictions(rng, truth, videos, classes, count):
     ("file", "subset", "tious"),
     [
         ("activitynet_1.3.json", "validation", metrics.TIOUS_ACTIVITYNET),
-        ("thumos14.json", "test", metrics.TIOUS_THUMOS),
+        ("thumos14.json", "test", TIOUS_THUMOS),
     ],
 )
 def test_real_annotations_at_full_scale(shared_data, file, subset, tious):
@@ -312,6 +313,6 @@ def test_real_annotations_at_full_scale(shared_data, file, subset, tious):
 def test_the_truth_itself_is_perfect(shared_data):
     annotated = annotations.load(shared_data / "annotations" / "thumos14.json")
     truth = annotations.ground_truth(annotated.subset("test"), annotated.classes)
-    scores = metrics.evaluate(truth, truth, len(annotated.classes), metrics.TIOUS_THUMOS)
+    scores = metrics.evaluate(truth, truth, len(annotated.classes), TIOUS_THUMOS)
     assert scores["average_mAP"] == 1
     assert scores["AR"]["100"] == 1

@@ -58,21 +58,12 @@ def test_numpy_numbers_are_saved_too(tmp_path):
     made["v"][0]["segment"] = np.array([1, 2.5], np.float32)
     predictions.save(tmp_path / "p.json", made)
     assert predictions.load(tmp_path / "p.json").segment.tolist() == [[1, 2.5]]
-    assert predictions.from_results(made).segment.tolist() == [[1, 2.5]]
 
 
 def test_numbers_that_json_lacks_are_not_saved(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         predictions.save(tmp_path / "p.json", {"v": [entry(score=float("nan"))]})
     assert not os.listdir(tmp_path)
-
-
-def test_from_results_equals_a_file(tmp_path):
-    loaded = predictions.load(write(tmp_path / "p.json", RESULTS))
-    made = predictions.from_results(RESULTS)
-    assert (made.video_ids, made.labels) == (loaded.video_ids, loaded.labels)
-    for name in ("video", "label", "segment", "score"):
-        np.testing.assert_array_equal(getattr(made, name), getattr(loaded, name))
 
 
 def test_duplicate_ids_keep_the_first_and_are_listed(tmp_path):
@@ -152,8 +143,8 @@ def test_files_of_another_form(tmp_path, text, says):
     assert str(caught.value).startswith(f"{path}: {says}")
 
 
-def test_instances_number_videos_and_labels_as_the_ground_truth_does():
-    made = predictions.from_results(RESULTS | {"other": [entry("run")]})
+def test_instances_number_videos_and_labels_as_the_ground_truth_does(tmp_path):
+    made = predictions.load(write(tmp_path / "p.json", RESULTS | {"other": [entry("run")]}))
     found = predictions.instances(made, ("a", "x", "b"), ("run", "swim"))
     assert found.video.tolist() == [2, 0]
     assert found.label.tolist() == [0, 1]

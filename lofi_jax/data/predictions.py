@@ -83,11 +83,6 @@ def save(path: str | os.PathLike, results: Mapping[str, Sequence[Mapping[str, An
     write_json(path, {"version": "VERSION 1.3", "results": results, "external_data": {}})
 
 
-def from_results(results: Mapping[str, Sequence[Mapping[str, Any]]]) -> Predictions:
-    """As `load`, from the "results" object of such a file."""
-    return _flatten("results", results, ())
-
-
 def instances(
     predictions: Predictions, video_ids: Sequence[str], classes: Sequence[str]
 ) -> Instances:

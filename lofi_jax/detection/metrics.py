@@ -24,12 +24,13 @@ from AN = 1 to 100, over 100.
 
 import numpy as np
 
+from lofi_jax.detection import thresholds
 from lofi_jax.detection.matching import Instances, match, ranges, ranked
 from lofi_jax.detection.nms import paired_tiou
 from lofi_jax.detection.precision import interpolated_precision
 
-TIOUS_ACTIVITYNET = np.linspace(0.5, 0.95, 10)
-TIOUS_THUMOS = np.linspace(0.3, 0.7, 5)
+# Of the recall, on every dataset.
+TIOUS_ACTIVITYNET = thresholds.parse(thresholds.ACTIVITYNET, "TIOUS_ACTIVITYNET")
 AVERAGE_NUMBERS = (1, 5, 10, 100)
 
 
