@@ -53,11 +53,11 @@ def prepare(folder: pathlib.Path, count: int) -> Run:
     scores = {v.video_id: generator.dirichlet(np.full(CLASSES, 0.05)).tolist() for v in videos}
     (folder / "scores.json").write_text(json.dumps({"class": names, "results": scores}))
     store = FeatureStore(folder / "features" / row.encoder)
-    store.folder.mkdir(parents=True)
+    store.begin(row.encoder, detect.extract.fingerprint(run, row.encoder))
     for video in videos:
         noise = generator.normal(size=(config.data.snippets, CHANNELS.value)).astype(np.float32)
         store.write(video.video_id, noise)
-    store.finish([videos[0].video_id], row.encoder)
+    store.finish([videos[0].video_id])
     module = make_head(config, row.head, CLASSES)
     shape = (1, config.data.snippets, CHANNELS.value)
     params = jax.jit(module.init)(jax.random.key(0), np.zeros(shape, np.float32))["params"]
@@ -72,7 +72,8 @@ def main(argv):
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         run = prepare(pathlib.Path(folder), VIDEOS.value)
         (row,) = rows_of(run.config)
-        videos = detect.extract.videos(run, row.encoder, detect.datasets.target(run).test_videos)
+        test_videos = detect.datasets.target(run).test_videos
+        videos = detect.extract.videos(run, row.encoder, test_videos, standardise=True)
         propose = detect.Proposer(run, row, CLASSES)
         batch, count = next(iter(feature_batches(videos, BATCH.value)))
         started = time.perf_counter()
