@@ -54,7 +54,7 @@ def greys(record) -> list[int]:
 
 def test_each_video_becomes_a_record(videos, annotations, tmp_path):
     builder, _ = builders.build("hacs", videos, annotations, tmp_path / "data", SAMPLING)
-    assert builder.data_dir == str(tmp_path / "data/hacs/5x2_stride0_16px_q90/1.0.0")
+    assert builder.data_dir == str(tmp_path / "data/hacs/5x2_stride0_16px_q90/2.0.0")
     assert records.class_names(builder) == ("jump", "run", "swim")
     training, validation = (records.Records(builder, s) for s in ("training", "validation"))
     assert (len(training), len(validation)) == (2, 1)
@@ -94,15 +94,16 @@ def test_any_file_is_read_as_a_dataset_would_hold_it(videos, annotations, tmp_pa
     stored = records.Records(builder, "training")[1]
     record, broken = read_record(videos / "deep" / "class" / "two.mkv", SAMPLING)
     assert broken == "" and record.keys() == stored.keys()
-    for key in ("video_id", "frames", "height", "width", "duration", "fps"):
+    for key in ("video_id", "height", "width", "duration", "fps"):
         assert record[key] == stored[key]
+    assert record["frames"] == list(stored["frames"])
     assert record["segments"].shape == (0, 2) and record["labels"].shape == (0,)
 
 
 def test_at_a_rate_a_longer_video_has_more_snippets(videos, annotations, tmp_path):
     sampling = Sampling(100, 2, 0, 16, 90, snippets_per_second=1.25)
     builder, _ = builders.build("x", videos, annotations, tmp_path, sampling)
-    assert builder.data_dir.endswith("x/rate1.25x2_stride0_16px_q90/1.0.0")
+    assert builder.data_dir.endswith("x/rate1.25x2_stride0_16px_q90/2.0.0")
     one, two = records.Records(builder, "training")
     # Four and two seconds: 5 snippets, and 2.5 of which the last half shows the last frame.
     assert greys(one) == [2, 6, 10, 14, 18, 22, 26, 30, 34, 38]
@@ -111,13 +112,20 @@ def test_at_a_rate_a_longer_video_has_more_snippets(videos, annotations, tmp_pat
     assert len(three["frames"]) == 2 * 7
 
 
-def test_a_video_too_long_for_one_record_is_left_out(videos, annotations, tmp_path, monkeypatch):
-    monkeypatch.setattr(examples, "_MOST_BYTES", 8000)
-    sampling = Sampling(1, 1, 0, 16, 90, snippets_per_second=4.0)
-    builder, report = builders.build("x", videos, annotations, tmp_path, sampling)
-    (kept,) = records.Records(builder, "training")
-    assert kept["video_id"] == "two" and len(kept["frames"]) == 8
-    assert report.problems[examples.TOO_LARGE] == ("one: 0.0 GB", "three: 0.0 GB")
+def test_only_the_snippets_asked_for_are_read(videos, annotations, tmp_path, monkeypatch):
+    builder, _ = builders.build("x", videos, annotations, tmp_path, SAMPLING)
+    stored = records.Records(builder, "training")
+    read, snippet = [], stored.snippet
+    monkeypatch.setattr(stored, "snippet", lambda number: read.append(number) or snippet(number))
+    frames = stored[1]["frames"]
+    assert len(frames) == 10 and len(frames[4::2]) == 3 and not read
+    everything = list(records.Records(builder, "training")[1]["frames"])
+    assert [frames[2], frames[3], frames[-1]] == [everything[i] for i in (2, 3, 9)]
+    assert list(frames[4:8]) == everything[4:8] and list(frames[::-1][:2]) == everything[:-3:-1]
+    # The second video's snippets follow the first one's five.
+    assert read == [6, 9, 7, 8, 9]
+    with pytest.raises(IndexError):
+        frames[10]
 
 
 def test_a_broken_video_is_used_up_to_the_break(shared_data, tmp_path):
@@ -138,11 +146,11 @@ def test_the_bytes_do_not_depend_on_workers_or_shards(videos, annotations, tmp_p
     assert contents(tmp_path / "1") == contents(tmp_path / "3")
     monkeypatch.setattr(shards, "SHARD_BYTES", 1)
     builder, _ = builders.build("x", videos, annotations, tmp_path / "shards", SAMPLING)
-    assert builder.info.splits["validation"].shard_lengths == [0, 1]
+    assert builder.info.splits["validation"].shard_lengths == [0, 5]
     whole = records.load(tmp_path / "1", "x", SAMPLING)
     for split in ("training", "validation"):
         a, b = records.Records(builder, split), records.Records(whole, split)
-        assert [r["frames"] for r in a] == [r["frames"] for r in b]
+        assert [list(r["frames"]) for r in a] == [list(r["frames"]) for r in b]
         assert [r["video_id"] for r in a] == [r["video_id"] for r in b]
 
 

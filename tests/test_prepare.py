@@ -71,7 +71,7 @@ def test_it_makes_a_dataset_and_says_what_and_where(flags):
     assert "1 annotated videos missing from the folder: gone" in made.stdout
     assert made.stderr == ""
     place = pathlib.Path(made.stdout.splitlines()[-1])
-    assert place == flags["data_dir"] / "video_folder" / "4x2_stride8_32px_q80" / "1.0.0"
+    assert place == flags["data_dir"] / "video_folder" / "4x2_stride8_32px_q80" / "2.0.0"
     sampling = Sampling(4, 2, 8, 32, 80)
     builder = records.load(flags["data_dir"], "video_folder", sampling)
     record = records.Records(builder, "testing")[0]
@@ -100,12 +100,12 @@ def many_shards(tmp_path):
 def kill_early(place, **flags) -> int:
     """Kills the command when a file is finished, and says how many are."""
     with start(**flags) as process:
-        while not list(place.glob("unfinished_1.0.0/finished/*.json")):
+        while not list(place.glob("unfinished_2.0.0/finished/*.json")):
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
-    finished = len(list(place.glob("unfinished_1.0.0/finished/*.json")))
-    assert 1 <= finished < 6 and not (place / "1.0.0").exists()
+    finished = len(list(place.glob("unfinished_2.0.0/finished/*.json")))
+    assert 1 <= finished < 6 and not (place / "2.0.0").exists()
     return finished
 
 
@@ -115,7 +115,7 @@ def test_a_killed_run_goes_on_with_what_it_had_not_finished(many_shards, tmp_pat
     def files():
         return {
             path.name: (path.stat().st_ino, path.stat().st_mtime_ns)
-            for path in place.glob("*1.0.0/**/*array_record*-of-00001")
+            for path in place.glob("*2.0.0/**/*array_record*-of-00001")
         }
 
     finished = kill_early(place, data_dir=tmp_path / "data", **many_shards)

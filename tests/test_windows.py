@@ -122,7 +122,7 @@ def test_windows_of_frames_and_of_features_agree(tmp_path):
     frames = WindowRecords([record], [chosen, late], HALF, 2, ("a", "b"))
     features = FeatureWindows(store, [chosen, late], HALF, ("a", "b"), 3, standardise=True)
     for i, snippets in enumerate((range(8), [9] + 7 * [10])):
-        assert frames[i]["frames"] == [2 * s + f for s in snippets for f in (0, 1)]
+        assert list(frames[i]["frames"]) == [2 * s + f for s in snippets for f in (0, 1)]
         expected = store.standardise(np.array(snippets, np.float32)[:, None])
         np.testing.assert_array_equal(features[i]["features"], expected)
     assert frames[0]["duration"] == 4.0 and frames[0]["height"] == 4
@@ -139,5 +139,5 @@ def test_pieces_lie_end_to_end_and_show_every_snippet_once():
     records = [{"frames": list(range(22))}, {"frames": list(range(100, 116))}]
     pieces = Pieces(records, [11, 8], 8, 2)
     assert pieces.counts == [2, 1]
-    shown = [piece["frames"][::2] for piece in pieces]
+    shown = [list(piece["frames"][::2]) for piece in pieces]
     assert shown == [list(range(0, 16, 2)), [16, 18] + 6 * [20], list(range(100, 116, 2))]

@@ -1,6 +1,6 @@
 """Videos and an annotation file made into a TFDS dataset of JPEG frames, without TensorFlow.
 
-One example a video, one split a subset, in ArrayRecord files. The dataset remembers what it was
+One example a snippet, one split a subset, in ArrayRecord files. The dataset remembers what it was
 made from, so that data of other input never passes for it, and what was wrong with that input.
 """
 
@@ -19,7 +19,7 @@ import tensorflow_datasets as tfds
 from lofi_jax.data import annotation_formats, beam_pool, disk, local_pool, records, video_folder
 from lofi_jax.data import annotations as annotation_files
 from lofi_jax.data import shards as shard_files
-from lofi_jax.data.examples import TOO_LARGE, UNREADABLE, features
+from lofi_jax.data.examples import UNREADABLE, features
 from lofi_jax.data.sampling import Sampling
 from lofi_jax.data.video import EXTENSIONS
 from lofi_jax.errors import UserError
@@ -76,7 +76,7 @@ def build(
         name: of the dataset, such as "activitynet".
         video_dir: holds each video as v_<id>.* or <id>.*, at any depth.
         annotations: what `annotation_formats.load` reads.
-        data_dir: gets <name>/<sampling.name>/1.0.0/, whole or not at all.
+        data_dir: gets <name>/<sampling.name>/2.0.0/, whole or not at all.
         workers: threads that decode; None: one a core. What is written does not depend on it.
         progress: called with the number of videos done and their total: once before the first, with what a build that
             was killed had finished, then as they are done.
@@ -170,18 +170,19 @@ def _complete(
     videos: dict[str, list[dict[str, Any]]] = {shard.split: [] for shard in shards}
     for shard in shards:
         finished = writer.finished(shard)
-        videos[shard.split] += finished.annotations
+        videos[shard.split] += finished.videos
         for reason, entry in finished.problems:
             problems[reason].append(entry)
     if not any(videos.values()):
         writer.discard()
         count = sum(len(shard.jobs) for shard in shards)
-        first = annotation_files.first(problems[UNREADABLE] + problems[TOO_LARGE])
+        first = annotation_files.first(problems[UNREADABLE])
         raise UserError(f"not one of the {count} videos can be used: {first}")
     metadata = {
         "classes": writer.classes,
         "source": source,
         "problems": problems,
+        "frames": writer.sampling.frames,
         "videos": videos,
     }
     identity = tfds.core.DatasetIdentity(
@@ -201,7 +202,7 @@ def _complete(
 
 
 def _report(builder: tfds.core.DatasetBuilder) -> Report:
-    videos = {split: info.num_examples for split, info in builder.info.splits.items()}
+    videos = {split: len(known) for split, known in builder.info.metadata["videos"].items()}
     problems = builder.info.metadata["problems"]
     return Report(videos, {reason: tuple(entries) for reason, entries in problems.items()})
 

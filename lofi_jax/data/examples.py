@@ -1,4 +1,4 @@
-"""One annotated video made into one serialized example, and what was wrong with it."""
+"""One annotated video made into serialized examples, one a snippet, and what was wrong with it."""
 
 import dataclasses
 import functools
@@ -9,22 +9,17 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.example_serializer import ExampleSerializer
 
+from lofi_jax.data import metadata
 from lofi_jax.data.annotations import DURATION_TOLERANCE, Video
 from lofi_jax.data.sampling import Sampling, read_record
 from lofi_jax.data.video import VideoError
 from lofi_jax.data.video_folder import Job
 
 UNREADABLE = "unreadable videos (left out)"
-TOO_LARGE = (
-    "videos whose frames take over 2 GB (left out: lower the rate, the short side or quality)"
-)
 BROKEN = "videos whose decoding breaks (used up to there)"
 SHORTER = "videos over 1 s shorter than annotated"
 CLIPPED = "segments ending past the video file's own end (clipped)"
 OUTSIDE = "segments wholly past the video file's own end (dropped)"
-
-# An example is a protocol buffer, which holds no more than 2 GiB.
-_MOST_BYTES = 2_000_000_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,49 +27,37 @@ class Example:
     """What became of one video.
 
     Attributes:
-        serialized: the example as stored; None where the video could not be used.
-        annotation: the example without its frames, as JSON can hold it; None likewise.
+        serialized: its snippets as stored; none where the video could not be used.
+        known: what the dataset's metadata tells of it, see `metadata.of`; None likewise.
         problems: what was wrong, as (reason, entry).
     """
 
-    serialized: bytes | None
-    annotation: dict[str, Any] | None
+    serialized: list[bytes]
+    known: dict[str, Any] | None
     problems: list[tuple[str, str]]
 
 
 @functools.cache
 def features() -> tfds.features.FeaturesDict:
-    """What an example holds; see `records.Records`."""
-    integer = tfds.features.Scalar(np.int64)
-    # TFDS's records hold float32 only, but for arrays kept as bytes.
-    double = tfds.features.Tensor(shape=(), dtype=np.float64, encoding="bytes")
-    pairs = tfds.features.Tensor(shape=(None, 2), dtype=np.float64, encoding="bytes")
+    """What an example holds: a snippet, its number in its video, and its frames as JPEGs."""
     return tfds.features.FeaturesDict(
         {
             "video_id": tfds.features.Text(),
+            "snippet": tfds.features.Scalar(np.int64),
             "frames": tfds.features.Sequence(tfds.features.Scalar(np.str_)),
-            "height": integer,
-            "width": integer,
-            "duration": double,
-            "fps": double,
-            "segments": pairs,
-            "labels": tfds.features.Tensor(shape=(None,), dtype=np.int64),
         }
     )
 
 
 def make(job: Job, classes: Sequence[str], sampling: Sampling) -> Example:
-    """Reads a video and makes its example; a label is its class's place in `classes`."""
+    """Reads a video and makes its examples; a label is its class's place in `classes`."""
     video = job.video
     try:
         record, broken = read_record(job.path, sampling)
     except VideoError as error:
-        return Example(None, None, [(UNREADABLE, f"{video.video_id}: {error}")])
-    size = sum(len(jpeg) for jpeg in record["frames"])
-    if size > _MOST_BYTES:
-        return Example(None, None, [(TOO_LARGE, f"{video.video_id}: {size / 1e9:.1f} GB")])
+        return Example([], None, [(UNREADABLE, f"{video.video_id}: {error}")])
     record, problems = annotate(video, record, broken, classes)
-    return Example(_serialize(record), annotation(record), problems)
+    return Example(_serialize(record, sampling.frames), metadata.of(record), problems)
 
 
 def annotate(
@@ -103,21 +86,16 @@ def annotate(
     return {**record, **named}, problems
 
 
-def _serialize(record: Mapping[str, Any]) -> bytes:
-    """A record as TFDS stores it, but with its keys in one order: TFDS's own differs from process to process."""
+def _serialize(record: Mapping[str, Any], frames: int) -> list[bytes]:
+    """Snippets as TFDS stores them, but with their keys in one order: TFDS's own differs from process to process."""
     serializer = ExampleSerializer(features().get_serialized_info())
-    example = serializer.get_tf_example(features().encode_example(record))
-    return example.SerializeToString(deterministic=True)
-
-
-def annotation(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record without its frames, as JSON can hold it."""
-    return {
-        "video_id": record["video_id"],
-        "duration": record["duration"],
-        "segments": record["segments"].tolist(),
-        "labels": record["labels"].tolist(),
-    }
+    serialized = []
+    for snippet in range(len(record["frames"]) // frames):
+        jpegs = record["frames"][snippet * frames : (snippet + 1) * frames]
+        example = {"video_id": record["video_id"], "snippet": snippet, "frames": jpegs}
+        example = serializer.get_tf_example(features().encode_example(example))
+        serialized.append(example.SerializeToString(deterministic=True))
+    return serialized
 
 
 def _fit(video: Video, duration: float) -> tuple[np.ndarray, list[str], list[tuple[str, str]]]:

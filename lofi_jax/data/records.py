@@ -1,4 +1,4 @@
-"""Reads a prepared dataset: its classes, its annotations, and its records by number."""
+"""Reads a prepared dataset: classes, annotations, and videos by number, of whose frames only those that are wanted."""
 
 import contextlib
 import os
@@ -10,11 +10,13 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import logging
 
-from lofi_jax.data import annotations as annotation_files
+from lofi_jax.data import metadata
+from lofi_jax.data.annotations import Video
+from lofi_jax.data.frames import Picked
 from lofi_jax.data.sampling import Sampling
 from lofi_jax.errors import UserError
 
-VERSION = "1.0.0"
+VERSION = "2.0.0"
 FILE_FORMAT = "array_record"
 
 
@@ -43,25 +45,17 @@ def class_names(builder: tfds.core.DatasetBuilder) -> tuple[str, ...]:
     return tuple(builder.info.metadata["classes"])
 
 
-def videos(builder: tfds.core.DatasetBuilder, split: str) -> list[annotation_files.Video]:
+def videos(builder: tfds.core.DatasetBuilder, split: str) -> list[Video]:
     """The annotations of a split's videos in the order of its `Records`, without reading a frame."""
     classes = class_names(builder)
-    return [
-        annotation_files.Video(
-            video_id=video["video_id"],
-            subset=split,
-            duration=video["duration"],
-            segments=np.array(video["segments"], np.float64).reshape(-1, 2),
-            labels=tuple(classes[label] for label in video["labels"]),
-        )
-        for video in builder.info.metadata["videos"][split]
-    ]
+    there = builder.info.metadata["videos"]
+    return [metadata.video(known, split, classes) for known in there[split]]
 
 
 class Records(Sequence[dict[str, Any]]):
-    """The records of one split by number: a source for Grain, picklable into its workers.
+    """The videos of one split by number: a source for Grain, picklable into its workers.
 
-    Each is a dict of "video_id" (str); "frames" (snippets * frames JPEGs as bytes, snippet after
+    Each is a dict of "video_id" (str); "frames" (`Frames`: snippets * frames JPEGs, snippet after
     snippet as in `video.sample_times`), their "height" and "width" (int, pixels); "duration"
     (float, seconds) and "fps" (float) of the video file; "segments" ((M, 2) float64, seconds) and
     "labels" ((M,) int64).
@@ -69,28 +63,50 @@ class Records(Sequence[dict[str, Any]]):
 
     def __init__(self, builder: tfds.core.DatasetBuilder, split: str):
         """Opens a split; a `UserError` when there is none of that name, or nothing in it."""
-        counts = {name: info.num_examples for name, info in builder.info.splits.items()}
-        if not counts.get(split):
-            there = ", ".join(f"{count} in {name!r}" for name, count in counts.items())
-            raise UserError(f"{builder.data_dir}: no videos of subset {split!r}; it has {there}")
+        there = builder.info.metadata["videos"]
+        if not there.get(split):
+            counts = ", ".join(f"{len(known)} in {name!r}" for name, known in there.items())
+            raise UserError(f"{builder.data_dir}: no videos of subset {split!r}; it has {counts}")
+        self._videos, self._frames = there[split], builder.info.metadata["frames"]
+        lengths = [known["frames"] // self._frames for known in self._videos]
+        self._first = np.cumsum([0, *lengths[:-1]])
         # Not TFDS's whole source, which takes all that is known of the dataset into every worker.
         self._serialized = builder.as_data_source(split).data_source
         self._features = builder.info.features
 
     def __len__(self) -> int:
-        return len(self._serialized)
+        return len(self._videos)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        # The range takes negative numbers and raises IndexError, neither of which the source does.
-        serialized = self._serialized[range(len(self))[index]]
-        record = self._features.deserialize_example_np(serialized)
-        return record | {
-            "video_id": record["video_id"].decode(),
-            "height": int(record["height"]),
-            "width": int(record["width"]),
-            "duration": float(record["duration"]),
-            "fps": float(record["fps"]),
-        }
+        known, first = self._videos[index], int(self._first[index])
+        return metadata.record(known, Frames(self, first, self._frames, known["frames"]))
+
+    def snippet(self, number: int) -> Sequence[bytes]:
+        """The JPEGs of one of the split's stored snippets."""
+        return self._features.deserialize_example_np(self._serialized[number])["frames"]
+
+
+class Frames(Sequence[bytes]):
+    """The JPEGs of a video, of which only the snippets asked for are read."""
+
+    def __init__(self, records: Records, first: int, frames: int, count: int):
+        """Takes the video's first stored snippet, the frames a snippet has, and the video's frames."""
+        self._records, self._first, self._frames, self._count = records, first, frames, count
+        self._last: tuple[int, Sequence[bytes]] = (-1, ())
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, i):
+        if isinstance(i, slice):
+            return Picked(self, range(self._count)[i])
+        snippet, frame = divmod(range(self._count)[i], self._frames)
+        # Threads may share the video: each goes on with what it has read itself.
+        number, jpegs = self._last
+        if number != snippet:
+            jpegs = self._records.snippet(self._first + snippet)
+            self._last = snippet, jpegs
+        return jpegs[frame]
 
 
 @contextlib.contextmanager

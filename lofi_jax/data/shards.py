@@ -27,6 +27,8 @@ from lofi_jax.data.video_folder import Job
 SHARD_BYTES = 256 << 20
 # Roughly what a JPEG of quality 95 takes.
 _BYTES_PER_PIXEL = 0.25
+# JPEGs do not get smaller, and a snippet is read by itself.
+_OPTIONS = "group_size:1,uncompressed"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -103,11 +105,13 @@ class Finished:
     """What a finished shard holds.
 
     Attributes:
-        annotations: its examples without their frames.
+        videos: what is known of each that is in it, see `metadata.of`.
+        snippets: how many examples that makes.
         problems: what was wrong with its videos, as [reason, entry].
     """
 
-    annotations: list[dict[str, Any]]
+    videos: list[dict[str, Any]]
+    snippets: int
     problems: list[list[str]]
 
 
@@ -133,7 +137,7 @@ class Writer:
         return self.folder / "data"
 
     def example(self, job: Job) -> examples.Example:
-        """One video's example."""
+        """One video's examples."""
         return examples.make(job, self.classes, self.sampling)
 
     def write(self, shard: Shard, made: Iterable[examples.Example] | None = None) -> None:
@@ -149,20 +153,22 @@ class Writer:
         path = self._path(shard)
         # Beam may have two workers write one shard; the last to finish wins, with the same bytes.
         unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
-        annotations, problems = [], []
+        videos, snippets, problems = [], 0, []
         try:
-            file = array_record_module.ArrayRecordWriter(str(unfinished), "group_size:1")
+            file = array_record_module.ArrayRecordWriter(str(unfinished), _OPTIONS)
             for example in map(self.example, shard.jobs) if made is None else made:
                 problems += map(list, example.problems)
-                if example.serialized is not None:
-                    file.write(example.serialized)
-                    annotations.append(example.annotation)
+                for serialized in example.serialized:
+                    file.write(serialized)
+                snippets += len(example.serialized)
+                if example.known is not None:
+                    videos.append(example.known)
             file.close()
             os.replace(unfinished, path)
         finally:
             unfinished.unlink(missing_ok=True)
         note = {"made_from": shard.made_from}
-        note |= dataclasses.asdict(Finished(annotations, problems))
+        note |= dataclasses.asdict(Finished(videos, snippets, problems))
         write_json(self._note(shard), note)
 
     def finished(self, shard: Shard) -> Finished | None:
@@ -192,7 +198,7 @@ class Writer:
         return [
             tfds.core.SplitInfo(
                 name=split,
-                shard_lengths=[len(self.finished(shard).annotations) for shard in chosen],
+                shard_lengths=[self.finished(shard).snippets for shard in chosen],
                 num_bytes=sum(self._path(shard).stat().st_size for shard in chosen),
                 filename_template=self._template(split),
             )

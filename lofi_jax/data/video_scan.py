@@ -8,9 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
-from lofi_jax.data import annotation_formats, examples, streaming, video_folder
+from lofi_jax.data import annotation_formats, examples, metadata, streaming, video_folder
 from lofi_jax.data import annotations as annotation_files
 from lofi_jax.data.annotations import Video
 from lofi_jax.data.builders import Report
@@ -32,16 +30,7 @@ class Scan:
 
     def videos(self, split: str) -> list[Video]:
         """As `records.videos`."""
-        return [
-            Video(
-                video_id=entry["video_id"],
-                subset=split,
-                duration=entry["duration"],
-                segments=np.array(entry["segments"], np.float64).reshape(-1, 2),
-                labels=tuple(self.classes[label] for label in entry["labels"]),
-            )
-            for entry in self._entries(split)
-        ]
+        return [metadata.video(known, split, self.classes) for known in self._entries(split)]
 
     def records(self, split: str) -> "StreamedRecords":
         """As `records.Records`."""
@@ -83,11 +72,7 @@ class StreamedRecords(Sequence[dict[str, Any]]):
         entry = self._entries[i]
         path, size = self._video_dir / entry["path"], (entry["height"], entry["width"])
         made = streaming.record(path, entry["duration"], entry["fps"], size, self._sampling)
-        return made | {
-            "video_id": entry["video_id"],
-            "segments": np.array(entry["segments"], np.float64).reshape(-1, 2),
-            "labels": np.array(entry["labels"], np.int64),
-        }
+        return metadata.record(entry, made["frames"])
 
 
 def _file(data_dir: str | os.PathLike, name: str, sampling: Sampling) -> pathlib.Path:
@@ -170,5 +155,4 @@ def _look(job: video_folder.Job, classes: Sequence[str], sampling: Sampling):
     except VideoError as error:
         return None, [(examples.UNREADABLE, f"{job.video.video_id}: {error}")]
     record, problems = examples.annotate(job.video, opened, broken, classes)
-    kept = {key: record[key] for key in ("fps", "height", "width")}
-    return {"path": str(job.path)} | kept | examples.annotation(record), problems
+    return {"path": str(job.path)} | metadata.of(record), problems

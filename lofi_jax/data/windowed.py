@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lofi_jax.data.features import FeatureStore
+from lofi_jax.data.frames import Picked
 from lofi_jax.data.instances import pad_instances
 from lofi_jax.data.windows import Window, Windows, shown
 
@@ -19,7 +20,7 @@ def _part(record: Record, start: int, size: int, frames: int) -> Record:
     snippets = shown(start, size, len(stored) // frames)
     numbers = (snippets[:, None] * frames + np.arange(frames)).ravel()
     nothing = {"segments": np.zeros((0, 2)), "labels": np.zeros(0, np.int64)}
-    return record | nothing | {"frames": [stored[n] for n in numbers]}
+    return record | nothing | {"frames": Picked(stored, numbers)}
 
 
 class WindowRecords:
