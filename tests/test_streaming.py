@@ -120,6 +120,12 @@ def test_workers_read_the_same_from_the_files(scanned):
     there.close()
 
 
+def shown(wanted, size, crop, height, width) -> np.ndarray:
+    clip = np.empty((len(wanted), height, width, 3), np.uint8)
+    streaming.read(wanted, size, crop, clip)
+    return clip
+
+
 def test_nothing_is_decoded_before_it_is_wanted(tmp_path):
     tags = {"movflags": "faststart"}
     frames = [made.numbered(i) for i in range(200)]
@@ -128,7 +134,7 @@ def test_nothing_is_decoded_before_it_is_wanted(tmp_path):
     assert covered == "" and len(record["frames"]) == 20
     last = record["frames"][-2:]
     size, whole = (32, 160), decode.Crop(0, 0, 1, 1)
-    read = streaming.read(list(last), size, whole, 32, 160)
+    read = shown(list(last), size, whole, 32, 160)
     assert [made.number(picture) for picture in read] == [189, 190]
     # With most of what lies between the header and these frames overwritten, they still come out.
     content = bytearray(path.read_bytes())
@@ -136,7 +142,7 @@ def test_nothing_is_decoded_before_it_is_wanted(tmp_path):
     assert end - begin > len(content) // 3
     content[begin:end] = bytes(end - begin)
     path.write_bytes(content)
-    again = streaming.read(list(last), size, whole, 32, 160)
+    again = shown(list(last), size, whole, 32, 160)
     np.testing.assert_array_equal(again, read)
 
 
@@ -144,7 +150,7 @@ def test_what_cannot_be_decoded_shows_the_frame_before_it(tmp_path, capsys):
     path = made.write(tmp_path / "short.mp4", [made.numbered(i) for i in range(30)])
     wanted = [streaming.FrameAt(str(path), second, 32) for second in (9.0, 0.1, 2.9)]
     for _ in range(2):
-        read = streaming.read(wanted, (32, 160), decode.Crop(0, 0, 1, 1), 32, 160)
+        read = shown(wanted, (32, 160), decode.Crop(0, 0, 1, 1), 32, 160)
         assert [made.number(picture) for picture in read] == [29, 1, 29]
     said = capsys.readouterr().out.splitlines()
     assert len(said) == 1 and str(path) in said[0] and "decodes only up to 3.00 s" in said[0]
@@ -152,7 +158,7 @@ def test_what_cannot_be_decoded_shows_the_frame_before_it(tmp_path, capsys):
 
 def test_a_video_that_has_gone_is_black_and_said(tmp_path, capsys):
     wanted = [streaming.FrameAt(str(tmp_path / "gone.mp4"), 1.0, 32)]
-    assert streaming.read(wanted, (32, 32), decode.Crop(0, 0, 1, 1), 8, 8).max() == 0
+    assert shown(wanted, (32, 32), decode.Crop(0, 0, 1, 1), 8, 8).max() == 0
     assert "gone.mp4: cannot be opened" in capsys.readouterr().out
 
 

@@ -22,7 +22,7 @@ def test_random_snippets_lie_inside_their_segment():
     seen = collections.defaultdict(set)
     for index in range(60):
         example = draw.map_with_index(index, RECORDS[2])
-        seen[int(example["label"])].add(int(levels(example["frames"])[0] // 20))
+        seen[int(example["label"])].add(int(levels(example["frames"].read())[0] // 20))
     # Snippets last 2 s: the first segment, 2 to 6 s, holds snippets 1 and 2, the second 4 to 7.
     assert seen == {1: {1, 2}, 2: {4, 5, 6, 7}}
 
@@ -32,7 +32,7 @@ def test_a_segment_shorter_than_a_frame_still_gives_the_one_around_it(name):
     short = RECORDS[0] | {"segments": np.array([[6.1, 6.2]]), "labels": np.array([0])}
     draw = TrainingClip(FULL, drawing(name), VARIED, seed=0)
     for index in range(5):
-        frames = levels(draw.map_with_index(index, short)["frames"]) // 10
+        frames = levels(draw.map_with_index(index, short)["frames"].read()) // 10
         assert frames[0] == 6 and set(frames.tolist()) <= {6, 7}
 
 
@@ -79,8 +79,8 @@ def test_ten_clips_of_a_record(name):
     example = TestClips(FULL, drawing(name)).map_with_index(0, record)
     assert example["frames"].shape == (TEST_CLIPS, FRAMES, 16, 16, 3) and example["label"] == 2
     again = TestClips(FULL, drawing(name)).map_with_index(7, record)
-    np.testing.assert_array_equal(again["frames"], example["frames"])
-    shown = levels(example["frames"]) // 10
+    np.testing.assert_array_equal(again["frames"].read(), example["frames"].read())
+    shown = levels(example["frames"].read()) // 10
     assert (np.diff(shown.mean(axis=1)) >= 0).all() and len(np.unique(shown)) > SNIPPETS
 
 

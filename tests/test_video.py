@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from videos import number, numbered, write
 
 from lofi_jax.data import video
+from lofi_jax.data.sample_times import sample_times
 
 
 @functools.lru_cache(maxsize=1)
@@ -33,14 +34,14 @@ def shown_at(path: pathlib.Path, times) -> list[np.ndarray]:
 
 def test_evenly_spread_times():
     np.testing.assert_allclose(
-        video.sample_times(12.0, 30.0, snippets=3, frames=2, stride=0), [1, 3, 5, 7, 9, 11]
+        sample_times(12.0, 30.0, snippets=3, frames=2, stride=0), [1, 3, 5, 7, 9, 11]
     )
 
 
 def test_times_a_stride_apart_lie_around_the_centres_and_inside():
-    times = video.sample_times(8.0, 4.0, snippets=2, frames=4, stride=4).reshape(2, 4)
+    times = sample_times(8.0, 4.0, snippets=2, frames=4, stride=4).reshape(2, 4)
     np.testing.assert_allclose(times, [[0.5, 1.5, 2.5, 3.5], [4.5, 5.5, 6.5, 7.5]])
-    times = video.sample_times(8.0, 4.0, snippets=2, frames=4, stride=8).reshape(2, 4)
+    times = sample_times(8.0, 4.0, snippets=2, frames=4, stride=8).reshape(2, 4)
     np.testing.assert_allclose(times, [[0, 1, 3, 5], [3, 5, 7, 7.875]])
 
 
@@ -53,7 +54,7 @@ def test_times_a_stride_apart_lie_around_the_centres_and_inside():
     rate=st.one_of(st.just(0.0), st.floats(0.01, 2)),
 )
 def test_times_lie_inside_the_video(duration, fps, snippets, frames, stride, rate):
-    times = video.sample_times(duration, fps, snippets, frames, stride, rate)
+    times = sample_times(duration, fps, snippets, frames, stride, rate)
     if rate:
         snippets = len(times) // frames
         assert max(1, duration * rate - 1e-3) <= snippets < duration * rate + 1 + 1e-9
@@ -62,14 +63,14 @@ def test_times_lie_inside_the_video(duration, fps, snippets, frames, stride, rat
 
 
 def test_at_a_rate_snippets_lie_as_far_apart_in_any_video():
-    short = video.sample_times(2.0, 10.0, snippets=9, frames=2, stride=0, rate=2.0)
+    short = sample_times(2.0, 10.0, snippets=9, frames=2, stride=0, rate=2.0)
     np.testing.assert_allclose(short, [0.125, 0.375, 0.625, 0.875, 1.125, 1.375, 1.625, 1.875])
-    longer = video.sample_times(2.3, 10.0, snippets=9, frames=2, stride=0, rate=2.0)
+    longer = sample_times(2.3, 10.0, snippets=9, frames=2, stride=0, rate=2.0)
     np.testing.assert_allclose(longer[:8], short)
     np.testing.assert_allclose(longer[8:], [2.125, 2.25])
-    strided = video.sample_times(2.3, 10.0, snippets=9, frames=2, stride=2, rate=2.0)
+    strided = sample_times(2.3, 10.0, snippets=9, frames=2, stride=2, rate=2.0)
     np.testing.assert_allclose(strided[:4], [0.15, 0.35, 0.65, 0.85])
-    assert len(video.sample_times(1.0 + 1e-9, 10.0, 9, 1, 0, rate=2.0)) == 2
+    assert len(sample_times(1.0 + 1e-9, 10.0, 9, 1, 0, rate=2.0)) == 2
 
 
 @pytest.mark.parametrize("name", ["arm_wrestling.mp4", "bikes.mp4", "flipping_a_pancake.mkv"])
@@ -209,14 +210,14 @@ def test_a_file_cut_short_is_as_long_as_what_is_left(tmp_path):
     cut.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     sampled = video.sample(cut, snippets=10, frames=1, stride=0)
     assert 3 < sampled.info.duration < 7
-    times = video.sample_times(sampled.info.duration, 10.0, 10, 1, 0)
+    times = sample_times(sampled.info.duration, 10.0, 10, 1, 0)
     whole = video.read_frames(path, times)[0]
     assert np.array_equal(np.stack(sampled.frames), whole)
 
 
 def test_overlapping_snippets_keep_their_frames_together(long_path):
     sampled = video.sample(long_path, snippets=20, frames=5, stride=8, encode=number)
-    times = video.sample_times(30.0, 10.0, 20, 5, 8)
+    times = sample_times(30.0, 10.0, 20, 5, 8)
     assert (np.diff(times) < 0).any()
     assert sampled.frames == [int(t * 10 + 0.01) for t in times]
     assert not sampled.broken

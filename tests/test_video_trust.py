@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from videos import number, numbered, write
 
 from lofi_jax.data import builders, examples, records, video
+from lofi_jax.data.sample_times import sample_times
 from lofi_jax.data.sampling import Sampling, read_record
 
 SAMPLING = Sampling(snippets=4, frames=2, stride=0, short_side=16)
@@ -113,7 +114,7 @@ def test_an_hour_is_sampled_in_little_memory_and_right(tmp_path):
     path = write(tmp_path / "hour.mp4", pictures, fps=1, preset="ultrafast")
     assert video.probe(path).duration == 3600
     sampled = video.sample(path, snippets=100, frames=2, stride=4, encode=number_of)
-    times = video.sample_times(3600.0, 1.0, 100, 2, 4)
+    times = sample_times(3600.0, 1.0, 100, 2, 4)
     assert sampled.frames == [int(t + 1e-3) % 1024 for t in times]
 
 
@@ -130,7 +131,7 @@ def test_a_file_cut_short_gives_its_own_frames_or_one_line(folder, tmp_path, nam
         return
     times, numbers = seen(path)
     assert sampled.info.duration <= times[-1] + 0.2
-    centres = video.sample_times(sampled.info.duration, 1.0, 8, 1, 0)
+    centres = sample_times(sampled.info.duration, 1.0, 8, 1, 0)
     expected = [numbers[np.searchsorted(times, t + 1e-3, side="right") - 1] for t in centres]
     assert sampled.frames == expected
 

@@ -7,6 +7,7 @@ import pytest
 from commands import ROOT, main, run
 
 from lofi_jax.data import predictions, video
+from lofi_jax.data.sample_times import snippets_in
 
 RATE = 0.75  # snippets a second, of tests/tiny_windows.py
 
@@ -35,7 +36,7 @@ def test_features_are_as_long_as_their_video(workdir):
     (encoder,) = (path for path in (workdir / "features").iterdir())
     for video_id, seconds in lengths(workdir).items():
         features = np.load(encoder / f"{video_id}.npy")
-        assert len(features) == video.snippets_in(seconds, RATE, 0) > 12
+        assert len(features) == snippets_in(seconds, RATE, 0) > 12
 
 
 def test_detections_lie_all_over_each_test_video(workdir):

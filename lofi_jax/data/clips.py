@@ -18,6 +18,7 @@ from lofi_jax.fidelity import Fidelity, snippet_indices
 
 Record = Mapping[str, Any]
 Batch = dict[str, np.ndarray]
+Example = dict[str, Any]  # of a batch: arrays, scalars and text, and its frames as a `Clip`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,35 +43,61 @@ class Augmentation:
 NONE = Augmentation()
 
 
-def read_snippets(
+@dataclasses.dataclass(frozen=True, eq=False)
+class Clip:
+    """Frames of a video that are read and decoded when they are wanted, straight into their batch.
+
+    Attributes:
+        record: its frames are stored as JPEGs or in the video's own file.
+        numbers: the frames wanted, an array of any shape.
+        fidelity: its size in pixels.
+        crop: the part of the picture.
+    """
+
+    record: Record
+    numbers: np.ndarray
+    fidelity: Fidelity
+    crop: decode.Crop
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the numbers, and (height, width, 3)."""
+        return (*np.shape(self.numbers), self.fidelity.height, self.fidelity.width, 3)
+
+    def read(self, out: np.ndarray | None = None) -> np.ndarray:
+        """Decodes into `out`, or into a new array: uint8 RGB of `shape`."""
+        if out is None:
+            out = np.empty(self.shape, np.uint8)
+        size = (int(self.record["height"]), int(self.record["width"]))
+        wanted = [self.record["frames"][number] for number in np.ravel(self.numbers)]
+        clip = out.reshape(-1, *out.shape[-3:])
+        if isinstance(wanted[0], streaming.FrameAt):
+            streaming.read(wanted, size, self.crop, clip)
+        else:
+            decode.decode(wanted, size, self.crop, clip)
+        return out
+
+
+def snippets_of(
     record: Record, snippets: np.ndarray, frames: int, fidelity: Fidelity, crop: decode.Crop
-) -> np.ndarray:
-    """Decodes the given snippets of a video and no other.
-
-    Returns:
-        (snippets, frames, height, width, 3) uint8 RGB.
-    """
+) -> Clip:
+    """The given snippets of a video: a clip of (snippets, frames, height, width, 3)."""
     numbers = np.asarray(snippets)[:, None] * frames + np.arange(frames)
-    clip = read_frames(record, numbers.ravel(), fidelity, crop)
-    return clip.reshape(numbers.shape + clip.shape[1:])
+    return Clip(record, numbers, fidelity, crop)
 
 
-def read_frames(
-    record: Record, numbers: np.ndarray, fidelity: Fidelity, crop: decode.Crop
-) -> np.ndarray:
-    """Decodes the given frames of a video, stored as JPEGs or in the video's own file.
+def stack(examples: Sequence[Mapping[str, Any]]) -> Batch:
+    """Examples as a batch; clips are decoded here."""
+    return {key: _stack([example[key] for example in examples]) for key in examples[0]}
 
-    Returns:
-        (frames, height, width, 3) uint8 RGB.
-    """
-    size = (int(record["height"]), int(record["width"]))
-    wanted = [record["frames"][number] for number in numbers]
-    if isinstance(wanted[0], streaming.FrameAt):
-        return streaming.read(wanted, size, crop, fidelity.height, fidelity.width)
-    clip = np.empty((len(wanted), fidelity.height, fidelity.width, 3), np.uint8)
-    for jpeg, out in zip(wanted, clip, strict=True):
-        decode.decode(jpeg, size, crop, fidelity.height, fidelity.width, out)
-    return clip
+
+def _stack(values: Sequence[Any]) -> np.ndarray:
+    if not isinstance(values[0], Clip):
+        return np.stack(values)
+    batch = np.empty((len(values), *values[0].shape), np.uint8)
+    for clip, row in zip(values, batch, strict=True):
+        clip.read(row)
+    return batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,12 +110,12 @@ class WholeVideo(grain.transforms.MapWithIndex):
     augmentation: Augmentation
     seed: int
 
-    def map_with_index(self, index: int, record: Record) -> Batch:
+    def map_with_index(self, index: int, record: Record) -> Example:
         fidelity = self.fidelity_at(index)
         rng = np.random.default_rng([self.seed, index])
         crop = self.augmentation.crop((record["height"], record["width"]), fidelity, rng)
         chosen = snippet_indices(len(record["frames"]) // self.frames, fidelity.snippets)
-        clip = read_snippets(record, chosen, self.frames, fidelity, crop)
+        clip = snippets_of(record, chosen, self.frames, fidelity, crop)
         segments = np.asarray(record["segments"]).reshape(-1, 2) / float(record["duration"])
         named = {"frames": clip, "video_id": record["video_id"]}
         return named | pad_instances(segments, record["labels"], self.instances)
@@ -121,7 +148,7 @@ def training_batches(
     if transformation is not None:
         examples = examples.map_with_index(transformation)
     share = Share(examples, batch_size, process)
-    batches = share.batch(batch_size // process[1], drop_remainder=True)
+    batches = share.batch(batch_size // process[1], drop_remainder=True, batch_fn=stack)
     return Stream(Reader(batches, workers))
 
 
@@ -130,4 +157,4 @@ def evaluation_batches(
 ) -> grain.IterDataset:
     """Every example once, in order; the last batch may be smaller."""
     dataset = grain.MapDataset.source(source).map_with_index(transformation)
-    return dataset.batch(batch_size).to_iter_dataset(THREADS)
+    return dataset.batch(batch_size, batch_fn=stack).to_iter_dataset(THREADS)

@@ -1,6 +1,7 @@
 """JPEG bytes to pixels at the size a fidelity asks for, doing no more work than that size needs."""
 
 import dataclasses
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -54,33 +55,21 @@ def random_crop(
     return Crop(top, left, h, w, bool(flip and rng.random() < 0.5))
 
 
-def decode(
-    jpeg: bytes,
-    size: tuple[int, int],
-    crop: Crop,
-    height: int,
-    width: int,
-    out: np.ndarray | None = None,
-) -> np.ndarray:
-    """Decodes, crops and resizes one frame.
+def decode(jpegs: Iterable[bytes], size: tuple[int, int], crop: Crop, clip: np.ndarray) -> None:
+    """Decodes, crops and resizes frames.
 
     Args:
-        jpeg: the stored picture.
-        size: its height and width in pixels.
+        jpegs: the stored pictures.
+        size: their height and width in pixels.
         crop: the part that is wanted.
-        height, width: of the result in pixels.
-        out: the array to write the result to; None: a new one.
-
-    Returns:
-        (height, width, 3) uint8 RGB.
+        clip: gets the frames, (frames, height, width, 3) uint8 RGB.
     """
-    if out is None:
-        out = np.empty((height, width, 3), np.uint8)
-    flag = _REDUCTIONS[reduction(size, crop, height, width)]
-    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), flag)
-    if picture is None:
-        raise ValueError("a stored frame is not a readable JPEG: prepare the dataset anew")
-    return fit(picture, crop, out)
+    flag = _REDUCTIONS[reduction(size, crop, *clip.shape[1:3])]
+    for jpeg, out in zip(jpegs, clip, strict=True):
+        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), flag)
+        if picture is None:
+            raise ValueError("a stored frame is not a readable JPEG: prepare the dataset anew")
+        fit(picture, crop, out)
 
 
 def reduction(size: tuple[int, int], crop: Crop, height: int, width: int) -> int:

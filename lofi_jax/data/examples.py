@@ -11,8 +11,8 @@ from tensorflow_datasets.core.example_serializer import ExampleSerializer
 
 from lofi_jax.data import metadata
 from lofi_jax.data.annotations import DURATION_TOLERANCE, Video
+from lofi_jax.data.packets import VideoError
 from lofi_jax.data.sampling import Sampling, read_record
-from lofi_jax.data.video import VideoError
 from lofi_jax.data.video_folder import Job
 
 UNREADABLE = "unreadable videos (left out)"

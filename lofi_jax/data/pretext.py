@@ -18,13 +18,15 @@ class ArrowOfTime(grain.transforms.MapWithIndex):
     augmentation: clips.Augmentation
     seed: int
 
-    def map_with_index(self, index: int, record: clips.Record) -> clips.Batch:
+    def map_with_index(self, index: int, record: clips.Record) -> clips.Example:
         rng = np.random.default_rng([self.seed, index])
         crop = self.augmentation.crop((record["height"], record["width"]), self.fidelity, rng)
         snippet = rng.integers(len(record["frames"]) // self.frames, size=1)
-        clip = clips.read_snippets(record, snippet, self.frames, self.fidelity, crop)[0]
+        numbers = snippet * self.frames + np.arange(self.frames)
         backwards = rng.random() < 0.5
-        return {"frames": clip[::-1] if backwards else clip, "label": np.int32(backwards)}
+        shown = numbers[::-1] if backwards else numbers
+        clip = clips.Clip(record, shown, self.fidelity, crop)
+        return {"frames": clip, "label": np.int32(backwards)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,11 +41,11 @@ class SpeedNet(grain.transforms.MapWithIndex):
     augmentation: clips.Augmentation
     seed: int
 
-    def map_with_index(self, index: int, record: clips.Record) -> clips.Batch:
+    def map_with_index(self, index: int, record: clips.Record) -> clips.Example:
         rng = np.random.default_rng([self.seed, index])
         crop = self.augmentation.crop((record["height"], record["width"]), self.fidelity, rng)
         rate = int(rng.integers(1, 3))
         first = rng.integers(len(record["frames"]) - rate * (self.frames - 1))
         chosen = first + rate * np.arange(self.frames)
-        clip = clips.read_snippets(record, chosen, 1, self.fidelity, crop)[:, 0]
+        clip = clips.Clip(record, chosen, self.fidelity, crop)
         return {"frames": clip, "label": np.int32(rate - 1)}

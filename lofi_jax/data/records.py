@@ -56,7 +56,7 @@ class Records(Sequence[dict[str, Any]]):
     """The videos of one split by number: a source for Grain, picklable into its workers.
 
     Each is a dict of "video_id" (str); "frames" (`Frames`: snippets * frames JPEGs, snippet after
-    snippet as in `video.sample_times`), their "height" and "width" (int, pixels); "duration"
+    snippet as in `sample_times`), their "height" and "width" (int, pixels); "duration"
     (float, seconds) and "fps" (float) of the video file; "segments" ((M, 2) float64, seconds) and
     "labels" ((M,) int64).
     """
@@ -72,7 +72,8 @@ class Records(Sequence[dict[str, Any]]):
         self._first = np.cumsum([0, *lengths[:-1]])
         # Not TFDS's whole source, which takes all that is known of the dataset into every worker.
         self._serialized = builder.as_data_source(split).data_source
-        self._features = builder.info.features
+        # What else an example holds costs more to parse than its frames.
+        self._features = tfds.features.FeaturesDict({"frames": builder.info.features["frames"]})
 
     def __len__(self) -> int:
         return len(self._videos)

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from lofi_jax.data import video as video_files
+from lofi_jax.data.sample_times import snippets_in
 from lofi_jax.errors import UserError
 
 
@@ -56,9 +57,7 @@ class Sampling:
 
     def frames_in(self, seconds: float) -> int:
         """How many frames a video of so many seconds gets."""
-        return (
-            video_files.snippets_in(seconds, self.snippets_per_second, self.snippets) * self.frames
-        )
+        return snippets_in(seconds, self.snippets_per_second, self.snippets) * self.frames
 
 
 def encode_jpeg(image: np.ndarray, quality: int) -> bytes:

@@ -10,6 +10,7 @@ import numpy as np
 
 from lofi_jax.data import decode
 from lofi_jax.data import video as video_files
+from lofi_jax.data.sample_times import sample_times
 from lofi_jax.data.sampling import Sampling
 
 
@@ -40,7 +41,7 @@ def record(
     path: str | os.PathLike, duration: float, fps: float, size: tuple[int, int], sampling: Sampling
 ) -> dict[str, Any]:
     """A record as `sampling.read_record` makes it, but for its frames, from what `open_video` found out."""
-    times = video_files.sample_times(
+    times = sample_times(
         duration,
         fps,
         sampling.snippets,
@@ -86,24 +87,21 @@ def open_video(path: str | os.PathLike, sampling: Sampling) -> tuple[dict[str, A
 
 
 def read(
-    wanted: Sequence[FrameAt], size: tuple[int, int], crop: decode.Crop, height: int, width: int
-) -> np.ndarray:
+    wanted: Sequence[FrameAt], size: tuple[int, int], crop: decode.Crop, clip: np.ndarray
+) -> None:
     """Decodes, crops and resizes frames of one video, at a reduced size where that is enough.
 
     What cannot be decoded shows the frame before it, or black where there is none; that is said once.
 
     Args:
         wanted: in any order.
-        size, crop, height, width: as `decode.decode`.
-
-    Returns:
-        (frames, height, width, 3) uint8 RGB.
+        size, crop: as `decode.decode`.
+        clip: gets the frames, (frames, height, width, 3) uint8 RGB.
     """
     path, _, short_side = wanted[0]
     seconds = np.array([frame.seconds for frame in wanted])
     order = np.argsort(seconds, kind="stable")
-    reduced = max(1, round(short_side / decode.reduction(size, crop, height, width)))
-    clip = np.zeros((len(wanted), height, width, 3), np.uint8)
+    reduced = max(1, round(short_side / decode.reduction(size, crop, *clip.shape[1:3])))
     last, fitted, done = None, np.zeros_like(clip[0]), 0
     try:
         frames = video_files.frames_at(path, seconds[order], reduced)
@@ -116,7 +114,6 @@ def read(
     except video_files.VideoError as error:
         _say_once(f"{error}: what is missing shows the last frame before it")
         clip[order[done:]] = fitted
-    return clip
 
 
 @functools.cache

@@ -39,7 +39,7 @@ def _seconds_prepared(pictures: list[np.ndarray], quality: int) -> float:
         for picture in pictures
     ]
     height, width = pictures[0].shape[:2]
+    clip = np.empty((len(jpegs), height, width, 3), np.uint8)
     begun = time.thread_time()
-    for jpeg in jpegs:
-        decode.decode(jpeg, (height, width), decode.Crop(0, 0, 1, 1), height, width)
+    decode.decode(jpegs, (height, width), decode.Crop(0, 0, 1, 1), clip)
     return time.thread_time() - begun

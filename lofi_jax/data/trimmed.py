@@ -63,7 +63,8 @@ class Drawing:
         """
         if self.name == "uniform":
             parts = np.arange(self.frames) + where
-            return begin + np.floor(parts * (end - begin) / self.frames).astype(int)
+            numbers = begin + np.floor(parts * (end - begin) / self.frames).astype(int)
+            return np.minimum(numbers, end - 1)  # rounding may reach the end
         chosen = int(where * self._possible(begin, end))
         if self.name == "snippet":
             return begin + chosen * self.frames + np.arange(self.frames)
@@ -85,14 +86,14 @@ class TrainingClip(grain.transforms.MapWithIndex):
     augmentation: clips.Augmentation
     seed: int
 
-    def map_with_index(self, index: int, record: clips.Record) -> clips.Batch:
+    def map_with_index(self, index: int, record: clips.Record) -> clips.Example:
         rng = np.random.default_rng([self.seed, index])
         crop = self.augmentation.crop((record["height"], record["width"]), self.fidelity, rng)
         instance = rng.integers(len(record["labels"]))
         begin, end = self.drawing.action(record, instance)
         numbers = self.drawing.at_random(begin, end, rng)
-        frames = clips.read_frames(record, numbers, self.fidelity, crop)
-        return {"frames": frames, "label": np.int32(record["labels"][instance])}
+        clip = clips.Clip(record, numbers, self.fidelity, crop)
+        return {"frames": clip, "label": np.int32(record["labels"][instance])}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,15 +105,14 @@ class TestClips(grain.transforms.MapWithIndex):
     fidelity: Fidelity
     drawing: Drawing
 
-    def map_with_index(self, index: int, record: clips.Record) -> clips.Batch:
+    def map_with_index(self, index: int, record: clips.Record) -> clips.Example:
         size = (record["height"], record["width"])
         crop = clips.NONE.crop(size, self.fidelity, np.random.default_rng(0))
         instance = len(record["labels"]) // 2
         begin, end = self.drawing.action(record, instance)
         spread = (np.arange(TEST_CLIPS) + 0.5) / TEST_CLIPS
-        numbers = np.concatenate([self.drawing.clip(begin, end, where) for where in spread])
-        frames = clips.read_frames(record, numbers, self.fidelity, crop)
+        numbers = np.stack([self.drawing.clip(begin, end, where) for where in spread])
         return {
-            "frames": frames.reshape(TEST_CLIPS, self.drawing.frames, *frames.shape[1:]),
+            "frames": clips.Clip(record, numbers, self.fidelity, crop),
             "label": np.int32(record["labels"][instance]),
         }

@@ -12,8 +12,8 @@ from lofi_jax.data import annotation_formats, examples, metadata, streaming, vid
 from lofi_jax.data import annotations as annotation_files
 from lofi_jax.data.annotations import Video
 from lofi_jax.data.builders import Report
+from lofi_jax.data.packets import VideoError
 from lofi_jax.data.sampling import Sampling
-from lofi_jax.data.video import VideoError
 from lofi_jax.errors import UserError
 
 

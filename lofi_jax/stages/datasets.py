@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from lofi_jax.config import rows_of
 from lofi_jax.data import annotation_formats, annotations, predictions
 from lofi_jax.data.annotations import Video
-from lofi_jax.data.video import snippets_in
+from lofi_jax.data.sample_times import snippets_in
 from lofi_jax.data.windowed import WindowRecords
 from lofi_jax.data.windows import Window, Windows, to_train_on
 from lofi_jax.detection.metrics import Instances

@@ -70,5 +70,4 @@ def thumbnails(run: Run, record) -> list[np.ndarray]:
     size = (record["height"], record["width"])
     crop = decode.centre_crop(*size, full.width / full.height)
     fidelity = Fidelity(stored, min(full.height, 96), min(full.width, 96))
-    first = {**record, "frames": record["frames"][:: run.config.data.frames]}
-    return list(clips.read_snippets(first, chosen, 1, fidelity, crop)[:, 0])
+    return list(clips.Clip(record, chosen * run.config.data.frames, fidelity, crop).read())

@@ -10,9 +10,10 @@ import numpy as np
 
 from lofi_jax.config import full_fidelity, rows_of
 from lofi_jax.data import clips, predictions
+from lofi_jax.data.packets import VideoError
 from lofi_jax.data.sampling import read_record
 from lofi_jax.data.streaming import open_video
-from lofi_jax.data.video import EXTENSIONS, VideoError
+from lofi_jax.data.video import EXTENSIONS
 from lofi_jax.data.windowed import Pieces
 from lofi_jax.errors import UserError
 from lofi_jax.reports import timelines
@@ -117,7 +118,7 @@ class Detector:
         length = len(record["frames"]) // config.data.frames
         encoded = {part: [] for part in self._encoders}
         for piece in Pieces([record], [length], full.snippets, config.data.frames):
-            frames = whole.map_with_index(0, piece)["frames"]
+            frames = whole.map_with_index(0, piece)["frames"].read()
             for part, encode in self._encoders.items():
                 encoded[part].append(encode(frames[None])[0])
         parts = {part: np.concatenate(rows)[:length] for part, rows in encoded.items()}

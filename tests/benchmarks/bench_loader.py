@@ -23,6 +23,7 @@ import numpy as np
 from absl import app
 
 from lofi_jax.data import builders, clips, records, video
+from lofi_jax.data.sample_times import sample_times
 from lofi_jax.data.sampling import Sampling
 from lofi_jax.fidelity import Fidelity, reduce
 
@@ -195,7 +196,7 @@ class Videos:
     def __getitem__(self, i: int) -> dict:
         side, wanted = self._fidelity.height, self._fidelity.snippets
         frames = list(by_pyav([self._paths[i % len(self._paths)]], 256, 340))
-        times = video.sample_times(10.0, 30.0, SAMPLING.snippets, SAMPLING.frames, SAMPLING.stride)
+        times = sample_times(10.0, 30.0, SAMPLING.snippets, SAMPLING.frames, SAMPLING.stride)
         factor = SAMPLING.snippets // wanted
         chosen = (times * 30).astype(int).reshape(-1, SAMPLING.frames)[factor // 2 :: factor]
         cut = [cv2.resize(frames[n][:, 42:298], (side, side)) for n in chosen.ravel()]
@@ -246,10 +247,10 @@ def overhead(source, jpegs) -> None:
     print("\nadded to imdecode, crop and resize by the whole loader, in processor time")
     for name, fidelity in FIDELITIES.items():
         added = []
-        for _ in range(7):
+        for _ in range(15):
             least, _, seconds, _ = timed(by_imdecode(jpegs, fidelity))
             batches = our_batches(source, fidelity, 0)
-            frames, _, spent, _ = taking(batches, count=6)
+            frames, _, spent, _ = taking(batches, count=2 * FULL.snippets // fidelity.snippets)
             batches.close()
             added.append(spent / frames / (seconds / least) - 1)
         quarters = np.percentile(added, [25, 50, 75])

@@ -1,0 +1,168 @@
+"""Video files below the level of times and pictures: opened, indexed by their packets, decoded from a keyframe on."""
+
+import bisect
+import contextlib
+import dataclasses
+import functools
+import os
+from collections import deque
+from collections.abc import Iterator
+
+import av
+
+# Seconds. What is nearer is reached by reading on.
+_NEAR = 1.0
+
+
+class VideoError(Exception):
+    """A video that cannot be used: one line that names the file and the reason."""
+
+
+class BrokenVideo(VideoError):
+    """A video that decodes only up to `seconds`, which lies above 0."""
+
+    def __init__(self, path: str | os.PathLike, seconds: float, reason: str):
+        super().__init__(f"{path}: decodes only up to {seconds:.2f} s ({reason})")
+        self.seconds = seconds
+
+
+class FalseKeyframe(Exception):
+    """Decoding did not start at what is called a keyframe, as in a stream refreshed bit by bit."""
+
+
+@contextlib.contextmanager
+def open_video(
+    path: str | os.PathLike,
+) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+    """Opens a file and its first video stream; a cover picture is none."""
+    try:
+        container = av.open(os.fspath(path), metadata_errors="ignore")
+    except (av.FFmpegError, OSError) as error:
+        raise VideoError(f"{path}: cannot be opened as a video ({reason(error)})") from error
+    with container:
+        streams = [
+            stream
+            for stream in container.streams.video
+            if not stream.disposition & av.stream.Disposition.attached_pic
+        ]
+        if not streams:
+            kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+            raise VideoError(f"{path}: holds no video, only {kinds}")
+        codec = streams[0].codec_context
+        if codec is None:
+            raise VideoError(f"{path}: its video is in a format that cannot be decoded")
+        # One thread a video, since callers decode many at once; and so a damaged file always breaks
+        # at the same frame.
+        codec.thread_type = "NONE"
+        codec.thread_count = 1
+        yield container, streams[0]
+
+
+def reason(error: Exception) -> str:
+    """An error's own words, without its number and file."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _stamp(packet: av.Packet) -> int | None:
+    return packet.dts if packet.pts is None else packet.pts
+
+
+def stated_duration(container: av.container.InputContainer, stream: av.VideoStream) -> float:
+    """The duration of the pictures in the file's header in seconds, 0 where it says none."""
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    if len(container.streams) > 1:
+        return 0.0  # a container's duration counts the sound too
+    lead = (stream.start_time or 0) * stream.time_base
+    stated = ((container.duration or 0) + (container.start_time or 0)) / av.time_base
+    return float(stated - lead)
+
+
+@dataclasses.dataclass(frozen=True)
+class Index:
+    """What the packets tell without decoding: the first stamp, the end of the last frame, the last frame's
+    own duration (0: not said) and the keyframes, in ticks of the stream's time base, and the number of frames."""
+
+    origin: int
+    end: int
+    last: int
+    keyframes: list[int]
+    frames: int
+
+    def keyframe_before(self, stamp: float) -> int:
+        """The last keyframe at or before a stamp; the origin where there is none."""
+        position = bisect.bisect_right(self.keyframes, stamp)
+        return self.keyframes[position - 1] if position else self.origin
+
+
+@functools.lru_cache(maxsize=1024)
+def known_index(path: str, _version: tuple[int, int] | None) -> Index:
+    """The index of a file that is read from again and again, as in training from the files themselves."""
+    return read_index(path)
+
+
+def read_index(path: str | os.PathLike) -> Index:
+    """Reads through all packets: that costs little beside decoding, and no header need be right."""
+    stamps, keyframes = {}, []
+    with open_video(path) as (container, stream):
+        # A file that is cut short ends here with an error; what came before it counts.
+        with contextlib.suppress(av.FFmpegError):
+            for packet in container.demux(stream):
+                stamp = _stamp(packet)
+                if packet.size == 0 or packet.is_discard or stamp is None:
+                    continue
+                stamps[stamp] = packet.duration or 0
+                if packet.is_keyframe:
+                    keyframes.append(stamp)
+        # AVI has no presentation times: those of its keyframes are guesses, so never jump to one.
+        jumps = container.format.name != "avi"
+    if not stamps:
+        raise VideoError(f"{path}: holds no frames")
+    end = max(stamps)
+    last = stamps[end]
+    keyframes = sorted(keyframes) if jumps else []
+    return Index(min(stamps), end + last, last, keyframes, len(stamps))
+
+
+def decode(
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    index: Index,
+    wanted: deque[float],
+) -> Iterator[tuple[int, int, av.VideoFrame]]:
+    """Yields (begin, end, frame), in ticks, while there are stamps in `wanted`, which the caller
+    empties from the left; jumps to the last keyframe before the first of them.
+
+    Raises:
+        FalseKeyframe: a jump led nowhere.
+    """
+    begin = end = fed = sought = index.origin
+    near = _NEAR / stream.time_base
+    landing = None
+    for packet in container.demux(stream):
+        if not wanted:
+            return
+        stamp = _stamp(packet)
+        start = index.keyframe_before(wanted[0])
+        if start > fed:
+            if start > sought and start - max(fed, stamp or 0) > near:
+                container.seek(start, stream=stream)
+                sought = start
+                continue
+            if not packet.is_keyframe or stamp != start:
+                continue
+            stream.codec_context.flush_buffers()
+            landing = start
+        if packet.is_keyframe and stamp is not None:
+            fed = max(fed, stamp)
+        for frame in packet.decode():
+            if landing is not None and frame.pts is not None and frame.pts >= landing:
+                if frame.pts > landing:
+                    raise FalseKeyframe
+                landing = None
+            # Decoders put frames out in the order of display, even where the stamps contradict it.
+            begin = max(begin, end if frame.pts is None else frame.pts)
+            end = begin + (frame.duration or 1)
+            yield begin, end, frame
+    if landing is not None or sought > fed:
+        raise FalseKeyframe
