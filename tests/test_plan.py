@@ -11,6 +11,7 @@ import tiny
 
 from lofi_jax import config as configs
 from lofi_jax import plan
+from lofi_jax.config import command_line
 from lofi_jax.errors import UserError
 from lofi_jax.stages import auto, divisions, planning
 from lofi_jax.stages.setup import Run
@@ -111,5 +112,5 @@ def test_a_run_keeps_what_auto_chose(tmp_path, capsys):
 
 def test_auto_is_written_for_a_number_on_the_command_line():
     flags = ["--config.joint.chunk=auto", "--config.joint.batch_size=auto", "--config.dtype=auto"]
-    found = [configs._number(flag) for flag in flags]
+    found = [command_line._number(flag) for flag in flags]
     assert found == ["--config.joint.chunk=-1", "--config.joint.batch_size=-1", flags[2]]

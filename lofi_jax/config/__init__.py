@@ -1,0 +1,23 @@
+"""Configs: their defaults, what their keys mean, and the checks that they pass before any work starts.
+
+A config file under configs/ calls `defaults()`, changes what it needs and returns the result; its keys are locked, so
+a misspelt one is an error.
+"""
+
+from lofi_jax.config.checks import validate as validate
+from lofi_jax.config.checks import validate_data as validate_data
+from lofi_jax.config.command_line import parse_flags as parse_flags
+from lofi_jax.config.keys import AUTO as AUTO
+from lofi_jax.config.keys import DTYPES as DTYPES
+from lofi_jax.config.keys import defaults as defaults
+from lofi_jax.config.keys import named as named
+from lofi_jax.config.keys import optimizer as optimizer
+from lofi_jax.config.meaning import factors as factors
+from lofi_jax.config.meaning import full_fidelity as full_fidelity
+from lofi_jax.config.meaning import rows_of as rows_of
+from lofi_jax.config.meaning import suppression as suppression
+from lofi_jax.config.meaning import tious as tious
+from lofi_jax.config.paper_settings import paper as paper
+from lofi_jax.config.saved import differing_keys as differing_keys
+from lofi_jax.config.saved import from_json as from_json
+from lofi_jax.config.saved import to_json as to_json

@@ -1,0 +1,137 @@
+"""The checks that a config passes before any work starts."""
+
+from ml_collections import ConfigDict
+
+from lofi_jax import fidelity, rows
+from lofi_jax.config.keys import AUTO, AUTO_KEYS, DATASETS, DTYPES, STAGES
+from lofi_jax.config.meaning import factors, full_fidelity, rows_of, tious
+from lofi_jax.data.synthetic import WORLDS
+from lofi_jax.detection.nms import METHODS
+from lofi_jax.errors import UserError
+from lofi_jax.models import ENCODERS, HEADS, chunked
+from lofi_jax.training.optimizer import OPTIMIZERS, SCHEDULES
+from lofi_jax.training.sharding import PARAMETERS
+
+# Section, key and least value.
+_NUMBERS = (
+    ("pretrain", "batch_size", 1),
+    ("fine_tune", "batch_size", 1),
+    ("joint", "batch_size", 1),
+    ("joint", "chunk", 0),
+    ("joint", "accumulate", 1),
+    ("extract", "batch_size", 1),
+    ("extract", "chunk", 0),
+    ("head_training", "batch_size", 1),
+    ("classifier", "batch_size", 1),
+)
+
+
+def validate(config: ConfigDict) -> None:
+    """Checks all that can be checked before any work starts, but for where the data lies.
+
+    Raises:
+        UserError: naming the key and the fix.
+    """
+    _choice("dataset", config.dataset, DATASETS)
+    for stage in rows.names(config.stages):
+        _choice("stages", stage, STAGES)
+    _choice("encoder.name", config.encoder.name, tuple(ENCODERS))
+    _choice("head.name", config.head.name, tuple(HEADS))
+    _choice("joint.fidelity", config.joint.fidelity, fidelity.NAMES)
+    _choice(
+        "joint.start", config.joint.start, ("icp", "acp", "acp_plus", "arrow_of_time", "speednet")
+    )
+    _choice("dtype", config.dtype, DTYPES)
+    _choice("synthetic.world", config.synthetic.world, WORLDS)
+    for part in ("pretrain", "fine_tune", "joint", "head_training", "classifier"):
+        settings = config[part].optimizer
+        _choice(f"{part}.optimizer.name", settings.name, OPTIMIZERS)
+        _choice(f"{part}.optimizer.schedule", settings.schedule, SCHEDULES)
+    _choice("joint.keep", config.joint.keep, chunked.KEEPS)
+    _choice("mesh.parameters", config.mesh.parameters, PARAMETERS)
+    for key in ("snippets", "frames", "height", "width", "short_side"):
+        if config.data[key] < 1:
+            raise UserError(f"config.data.{key} is {config.data[key]}: it must be at least 1")
+    for part, key, least in _NUMBERS:
+        number, name = config[part][key], f"{part}.{key}"
+        if number < least and not (name in AUTO_KEYS and number == AUTO):
+            raise UserError(f"config.{name} is {number}: it must be at least {least}")
+    _check_windows(config.data)
+    _check_source(config)
+    _choice("detect.nms", config.detect.nms, METHODS)
+    for key in ("nms_threshold", "vote"):
+        if not 0 <= config.detect[key] <= 1:
+            raise UserError(f"config.detect.{key} is {config.detect[key]}: a tIoU is in 0..1")
+    for key in ("top_k", "batch_size"):
+        if config.detect[key] < 1:
+            raise UserError(f"config.detect.{key} is {config.detect[key]}: it must be at least 1")
+    if not config.detect.nms_sigma > 0:
+        raise UserError(f"config.detect.nms_sigma is {config.detect.nms_sigma}: it must be above 0")
+    tious(config)
+    for row in rows_of(config):
+        if row.start == "lofi":
+            fidelity.schedule(row.fidelity, full_fidelity(config), factors(config), 1)
+
+
+def _check_windows(data: ConfigDict) -> None:
+    rate, window, overlap = data.snippets_per_second, data.window, data.window_overlap
+    if rate < 0:
+        raise UserError(f"config.data.snippets_per_second is {rate}: it must be a rate, or 0")
+    if window < 0:
+        raise UserError(f"config.data.window is {window}: it must be a number of snippets, or 0")
+    if window and not rate:
+        raise UserError(
+            f"config.data.window is {window} and config.data.snippets_per_second is 0: windows need a rate"
+        )
+    if rate and not window:
+        raise UserError(
+            f"config.data.snippets_per_second is {rate} and config.data.window is 0: videos of many"
+            " lengths need a window"
+        )
+    if not 0 <= overlap < 1:
+        raise UserError(f"config.data.window_overlap is {overlap}: it must be in [0, 1)")
+
+
+def _check_source(config: ConfigDict) -> None:
+    source = config.source
+    if config.data.stride and any("speednet" in row.start for row in rows_of(config)):
+        raise UserError(
+            f"config.data.stride is {config.data.stride}: speednet needs frames at equal distances: set it to 0"
+        )
+    _choice("source.sampling", source.sampling, ("snippet", "dense", "uniform"))
+    own = config.dataset != "synthetic" and not source.video_dir
+    if own and source.sampling != "snippet" and config.data.stride:
+        raise UserError(
+            f"config.source.sampling is {source.sampling!r} and the source is the target itself: its frames must be"
+            " stored evenly: set config.data.stride to 0, or config.source.video_dir"
+        )
+    several = own or source.snippets > 1 or source.snippets_per_second
+    if not several and (source.sampling != "snippet" or source.test_subset):
+        raise UserError(
+            "config.source.sampling and config.source.test_subset need more than one snippet a clip: set"
+            " config.source.snippets, or config.source.snippets_per_second"
+        )
+    if source.stride < 1:
+        raise UserError(f"config.source.stride is {source.stride}: it must be at least 1")
+
+
+def validate_data(config: ConfigDict) -> None:
+    """Checks that the config says where the data lies.
+
+    Raises:
+        UserError: naming the key and the fix.
+    """
+    if config.dataset == "synthetic":
+        return
+    table = rows_of(config)
+    if not config.data.annotations:
+        raise UserError("config.data.annotations is empty: name a file in the ActivityNet form")
+    if any(row.start != "external" for row in table) and not config.data.video_dir:
+        raise UserError("config.data.video_dir is empty: name a folder of videos")
+    if any("external" in row.start for row in table) and not config.data.feature_dirs:
+        raise UserError("config.data.feature_dirs is empty: name a folder with a file a video")
+
+
+def _choice(key: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise UserError(f"config.{key} is {value!r}: choose one of {', '.join(known)}")
