@@ -3,8 +3,10 @@
 import concurrent.futures
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
+import time
 
 ROOT = pathlib.Path(__file__).parents[1]
 TINY = ROOT / "tests" / "tiny.py"
@@ -50,3 +52,27 @@ def main(workdir: pathlib.Path, *arguments: str, config: pathlib.Path = TINY) ->
     """The arguments of lofi_jax.main in a workdir; what is compiled is shared with the workdirs beside it."""
     cache = f"--config.log.cache_dir={workdir.parent / 'cache'}"
     return ["main", f"--config={config}", f"--workdir={workdir}", cache, *arguments]
+
+
+# A joint training of minutes, that goes on from another run's first stage: see `begun`.
+LONG = (
+    "--config.stages=joint",
+    "--config.joint.epochs=5000",
+    "--config.log.checkpoint_seconds=1000",
+)
+
+
+def begun(workdir: pathlib.Path, other: pathlib.Path) -> pathlib.Path:
+    """Gives a workdir the first stage of another; returns where its joint training will be."""
+    for part in ("data", "encoders/acp"):
+        shutil.copytree(other / part, workdir / part)
+    return workdir / "encoders" / "lofi_temporal_gtad"
+
+
+def wait_for_steps(folder: pathlib.Path, *started: subprocess.Popen) -> None:
+    """Waits until a training has logged a step, or a process ends."""
+    curve = folder / "curve.jsonl"
+    while all(process.poll() is None for process in started):
+        if curve.exists() and curve.stat().st_size:
+            return
+        time.sleep(0.01)

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pathlib
+import re
 import resource
 import shutil
 import signal
@@ -15,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 import spliced
-from commands import TINY, main, refused, run, run_each, start
+from commands import LONG, TINY, begun, main, refused, run, run_each, start, wait_for_steps
 from tensorboardX.proto.event_pb2 import Event
 
 from lofi_jax.data import predictions
@@ -134,6 +135,22 @@ def test_a_run_killed_again_and_again_ends_with_the_same_numbers(finished_run):
     assert rows(workdir) == rows(unbroken)
     assert table(last.stdout) == table(ended.stdout)
     assert (workdir / "detections.json").read_text() == (unbroken / "detections.json").read_text()
+
+
+def test_a_training_that_is_told_to_end_saves_where_it_is(finished_run):
+    unbroken, _ = finished_run
+    workdir = unbroken.with_name("told")
+    folder = begun(workdir, unbroken)
+    with start(*main(workdir, *LONG)) as process:
+        wait_for_steps(folder, process)
+        process.terminate()
+        _, err = process.communicate(timeout=60)
+    step = int(re.search(r"joint \(.*\): told to end after step (\d+): the same command", err)[1])
+    assert process.returncode == 2 and step >= 1
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == [str(step)]
+    with start(*main(workdir, *LONG)) as process:
+        assert any(f"going on from step {step} of 10000" in line for line in process.stdout)
+        process.kill()
 
 
 def test_another_config_in_an_old_workdir_is_refused_by_key(finished_run):

@@ -7,12 +7,12 @@ import time
 
 import numpy as np
 import pytest
-from commands import main, start
+from commands import LONG, begun, main, start, wait_for_steps
 
 from lofi_jax.training import processes
 
 
-def start_two(workdir):
+def start_two(workdir, *more):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
@@ -23,6 +23,7 @@ def start_two(workdir):
             *arguments,
             f"--distributed=localhost:{port},2,{i}",
             f"--config.log.checkpoint_seconds={1000 * i}",
+            *more,
         )
         for i in range(2)
     ]
@@ -60,6 +61,19 @@ def test_two_processes_killed_together_end_as_one_process_does(finished_run):
             a, b = (np.load(folder / name) for folder in folders)
             np.testing.assert_allclose(a, b, atol=1e-4)
     assert not list(workdir.rglob(".*part*"))
+
+
+def test_one_that_is_told_to_end_has_both_save_the_same_step(finished_run):
+    unbroken, _ = finished_run
+    workdir = unbroken.with_name("two_told")
+    folder = begun(workdir, unbroken)
+    both = start_two(workdir, *LONG)
+    wait_for_steps(folder, *both)
+    both[1].terminate()
+    errors = [process.communicate(timeout=120)[1] for process in both]
+    (saved,) = (folder / "checkpoints").iterdir()
+    assert [process.returncode for process in both] == [2, 2], errors
+    assert all(f"told to end after step {saved.name}:" in error for error in errors)
 
 
 @pytest.mark.parametrize("address", ["here", "host:1234,2", "host:1234,2,2", "host,2,0", ":1,2,0"])

@@ -16,6 +16,7 @@ from lofi_jax.data.stream import Stream
 from lofi_jax.errors import UserError
 from lofi_jax.training.checkpoints import Checkpoints
 from lofi_jax.training.memory import naming_exhausted_memory
+from lofi_jax.training.preemption import told_to_end
 from lofi_jax.training.processes import agree, is_first, place
 from lofi_jax.training.progress import Progress
 from lofi_jax.training.sharding import placement, shard_batch
@@ -60,6 +61,10 @@ def train(
         parameters: how the state lies on them: see `sharding.placement`.
         logging: see `Logging`.
         schedule: the learning rate, for the log.
+
+    Raises:
+        UserError: told to end by SIGTERM; what was trained is saved.
+        OutOfMemory: a step does not fit into the device.
     """
     checkpoints = Checkpoints(folder / "checkpoints")
     placed = placement(state, mesh, parameters)
@@ -74,36 +79,37 @@ def train(
     progress = Progress(name, steps, first)
     saved_at, saved_step = time.monotonic(), first
     waited, running = 0.0, collections.deque()
-    for i in range(first, steps):
-        # While a step runs, the next one's batch is read and sent; more batches than that would only fill the memory.
-        if len(running) == 2:
+    with told_to_end() as told:
+        for i in range(first, steps):
+            # While a step runs, the next one's batch is read and sent; more batches would only fill the memory.
+            if len(running) == 2:
+                with naming_exhausted_memory(name):
+                    jax.block_until_ready(running.popleft())
+            asked = time.monotonic()
+            batch = shard_batch(next(iterator), mesh)
+            if not running or running[-1].is_ready():
+                waited += time.monotonic() - asked
             with naming_exhausted_memory(name):
-                jax.block_until_ready(running.popleft())
-        asked = time.monotonic()
-        batch = shard_batch(next(iterator), mesh)
-        if not running or running[-1].is_ready():
-            waited += time.monotonic() - asked
-        with naming_exhausted_memory(name):
-            state, terms = step(state, batch)
-        running.append(terms["loss"])
-        if (i + 1) % logging.every == 0 or i + 1 == steps:
-            with naming_exhausted_memory(name):
-                values = {k: float(v) for k, v in jax.device_get(terms).items()}
-            values["learning_rate"] = float(schedule(i))
-            values["waiting_for_data"] = waited / max(progress.elapsed(), 1e-9)
-            curve.add(i + 1, values)
-            progress.show(i + 1, values)
-        if checkpoints.preempted(i + 1):
-            checkpoints.save(i + 1, state)
-            checkpoints.close()
-            raise UserError(
-                f"{name}: told to end after step {i + 1}: the same command goes on there"
-            )
-        # Several processes save together, so they ask for the time where they have waited for a step anyway.
-        may_save = i + 1 < steps and (place()[1] == 1 or (i + 1) % logging.every == 0)
-        if may_save and agree(time.monotonic() - saved_at > logging.checkpoint_seconds):
-            checkpoints.save(i + 1, state)
-            saved_at, saved_step = time.monotonic(), i + 1
+                state, terms = step(state, batch)
+            running.append(terms["loss"])
+            if (i + 1) % logging.every == 0 or i + 1 == steps:
+                with naming_exhausted_memory(name):
+                    values = {k: float(v) for k, v in jax.device_get(terms).items()}
+                values["learning_rate"] = float(schedule(i))
+                values["waiting_for_data"] = waited / max(progress.elapsed(), 1e-9)
+                curve.add(i + 1, values)
+                progress.show(i + 1, values)
+            if told() or checkpoints.preempted(i + 1):
+                checkpoints.save(i + 1, state)
+                checkpoints.close()
+                raise UserError(
+                    f"{name}: told to end after step {i + 1}: the same command goes on there"
+                )
+            # Several processes save together, so they ask for the time where they have waited for a step anyway.
+            may_save = i + 1 < steps and (place()[1] == 1 or (i + 1) % logging.every == 0)
+            if may_save and agree(time.monotonic() - saved_at > logging.checkpoint_seconds):
+                checkpoints.save(i + 1, state)
+                saved_at, saved_step = time.monotonic(), i + 1
     if saved_step < steps:
         checkpoints.save(steps, state)
     checkpoints.close()
