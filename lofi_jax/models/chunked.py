@@ -56,7 +56,7 @@ def encode(
 
 
 def _is_convolution(primitive, *_, **__) -> bool:
-    return primitive.name == "conv_general_dilated"
+    return primitive.name in ("conv_general_dilated", "dot_general")  # see models/convolution.py
 
 
 def in_parts(function, x: Float[Array, "B ..."], parts: int):

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lofi_jax.errors import UserError
-from lofi_jax.models import pooling, small_conv
+from lofi_jax.models import convolution, pooling
 
 Shift = Callable[[Any], Any]
 Layer = Callable[..., Any]
@@ -29,7 +29,7 @@ def layers(train: bool, dtype: Any, epsilon: float = 1e-5) -> tuple[Layer, Layer
         use_bias=False,
         kernel_init=nn.initializers.he_normal(),
         dtype=dtype,
-        conv_general_dilated=small_conv.convolve,
+        conv_general_dilated=convolution.convolve,
     )
     norm = functools.partial(
         nn.BatchNorm,

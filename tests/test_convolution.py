@@ -1,0 +1,53 @@
+"""Convolutions as products against the library's, values and gradients."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lofi_jax.models import convolution
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (2, 1), (3, 4), (4, 4), (5, 7)])
+def test_values_and_gradients_are_those_of_the_library(size, stride, kernel):
+    x = jax.random.normal(jax.random.key(0), (2, *size, 3))
+    padding = "SAME" if kernel == 1 else 1
+    library = nn.Conv(4, (kernel, kernel), (stride, stride), padding=padding)
+    ours = library.clone(conv_general_dilated=convolution.convolve)
+    params = library.init(jax.random.key(1), x)
+
+    def of(conv):
+        def loss(params, x):
+            y = conv.apply(params, x)
+            return jnp.sin(y).sum(), y
+
+        return jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)(params, x)
+
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), of(ours), of(library))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "size", "groups", "convolves"),
+    [
+        ((3, 3), (2, 2), 1, False),
+        ((3, 3), (3, 3), 1, True),
+        ((1, 1), (9, 9), 1, False),
+        ((1, 1), (9, 9), 2, True),
+        ((1, 1, 1), (4, 9, 9), 1, False),
+        ((3, 1), (2, 1), 1, False),
+    ],
+)
+def test_small_pictures_and_kernels_of_one_pixel_are_products(kernel, size, groups, convolves):
+    padding = [k // 2 for k in kernel]
+    conv = nn.Conv(
+        4,
+        kernel,
+        padding=padding,
+        feature_group_count=groups,
+        conv_general_dilated=convolution.convolve,
+    )
+    program = str(jax.make_jaxpr(conv.init)(jax.random.key(0), jnp.zeros((1, *size, 2))))
+    assert ("conv_general_dilated" in program) == convolves
