@@ -130,7 +130,9 @@ def text(result: Mapping) -> str:
             f"difference {100 * result['difference']:+.2f}, between {low:+.2f} and {high:+.2f} on 95 of 100 draws of "
             f"the videos; other is better on {100 * result['other_is_better']:.1f} per cent of {result['resamples']}",
             f"normalised mAP by the length of the instances\n{align(lengths, words=1)}",
-            f"the classes that gained and that lost the most\n{align(classes, words=1)}",
+            f"the classes that gained and that lost the most\n{align(classes, words=1)}"
+            if moved
+            else "not one class has gained or lost",
         ]
     )
 

@@ -57,7 +57,9 @@ def run(
         logging.set_verbosity(logging.WARNING)
         logging.get_absl_logger().disabled = True
         with _ending():
-            return main(argv)
+            code = main(argv)
+            sys.stdout.flush()
+            return code
 
     def guarded_parse(argv: Sequence[str]) -> Sequence[str]:
         with _ending():
@@ -81,3 +83,7 @@ def _ending() -> Iterator[None]:
         sys.stderr.flush()
         # At once: after a full disk the libraries' exit handlers would fail again, at length.
         os._exit(2)
+    except BrokenPipeError:
+        # Who read the output has seen enough, as `head` has; what is left in the buffer goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)

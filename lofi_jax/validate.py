@@ -34,7 +34,8 @@ def main(argv: Sequence[str]) -> int:
     for finding in submissions.findings(PREDICTIONS.value, truth):
         print(finding)
         count += 1
-    print(f"{PREDICTIONS.value}: " + (f"{count} findings" if count else "valid"))
+    verdict = {0: "valid", 1: "1 finding"}.get(count, f"{count} findings")
+    print(f"{PREDICTIONS.value}: {verdict}")
     return 1 if count else 0
 
 

@@ -1,7 +1,9 @@
 """What the tests share: where the real videos lie, and a run of the main job."""
 
+import fcntl
 import os
 import pathlib
+import pickle
 import subprocess
 import tempfile
 
@@ -35,7 +37,18 @@ def shared_data() -> pathlib.Path:
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory) -> tuple[pathlib.Path, subprocess.CompletedProcess]:
     """A workdir in which the main job with the config of tests/tiny.py has ended, and how it ended."""
-    workdir = tmp_path_factory.mktemp("main") / "unbroken"
-    ended = commands.run(*commands.main(workdir))
-    assert ended.returncode == 0, ended.stderr
-    return workdir, ended
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = (
+            folder.parent
+        )  # of all of pytest's processes, the first that needs the run makes it
+    folder /= "main"
+    folder.mkdir(exist_ok=True)
+    workdir, how = folder / "unbroken", folder / "ended"
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not how.exists():
+            ended = commands.run(*commands.main(workdir))
+            assert ended.returncode == 0, ended.stderr
+            how.write_bytes(pickle.dumps(ended))
+    return workdir, pickle.loads(how.read_bytes())

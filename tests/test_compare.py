@@ -64,6 +64,7 @@ def test_the_draws_are_seeded(folder):
 def test_a_file_beside_itself_differs_by_nothing(folder):
     ended = compare(folder, ("weak", "weak"), "--resamples=10")
     assert "difference +0.00, between +0.00 and +0.00" in ended.stdout
+    assert ended.stdout.rstrip().endswith("not one class has gained or lost")
 
 
 def test_what_cannot_be_is_one_line(folder):

@@ -98,7 +98,8 @@ def written(workdir: pathlib.Path) -> dict[pathlib.Path, int]:
 
 
 def test_a_rerun_repeats_no_stage_and_prints_the_same_table(finished_run):
-    workdir, ended = finished_run
+    unbroken, ended = finished_run
+    workdir = shutil.copytree(unbroken, unbroken.with_name("again"))
     before = written(workdir)
     again = run(*main(workdir))
     assert again.returncode == 0 and again.stderr == ""
@@ -149,7 +150,7 @@ def test_a_training_that_is_told_to_end_saves_where_it_is(finished_run):
     assert process.returncode == 2 and step >= 1
     assert [path.name for path in (folder / "checkpoints").iterdir()] == [str(step)]
     with start(*main(workdir, *LONG)) as process:
-        assert any(f"going on from step {step} of 10000" in line for line in process.stdout)
+        assert any(f"going on from {step} of 10000 steps" in line for line in process.stdout)
         process.kill()
 
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from commands import refused, run
+from commands import refused, run, start
 from test_evaluate import entry, video, write
 
 from lofi_jax.data import submissions
@@ -77,6 +77,17 @@ def test_what_does_not_fit_the_annotations_is_said(tmp_path, truth):
         f"{path}: video 'b' of subset 'val' is missing",
         f"{path}: 5 findings",
     ]
+
+
+def test_one_finding_is_one_and_a_reader_may_leave(tmp_path):
+    path = write(tmp_path / "found.json", {"a": [entry(2, 1, "run", 1)]})
+    assert validate(path).stdout.endswith(": 1 finding\n")
+    many = write(tmp_path / "many.json", {"a": [entry(2, 1, "run", 1)] * 20_000})
+    with start("validate", f"--predictions={many}") as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ class Progress:
             tqdm(total=total, initial=done, desc=name, unit=f" {unit}") if terminal else None
         )
         if done and not terminal:
-            print(f"{name}: going on from step {done} of {total}", flush=True)
+            print(f"{name}: going on from {done} of {total} {unit}", flush=True)
 
     def elapsed(self) -> float:
         """Seconds since the beginning."""
