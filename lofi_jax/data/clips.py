@@ -5,13 +5,11 @@ batches however many workers there are, and a restored iterator goes on with the
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import grain
 import numpy as np
-from grain.multiprocessing import SharedMemoryArray
 
 from lofi_jax.data import decode, streaming
 from lofi_jax.data.instances import pad_instances
@@ -76,7 +74,7 @@ class Clip:
         if isinstance(frames[numbers[0]], streaming.FrameAt):
             streaming.read([frames[number] for number in numbers], size, self.crop, clip)
         else:
-            decode.decode((frames[number] for number in numbers), size, self.crop, clip)
+            decode.decode([frames[number] for number in numbers], size, self.crop, clip)
         return out
 
 
@@ -88,16 +86,16 @@ def snippets_of(
     return Clip(record, numbers, fidelity, crop)
 
 
-def stack(examples: Sequence[Example], empty: Callable[..., np.ndarray] = np.empty) -> Batch:
-    """Examples as a batch; clips are decoded here, into what `empty` makes."""
-    return {key: _stack([example[key] for example in examples], empty) for key in examples[0]}
+def stack(examples: Sequence[Example]) -> Batch:
+    """Examples as a batch; clips are decoded here."""
+    return {key: _stack([example[key] for example in examples]) for key in examples[0]}
 
 
-def _stack(values: Sequence[Any], empty: Callable[..., np.ndarray]) -> np.ndarray:
+def _stack(values: Sequence[Any]) -> np.ndarray:
     if not isinstance(values[0], Clip):
         return np.stack(values)
-    batch = empty((len(values), *values[0].shape), np.uint8)
-    for clip, row in zip(values, batch.view(np.ndarray), strict=True):
+    batch = np.empty((len(values), *values[0].shape), np.uint8)
+    for clip, row in zip(values, batch, strict=True):
         clip.read(row)
     return batch
 
@@ -150,9 +148,7 @@ def training_batches(
     if transformation is not None:
         examples = examples.map_with_index(transformation)
     share = Share(examples, batch_size, process)
-    # Workers decode into the memory that they share with this process.
-    stacked = functools.partial(stack, empty=SharedMemoryArray) if workers else stack
-    batches = share.batch(batch_size // process[1], drop_remainder=True, batch_fn=stacked)
+    batches = share.batch(batch_size // process[1], drop_remainder=True, batch_fn=stack)
     return Stream(Reader(batches, workers))
 
 
