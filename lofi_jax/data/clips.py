@@ -68,13 +68,13 @@ class Clip:
         """Decodes into `out`, or into a new array: uint8 RGB of `shape`."""
         if out is None:
             out = np.empty(self.shape, np.uint8)
-        frames, numbers = self.record["frames"], np.ravel(self.numbers).tolist()
+        wanted = [self.record["frames"][number] for number in np.ravel(self.numbers).tolist()]
         size = (int(self.record["height"]), int(self.record["width"]))
         clip = out.reshape(-1, *out.shape[-3:])
-        if isinstance(frames[numbers[0]], streaming.FrameAt):
-            streaming.read([frames[number] for number in numbers], size, self.crop, clip)
+        if isinstance(wanted[0], streaming.FrameAt):
+            streaming.read(wanted, size, self.crop, clip)
         else:
-            decode.decode([frames[number] for number in numbers], size, self.crop, clip)
+            decode.decode(wanted, size, self.crop, clip)
         return out
 
 
