@@ -1,5 +1,7 @@
 """Convolutions as products against the library's, values and gradients."""
 
+import re
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -9,12 +11,12 @@ import pytest
 from lofi_jax.models import convolution
 
 
-@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("kernel", [1, 3, 7])
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("size", [(1, 1), (2, 2), (2, 1), (3, 4), (4, 4), (5, 7)])
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (2, 1), (3, 4), (4, 4), (5, 7), (12, 9)])
 def test_values_and_gradients_are_those_of_the_library(size, stride, kernel):
     x = jax.random.normal(jax.random.key(0), (2, *size, 3))
-    padding = "SAME" if kernel == 1 else 1
+    padding = "SAME" if kernel == 1 else kernel // 2
     library = nn.Conv(4, (kernel, kernel), (stride, stride), padding=padding)
     ours = library.clone(conv_general_dilated=convolution.convolve)
     params = library.init(jax.random.key(1), x)
@@ -51,3 +53,19 @@ def test_small_pictures_and_kernels_of_one_pixel_are_products(kernel, size, grou
     )
     program = str(jax.make_jaxpr(conv.init)(jax.random.key(0), jnp.zeros((1, *size, 2))))
     assert ("conv_general_dilated" in program) == convolves
+
+
+def test_on_the_cpu_every_convolution_of_a_chunk_has_the_fast_form():
+    conv = nn.Conv(4, (3, 3), padding=1, conv_general_dilated=convolution.convolve)
+    chunks = jnp.zeros((2, 3, 8, 8, 5))
+    params = conv.init(jax.random.key(0), chunks[0])
+
+    def loss(params, chunks):
+        return jnp.sin(jax.lax.map(lambda x: conv.apply(params, x), chunks)).sum()
+
+    if jax.default_backend() != "cpu":
+        pytest.skip("JAX runs on another device")
+    both = jax.jit(jax.grad(loss, argnums=(0, 1)))
+    program = both.lower(params, chunks).compile().as_text()
+    forms = re.findall(r" convolution\(.*dim_labels=(\S+?),", program)
+    assert len(forms) >= 3 and set(forms) == {"b01f_01io->b01f"}

@@ -1,5 +1,8 @@
-"""Convolutions, written as matrix products where XLA is slow at convolving."""
+"""Convolutions, written in the forms at which XLA is fast."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -19,13 +22,20 @@ def convolve(
     Where a picture comes out at 2 x 2 or less, as the last stage's do at low fidelity, XLA takes the kernel for the
     picture and the picture for the kernel, for which its CPU has no fast program (100 times slower). Such ones are a
     product for each of the kernel's pixels.
+
+    Of others the way back is written out: see `_back_on_cpu`.
     """
     if options["feature_group_count"] == 1:
         if max(kernel.shape[:-2]) == 1 and (isinstance(padding, str) or not np.any(padding)):
             kept = tuple(slice(None, None, stride) for stride in strides)
             return x[:, *kept] @ kernel.reshape(kernel.shape[-2:])
-        if x.ndim == 4 and max(_out(x, kernel, strides, padding)) <= SMALL:
-            return _by_pixels(x, kernel, strides, padding)
+        if x.ndim == 4 and not isinstance(padding, str):
+            if max(_out(x, kernel, strides, padding)) <= SMALL:
+                return _by_pixels(x, kernel, strides, padding)
+            # In a shard_map the kernel, which all devices share, has to differ between them as the pictures do: then
+            # JAX sums its gradient.
+            kernel += 0 * lax.stop_gradient(x[0, 0, 0, 0])
+            return _convolve(x, kernel, tuple(strides), tuple(padding))
     return lax.conv_general_dilated(x, kernel, strides, padding, **options)
 
 
@@ -43,3 +53,55 @@ def _by_pixels(x, kernel, strides, padding):
         for i in range(kernel.shape[0])
         for j in range(kernel.shape[1])
     )
+
+
+_PICTURES = ("NHWC", "HWIO", "NHWC")
+
+
+def _plain(x, kernel, strides, padding):
+    return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=_PICTURES)
+
+
+_convolve = jax.custom_vjp(_plain, nondiff_argnums=(2, 3))
+
+
+def _back(strides, padding, kept, gradient):
+    def of_the_library(x, kernel, gradient):
+        return jax.vjp(lambda x, k: _plain(x, k, strides, padding), x, kernel)[1](gradient)
+
+    on_cpu = functools.partial(_back_on_cpu, strides, padding)
+    return lax.platform_dependent(*kept, gradient, cpu=on_cpu, default=of_the_library)
+
+
+_convolve.defvjp(lambda x, kernel, *at: (_plain(x, kernel, *at), (x, kernel)), _back)
+
+
+def _back_on_cpu(strides, padding, x, kernel, gradient):
+    """The gradients of picture and kernel, as convolutions whose dimensions lie as in the forward one.
+
+    XLA's CPU has a fast program for no other, and turns others into it outside of loops only: in a chunked encoder the
+    gradient of a kernel took 60 times as long (jax 0.10.2).
+    """
+    pads, back_pads = [], []
+    sizes = zip(x.shape[1:3], gradient.shape[1:3], kernel.shape[:2], strides, padding, strict=True)
+    for size, out, window, stride, (low, _) in sizes:
+        reach = (out - 1) * stride + 1
+        pads.append((low, window - 1 + reach - size - low))
+        back_pads.append((window - 1 - low, size - reach + low))
+    of_x = lax.conv_general_dilated(
+        gradient,
+        kernel[::-1, ::-1].swapaxes(2, 3),
+        (1, 1),
+        back_pads,
+        lhs_dilation=strides,
+        dimension_numbers=_PICTURES,
+    )
+    of_kernel = lax.conv_general_dilated(
+        x.transpose(3, 1, 2, 0),
+        gradient.transpose(1, 2, 0, 3),
+        (1, 1),
+        pads,
+        rhs_dilation=strides,
+        dimension_numbers=_PICTURES,
+    )
+    return of_x, of_kernel.transpose(1, 2, 0, 3)
