@@ -84,6 +84,17 @@ def _ending() -> Iterator[None]:
         # At once: after a full disk the libraries' exit handlers would fail again, at length.
         os._exit(2)
     except BrokenPipeError:
+        if _is_read():
+            raise  # what broke was another pipe
         # Who read the output has seen enough, as `head` has; what is left in the buffer goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+
+
+def _is_read() -> bool:
+    """Whether anyone still reads the output."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return False
+    return True
