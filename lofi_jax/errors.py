@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import select
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -93,8 +94,6 @@ def _ending() -> Iterator[None]:
 
 def _is_read() -> bool:
     """Whether anyone still reads the output."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        return False
-    return True
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)
+    return not any(event & select.POLLERR for _, event in output.poll(0))
