@@ -108,6 +108,16 @@ def test_each_frame_is_read_at_its_own_time(folder, name):
     assert times[-1] < info.duration <= times[-1] + 0.2
 
 
+def test_a_title_that_is_no_text_harms_no_picture(tmp_path):
+    def titled(stream):
+        stream.container.metadata["title"] = "a title"
+
+    path = write(tmp_path / "titled.mp4", PICTURES, shape=titled)
+    assert b"a title" in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(b"a title", 7 * b"\xff"))
+    check(path, np.arange(40) / 10, list(range(40)))
+
+
 def test_an_hour_is_sampled_in_little_memory_and_right(tmp_path):
     """One frame a second: those asked for come out, each to the second."""
     pictures = [numbered(i % 1024, height=16) for i in range(3600)]

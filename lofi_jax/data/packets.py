@@ -13,6 +13,9 @@ import av
 # Seconds. What is nearer is reached by reading on.
 _NEAR = 1.0
 
+# A title that is no UTF-8 harms no picture; from 19 on, which needs Python 3.12, PyAV takes it as it is.
+_LENIENT = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+
 
 class VideoError(Exception):
     """A video that cannot be used: one line that names the file and the reason."""
@@ -36,7 +39,7 @@ def open_video(
 ) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
     """Opens a file and its first video stream; a cover picture is none."""
     try:
-        container = av.open(os.fspath(path), metadata_errors="ignore")
+        container = av.open(os.fspath(path), **_LENIENT)
     except (av.FFmpegError, OSError) as error:
         raise VideoError(f"{path}: cannot be opened as a video ({reason(error)})") from error
     with container:
