@@ -12,6 +12,7 @@ import grain
 import numpy as np
 
 from lofi_jax.data import decode, streaming
+from lofi_jax.data.batch_memory import BatchMemory
 from lofi_jax.data.instances import pad_instances
 from lofi_jax.data.stream import THREADS, Reader, Share, Stream
 from lofi_jax.fidelity import Fidelity, snippet_indices
@@ -86,18 +87,22 @@ def snippets_of(
     return Clip(record, numbers, fidelity, crop)
 
 
-def stack(examples: Sequence[Example]) -> Batch:
-    """Examples as a batch; clips are decoded here."""
-    return {key: _stack([example[key] for example in examples]) for key in examples[0]}
+class Stack:
+    """Examples to a batch; clips are decoded here."""
 
+    def __init__(self):
+        self._memory = BatchMemory()
 
-def _stack(values: Sequence[Any]) -> np.ndarray:
-    if not isinstance(values[0], Clip):
-        return np.stack(values)
-    batch = np.empty((len(values), *values[0].shape), np.uint8)
-    for clip, row in zip(values, batch, strict=True):
-        clip.read(row)
-    return batch
+    def __call__(self, examples: Sequence[Example]) -> Batch:
+        return {key: self._stack([example[key] for example in examples]) for key in examples[0]}
+
+    def _stack(self, values: Sequence[Any]) -> np.ndarray:
+        if not isinstance(values[0], Clip):
+            return np.stack(values)
+        batch = self._memory.empty((len(values), *values[0].shape))
+        for clip, row in zip(values, batch, strict=True):
+            clip.read(row)
+        return batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +153,7 @@ def training_batches(
     if transformation is not None:
         examples = examples.map_with_index(transformation)
     share = Share(examples, batch_size, process)
-    batches = share.batch(batch_size // process[1], drop_remainder=True, batch_fn=stack)
+    batches = share.batch(batch_size // process[1], drop_remainder=True, batch_fn=Stack())
     return Stream(Reader(batches, workers))
 
 
@@ -157,4 +162,4 @@ def evaluation_batches(
 ) -> grain.IterDataset:
     """Every example once, in order; the last batch may be smaller."""
     dataset = grain.MapDataset.source(source).map_with_index(transformation)
-    return dataset.batch(batch_size, batch_fn=stack).to_iter_dataset(THREADS)
+    return dataset.batch(batch_size, batch_fn=Stack()).to_iter_dataset(THREADS)

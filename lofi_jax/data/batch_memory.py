@@ -1,0 +1,32 @@
+"""Memory of batches, used again when nobody looks at a batch any more."""
+
+import collections
+import ctypes
+import math
+import weakref
+
+import numpy as np
+
+
+class BatchMemory:
+    """Gives out arrays over memory of earlier ones that are gone, with all views of them.
+
+    The system clears fresh memory, page by page at the first touch: a tenth of the time that decoding the frames takes.
+    """
+
+    def __init__(self):
+        self._free: collections.deque[np.ndarray] = collections.deque()
+
+    def __reduce__(self):
+        return BatchMemory, ()  # a loader's worker has its own
+
+    def empty(self, shape: tuple[int, ...]) -> np.ndarray:
+        """An array of uint8 with any content."""
+        size = math.prod(shape)
+        memory = self._free.pop() if self._free else np.empty(0, np.uint8)
+        if memory.size < size:
+            memory = np.empty(size, np.uint8)
+        # What all views of the array keep alive, and nothing else does.
+        lease = (ctypes.c_ubyte * size).from_buffer(memory)
+        weakref.finalize(lease, self._free.append, memory).atexit = False
+        return np.frombuffer(lease, np.uint8).reshape(shape)
