@@ -69,3 +69,18 @@ def test_on_the_cpu_every_convolution_of_a_chunk_has_the_fast_form():
     program = both.lower(params, chunks).compile().as_text()
     forms = re.findall(r" convolution\(.*dim_labels=(\S+?),", program)
     assert len(forms) >= 3 and set(forms) == {"b01f_01io->b01f"}
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_elsewhere_every_convolution_has_the_form_of_the_library(platform):
+    library = nn.Conv(4, (3, 3), padding=1)
+    ours = library.clone(conv_general_dilated=convolution.convolve)
+    x = jnp.zeros((3, 8, 8, 5))
+    params = library.init(jax.random.key(0), x)
+
+    def forms(conv):
+        both = jax.jit(jax.grad(lambda *at: jnp.sin(conv.apply(*at)).sum(), argnums=(0, 1)))
+        program = both.trace(params, x).lower(lowering_platforms=(platform,)).as_text()
+        return re.findall(r"stablehlo.convolution.*(dim_numbers = .*), window", program)
+
+    assert len(forms(library)) == 3 and sorted(forms(ours)) == sorted(forms(library))
