@@ -17,12 +17,15 @@ from lofi_jax.data.sampling import Sampling
 ROOT = pathlib.Path(__file__).parents[1]
 # Where the six videos' dataset comes to lie below the data folder.
 PLACE = "video_folder/100x2_stride8_240px_q95"
+BEAM = importlib.util.find_spec("apache_beam") is not None
+# With the older protobuf that Beam needs, TFDS warns; so do Beam's own modules.
+WARNINGS = "ignore" if BEAM else "error"
 
 
-def start(warnings="error", **flags):
+def start(**flags):
     arguments = [f"--{name}={value}" for name, value in flags.items()]
     return subprocess.Popen(
-        [sys.executable, "-W", warnings, "-m", "lofi_jax.prepare", *arguments],
+        [sys.executable, "-W", WARNINGS, "-m", "lofi_jax.prepare", *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -131,28 +134,21 @@ def test_a_killed_run_goes_on_with_what_it_had_not_finished(many_shards, tmp_pat
     assert contents(tmp_path / "data") == contents(tmp_path / "unbroken")
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("apache_beam") is None,
-    reason="Apache Beam is not installed: pip install 'lofi_jax[beam]'",
-)
+@pytest.mark.skipif(not BEAM, reason="Apache Beam is not installed: pip install 'lofi_jax[beam]'")
 def test_beam_writes_the_same_bytes(many_shards, tmp_path):
-    # With the older protobuf that Beam needs, TFDS warns; so do Beam's own modules.
-    here = prepare(warnings="default", data_dir=tmp_path / "here", **many_shards)
+    here = prepare(data_dir=tmp_path / "here", **many_shards)
     assert here.returncode == 0, here.stderr
     # The second also goes on with what a run without Beam left.
-    left = {"warnings": "default", "data_dir": tmp_path / "beam2"} | many_shards
-    kill_early(tmp_path / "beam2" / PLACE, **left)
+    kill_early(tmp_path / "beam2" / PLACE, data_dir=tmp_path / "beam2", **many_shards)
     for workers in (1, 2):
         flags = many_shards | {"data_dir": tmp_path / f"beam{workers}", "workers": workers}
-        made = prepare(warnings="default", beam_runner="DirectRunner", **flags)
+        made = prepare(beam_runner="DirectRunner", **flags)
         assert made.returncode == 0, made.stderr
         assert "6/6" in made.stdout and ("going on" in made.stdout) == (workers == 2)
         assert contents(tmp_path / f"beam{workers}") == contents(tmp_path / "here")
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("apache_beam") is not None, reason="Apache Beam is installed"
-)
+@pytest.mark.skipif(BEAM, reason="Apache Beam is installed")
 def test_without_beam_the_way_to_get_it_is_said(many_shards, tmp_path):
     made = prepare(data_dir=tmp_path, beam_runner="DirectRunner", **many_shards)
     assert made.returncode == 2
