@@ -23,10 +23,16 @@ class BatchMemory:
     def empty(self, shape: tuple[int, ...]) -> np.ndarray:
         """An array of uint8 with any content."""
         size = math.prod(shape)
-        memory = self._free.pop() if self._free else np.empty(0, np.uint8)
+        memory = self._any()
         if memory.size < size:
             memory = np.empty(size, np.uint8)
         # What all views of the array keep alive, and nothing else does.
         lease = (ctypes.c_ubyte * size).from_buffer(memory)
         weakref.finalize(lease, self._free.append, memory).atexit = False
         return np.frombuffer(lease, np.uint8).reshape(shape)
+
+    def _any(self) -> np.ndarray:
+        try:
+            return self._free.pop()
+        except IndexError:  # asking first would let another thread take the last one in between
+            return np.empty(0, np.uint8)
