@@ -13,14 +13,14 @@ import numpy as np
 from absl import flags
 
 from lofi_jax import errors
-from lofi_jax.data import judged
-from lofi_jax.data.annotations import write_json
-from lofi_jax.data.judged import Truth
-from lofi_jax.data.predictions import Predictions
+from lofi_jax.config.rows import names
+from lofi_jax.data.annotations.activitynet import write_json
 from lofi_jax.detection import bootstrap, buckets, diagnosis, metrics, thresholds
 from lofi_jax.errors import UserError
 from lofi_jax.reports.tables import align, percent
-from lofi_jax.rows import names
+from lofi_jax.results import ground_truth
+from lofi_jax.results.ground_truth import Truth
+from lofi_jax.results.predictions import Predictions
 
 GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Annotation file.", required=True)
 PREDICTIONS = flags.DEFINE_string("predictions", None, "Two files, ONE,OTHER.", required=True)
@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> None:
     paths = names(PREDICTIONS.value)
     if len(paths) != 2:
         raise UserError(f"--predictions={PREDICTIONS.value}: name two files, separated by a comma")
-    truth, both = judged.load(GROUND_TRUTH.value, SUBSET.value, paths)
+    truth, both = ground_truth.load(GROUND_TRUTH.value, SUBSET.value, paths)
     result = {"predictions": paths, "subset": SUBSET.value} | _compare(truth, both, tious)
     if OUTPUT.value:
         write_json(OUTPUT.value, result)

@@ -24,7 +24,7 @@ told to have.
 from absl import flags
 
 from lofi_jax import errors
-from lofi_jax.stages import convert
+from lofi_jax.weights import convert
 
 _SOURCE = flags.DEFINE_string("source", None, "A .pth, .pt, .tar or .safetensors file.")
 _ENCODER = flags.DEFINE_string("encoder", None, f"One of {', '.join(convert.ENCODER_NAMES)}.")

@@ -14,15 +14,15 @@ import numpy as np
 from absl import flags
 
 from lofi_jax import errors
-from lofi_jax.data import judged
-from lofi_jax.data.annotations import write_json, write_text
-from lofi_jax.data.judged import Truth
-from lofi_jax.data.predictions import Predictions
+from lofi_jax.data.annotations.activitynet import write_json, write_text
 from lofi_jax.detection import buckets, diagnosis, metrics, thresholds
 from lofi_jax.detection.matching import Instances, ranked
 from lofi_jax.errors import UserError
 from lofi_jax.reports import diagnosis as report
 from lofi_jax.reports import pages, timelines
+from lofi_jax.results import ground_truth
+from lofi_jax.results.ground_truth import Truth
+from lofi_jax.results.predictions import Predictions
 
 GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Annotation file.", required=True)
 PREDICTIONS = flags.DEFINE_string("predictions", None, "Prediction file.", required=True)
@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> None:
     if argv[1:]:
         raise UserError(f"unexpected argument {argv[1]!r}: this command takes flags only")
     tious = thresholds.parse(TIOU.value, "--tiou")
-    truth, (found,) = judged.load(GROUND_TRUTH.value, SUBSET.value, [PREDICTIONS.value])
+    truth, (found,) = ground_truth.load(GROUND_TRUTH.value, SUBSET.value, [PREDICTIONS.value])
     counted, classes = truth.count(found)
     result = _diagnose(truth, counted, classes, tious)
     folder = pathlib.Path(OUTPUT_DIR.value)

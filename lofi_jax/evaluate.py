@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from absl import flags
 
 from lofi_jax import errors
-from lofi_jax.data import judged
-from lofi_jax.data.annotations import write_json
+from lofi_jax.data.annotations.activitynet import write_json
 from lofi_jax.detection import metrics, thresholds
 from lofi_jax.errors import UserError
+from lofi_jax.results import ground_truth
 
 GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Annotation file.", required=True)
 PREDICTIONS = flags.DEFINE_string("predictions", None, "Prediction file.", required=True)
@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> None:
     if argv[1:]:
         raise UserError(f"unexpected argument {argv[1]!r}: this command takes flags only")
     tious = thresholds.parse(TIOU.value, "--tiou")
-    truth, (found,) = judged.load(GROUND_TRUTH.value, SUBSET.value, [PREDICTIONS.value])
+    truth, (found,) = ground_truth.load(GROUND_TRUTH.value, SUBSET.value, [PREDICTIONS.value])
     counted, classes = truth.count(found)
     scores = metrics.evaluate(truth.instances, counted, classes, tious)
     print(

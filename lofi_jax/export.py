@@ -12,13 +12,12 @@ import pathlib
 from absl import flags
 
 from lofi_jax import errors
-from lofi_jax.data import layouts
-from lofi_jax.stages import export
-from lofi_jax.stages.setup import load_run
+from lofi_jax.jobs import export, export_layouts
+from lofi_jax.run.workdir import load_run
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a run of lofi_jax.main with features.")
 _ENCODER = flags.DEFINE_string("encoder", None, "One of the names in WORKDIR/features.")
-_LAYOUT = flags.DEFINE_string("layout", None, f"One of {', '.join(layouts.NAMES)}.")
+_LAYOUT = flags.DEFINE_string("layout", None, f"One of {', '.join(export_layouts.NAMES)}.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to write.")
 
 

@@ -14,13 +14,13 @@ import numpy as np
 from absl import flags
 
 from lofi_jax import errors
-from lofi_jax.data import class_scores, predictions
-from lofi_jax.data.annotations import first
-from lofi_jax.data.predictions import Predictions
+from lofi_jax.config.rows import names
+from lofi_jax.data.annotations.activitynet import first
 from lofi_jax.detection.nms import METHODS
 from lofi_jax.detection.proposals import Proposals, Suppression, suppress, union, with_classes
 from lofi_jax.errors import UserError
-from lofi_jax.rows import names
+from lofi_jax.results import class_scores, predictions
+from lofi_jax.results.predictions import Predictions
 
 PREDICTIONS = flags.DEFINE_string("predictions", None, "Files, A,B,...", required=True)
 WEIGHTS = flags.DEFINE_string("weights", "", "One number above 0 a file; by default all 1.")

@@ -17,10 +17,10 @@ from ml_collections import config_flags
 
 from lofi_jax import errors
 from lofi_jax.config import AUTO, DTYPES, parse_flags, validate
+from lofi_jax.config.rows import names
+from lofi_jax.jobs import auto, planning
 from lofi_jax.reports import tables
-from lofi_jax.rows import names
-from lofi_jax.stages import auto, planning
-from lofi_jax.stages.setup import Run, check_models
+from lofi_jax.run.workdir import Run, check_models
 from lofi_jax.training.progress import Progress
 from lofi_jax.training.sharding import DATA, make_mesh
 

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from absl import flags
 
 from lofi_jax import errors
-from lofi_jax.data import builders
-from lofi_jax.data.sampling import Sampling
+from lofi_jax.data.ingest.sampling import Sampling
+from lofi_jax.data.prepared import dataset
 from lofi_jax.errors import UserError
 from lofi_jax.training.progress import Progress
 
@@ -70,7 +70,7 @@ def main(argv: Sequence[str]) -> None:
         QUALITY.value,
         SNIPPETS_PER_SECOND.value,
     )
-    builder, report = builders.build(
+    builder, report = dataset.build(
         DATASET.value,
         VIDEO_DIR.value,
         ANNOTATIONS.value,
@@ -79,7 +79,7 @@ def main(argv: Sequence[str]) -> None:
         WORKERS.value,
         _shown_progress(),
         functools.partial(print, flush=True),
-        builders.Beam(BEAM_RUNNER.value, BEAM_OPTIONS.value) if BEAM_RUNNER.value else None,
+        dataset.Beam(BEAM_RUNNER.value, BEAM_OPTIONS.value) if BEAM_RUNNER.value else None,
     )
     print(report.summary())
     if report.problems:

@@ -12,10 +12,10 @@ from ml_collections import config_flags
 
 from lofi_jax import errors
 from lofi_jax.config import parse_flags
+from lofi_jax.config.rows import names
+from lofi_jax.jobs import auto, pipeline
 from lofi_jax.reports import bars, tables
-from lofi_jax.rows import names
-from lofi_jax.stages import auto, pipeline
-from lofi_jax.stages.setup import start_run
+from lofi_jax.run.workdir import start_run
 from lofi_jax.training import processes
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file under configs/.")

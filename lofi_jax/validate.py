@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from absl import flags
 
 from lofi_jax import errors
-from lofi_jax.data import annotations, submissions
-from lofi_jax.data.judged import Truth
+from lofi_jax.data.annotations import activitynet
 from lofi_jax.errors import UserError
+from lofi_jax.results import submissions
+from lofi_jax.results.ground_truth import Truth
 
 PREDICTIONS = flags.DEFINE_string("predictions", None, "Prediction file.", required=True)
 GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Annotation file.")
@@ -28,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
     if (GROUND_TRUTH.value is None) != (SUBSET.value is None):
         raise UserError("--ground_truth and --subset: give both or neither")
     if GROUND_TRUTH.value:
-        annotated = annotations.load(GROUND_TRUTH.value, repair=False)
+        annotated = activitynet.load(GROUND_TRUTH.value, repair=False)
         truth = Truth(annotated, SUBSET.value, annotated.subset(SUBSET.value), annotated.classes)
     count = 0
     for finding in submissions.findings(PREDICTIONS.value, truth):

@@ -15,7 +15,7 @@ import pathlib
 import av
 import numpy as np
 
-from lofi_jax.data import annotations
+from lofi_jax.data.annotations import activitynet
 
 CLIPS = pathlib.Path(__file__).parents[1].parent / "shared" / "data" / "videos"
 ACTIONS = {
@@ -70,9 +70,9 @@ def make(
             acted = [k for k, label in enumerate(pieces) if label]
             labels = tuple(pieces[k] for k in acted)
             videos.append(
-                annotations.Video(path.stem, subset, spans[-1, 1].item(), spans[acted], labels)
+                activitynet.Video(path.stem, subset, spans[-1, 1].item(), spans[acted], labels)
             )
-    annotations.save(folder / "annotations.json", videos, "spliced")
+    activitynet.save(folder / "annotations.json", videos, "spliced")
 
 
 def _script(rng: np.random.Generator, index: int) -> list[str]:

@@ -8,7 +8,7 @@ import random
 import jax
 import numpy as np
 
-from lofi_jax.data.batch_memory import BatchMemory
+from lofi_jax.data.loader.batch_memory import BatchMemory
 
 SHAPE = (3, 400)
 

@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from small_videos import annotated, contents, save_annotations, write_video
 
-from lofi_jax.data import builders, examples, records, shards, video_folder
-from lofi_jax.data.sampling import Sampling, read_record
+from lofi_jax.data.ingest import video_folder
+from lofi_jax.data.ingest.sampling import Sampling, read_record
+from lofi_jax.data.prepared import dataset, examples, records, shards
 from lofi_jax.errors import UserError
 
 SAMPLING = Sampling(snippets=5, frames=2, stride=0, short_side=16, quality=90)
@@ -53,7 +54,7 @@ def greys(record) -> list[int]:
 
 
 def test_each_video_becomes_a_record(videos, annotations, tmp_path):
-    builder, _ = builders.build("hacs", videos, annotations, tmp_path / "data", SAMPLING)
+    builder, _ = dataset.build("hacs", videos, annotations, tmp_path / "data", SAMPLING)
     assert builder.data_dir == str(tmp_path / "data/hacs/5x2_stride0_16px_q90/2.0.0")
     assert records.class_names(builder) == ("jump", "run", "swim")
     training, validation = (records.Records(builder, s) for s in ("training", "validation"))
@@ -72,7 +73,7 @@ def test_each_video_becomes_a_record(videos, annotations, tmp_path):
 
 
 def test_the_report_names_all_that_was_wrong(videos, annotations, tmp_path):
-    builder, report = builders.build("hacs", videos, annotations, tmp_path / "data", SAMPLING)
+    builder, report = dataset.build("hacs", videos, annotations, tmp_path / "data", SAMPLING)
     assert report.videos == {"training": 2, "validation": 1}
     assert report.problems[video_folder.MISSING] == ("gone",)
     assert report.problems[video_folder.UNANNOTATED] == ("four.webm.mp4",)
@@ -90,7 +91,7 @@ def test_the_report_names_all_that_was_wrong(videos, annotations, tmp_path):
 
 
 def test_any_file_is_read_as_a_dataset_would_hold_it(videos, annotations, tmp_path):
-    builder, _ = builders.build("x", videos, annotations, tmp_path, SAMPLING)
+    builder, _ = dataset.build("x", videos, annotations, tmp_path, SAMPLING)
     stored = records.Records(builder, "training")[1]
     record, broken = read_record(videos / "deep" / "class" / "two.mkv", SAMPLING)
     assert broken == "" and record.keys() == stored.keys()
@@ -102,7 +103,7 @@ def test_any_file_is_read_as_a_dataset_would_hold_it(videos, annotations, tmp_pa
 
 def test_at_a_rate_a_longer_video_has_more_snippets(videos, annotations, tmp_path):
     sampling = Sampling(100, 2, 0, 16, 90, snippets_per_second=1.25)
-    builder, _ = builders.build("x", videos, annotations, tmp_path, sampling)
+    builder, _ = dataset.build("x", videos, annotations, tmp_path, sampling)
     assert builder.data_dir.endswith("x/rate1.25x2_stride0_16px_q90/2.0.0")
     one, two = records.Records(builder, "training")
     # Four and two seconds: 5 snippets, and 2.5 of which the last half shows the last frame.
@@ -113,7 +114,7 @@ def test_at_a_rate_a_longer_video_has_more_snippets(videos, annotations, tmp_pat
 
 
 def test_only_the_snippets_asked_for_are_read(videos, annotations, tmp_path, monkeypatch):
-    builder, _ = builders.build("x", videos, annotations, tmp_path, SAMPLING)
+    builder, _ = dataset.build("x", videos, annotations, tmp_path, SAMPLING)
     stored = records.Records(builder, "training")
     read, snippet = [], stored.snippet
     monkeypatch.setattr(stored, "snippet", lambda number: read.append(number) or snippet(number))
@@ -133,7 +134,7 @@ def test_a_broken_video_is_used_up_to_the_break(shared_data, tmp_path):
         tmp_path / "a.json",
         {"corrupted": annotated("test", (1, 3, "slip"), (3, 4, "fall"), duration=5.0)},
     )
-    builder, report = builders.build("x", shared_data / "videos", path, tmp_path, SAMPLING)
+    builder, report = dataset.build("x", shared_data / "videos", path, tmp_path, SAMPLING)
     record = records.Records(builder, "test")[0]
     assert record["duration"] == pytest.approx(2.8)
     assert record["segments"] == pytest.approx(np.array([[1.0, 2.8]]))
@@ -142,10 +143,10 @@ def test_a_broken_video_is_used_up_to_the_break(shared_data, tmp_path):
 
 def test_the_bytes_do_not_depend_on_workers_or_shards(videos, annotations, tmp_path, monkeypatch):
     for workers in (1, 3):
-        builders.build("x", videos, annotations, tmp_path / str(workers), SAMPLING, workers)
+        dataset.build("x", videos, annotations, tmp_path / str(workers), SAMPLING, workers)
     assert contents(tmp_path / "1") == contents(tmp_path / "3")
     monkeypatch.setattr(shards, "SHARD_BYTES", 1)
-    builder, _ = builders.build("x", videos, annotations, tmp_path / "shards", SAMPLING)
+    builder, _ = dataset.build("x", videos, annotations, tmp_path / "shards", SAMPLING)
     assert builder.info.splits["validation"].shard_lengths == [0, 5]
     whole = records.load(tmp_path / "1", "x", SAMPLING)
     for split in ("training", "validation"):
@@ -157,7 +158,7 @@ def test_the_bytes_do_not_depend_on_workers_or_shards(videos, annotations, tmp_p
 def test_what_is_made_is_found_again(videos, annotations, tmp_path):
     seen = []
     for _ in range(2):
-        builder, report = builders.build(
+        builder, report = dataset.build(
             "x", videos, annotations, tmp_path, SAMPLING, 2, lambda *done: seen.append(done)
         )
     assert seen == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
@@ -165,7 +166,7 @@ def test_what_is_made_is_found_again(videos, annotations, tmp_path):
     loaded = records.load(tmp_path, "x", SAMPLING)
     assert records.Records(loaded, "training")[1]["video_id"] == "two"
     other = Sampling(5, 2, 0, 16, 91)
-    builders.build("x", videos, annotations, tmp_path, other)
+    dataset.build("x", videos, annotations, tmp_path, other)
     assert len(seen) == 5 and records.load(tmp_path, "x", other).data_dir != loaded.data_dir
 
 
@@ -173,8 +174,8 @@ def test_labels_do_not_depend_on_which_videos_are_there(videos, annotations, tmp
     few = tmp_path / "few"
     few.mkdir()
     (few / "two.mkv").symlink_to(videos / "deep" / "class" / "two.mkv")
-    everything, _ = builders.build("x", videos, annotations, tmp_path / "all", SAMPLING)
-    builder, _ = builders.build("x", few, annotations, tmp_path / "few_data", SAMPLING)
+    everything, _ = dataset.build("x", videos, annotations, tmp_path / "all", SAMPLING)
+    builder, _ = dataset.build("x", few, annotations, tmp_path / "few_data", SAMPLING)
     assert (
         records.class_names(builder) == records.class_names(everything) == ("jump", "run", "swim")
     )
@@ -183,10 +184,10 @@ def test_labels_do_not_depend_on_which_videos_are_there(videos, annotations, tmp
 
 
 def test_records_feed_grain_and_travel_to_its_workers(videos, annotations, tmp_path):
-    builder, _ = builders.build("x", videos, annotations, tmp_path, SAMPLING)
+    builder, _ = dataset.build("x", videos, annotations, tmp_path, SAMPLING)
     stored = pickle.loads(pickle.dumps(records.Records(builder, "training")))
-    dataset = grain.MapDataset.source(stored).map(lambda record: record["video_id"])
-    assert list(dataset) == ["one", "two"]
+    ids = grain.MapDataset.source(stored).map(lambda record: record["video_id"])
+    assert list(ids) == ["one", "two"]
     assert stored[-1]["video_id"] == "two"
     with pytest.raises(IndexError):
         stored[2]
@@ -194,7 +195,7 @@ def test_records_feed_grain_and_travel_to_its_workers(videos, annotations, tmp_p
 
 def test_other_input_is_refused_by_name(videos, annotations, tmp_path):
     def build():
-        return builders.build("x", videos, annotations, tmp_path / "data", SAMPLING)
+        return dataset.build("x", videos, annotations, tmp_path / "data", SAMPLING)
 
     build()
     (videos / "v_one.mp4").rename(videos / "one.mov")
@@ -213,8 +214,8 @@ def test_other_input_is_refused_by_name(videos, annotations, tmp_path):
 
 KILLED = """
 import os, signal, sys
-from lofi_jax.data import builders
-from lofi_jax.data.sampling import Sampling
+from lofi_jax.data.prepared import dataset
+from lofi_jax.data.ingest.sampling import Sampling
 
 def progress(done, total):
     if done == 2:
@@ -222,7 +223,7 @@ def progress(done, total):
 
 videos, annotations, data = sys.argv[1:]
 sampling = Sampling(5, 2, 0, 16, 90)
-builders.build("x", videos, annotations, data, sampling, 2, progress)
+dataset.build("x", videos, annotations, data, sampling, 2, progress)
 """
 
 
@@ -233,8 +234,8 @@ def test_a_killed_build_leaves_nothing_that_counts(videos, annotations, tmp_path
     with pytest.raises(UserError, match="no such dataset; python -m lofi_jax.prepare --dataset=x"):
         records.load(tmp_path / "data", "x", SAMPLING)
     assert list((tmp_path / "data").rglob("unfinished*/data/*.tmp"))
-    builders.build("x", videos, annotations, tmp_path / "data", SAMPLING)
-    builders.build("x", videos, annotations, tmp_path / "unbroken", SAMPLING)
+    dataset.build("x", videos, annotations, tmp_path / "data", SAMPLING)
+    dataset.build("x", videos, annotations, tmp_path / "unbroken", SAMPLING)
     assert contents(tmp_path / "data") == contents(tmp_path / "unbroken")
 
 
@@ -250,7 +251,7 @@ def test_finished_shards_are_kept_unless_their_input_changed(
             if done == stop_after:
                 raise KeyboardInterrupt
 
-        return builders.build("x", videos, annotations, tmp_path / data, SAMPLING, 1, progress)
+        return dataset.build("x", videos, annotations, tmp_path / data, SAMPLING, 1, progress)
 
     def notes():
         return {path.name: path.stat().st_mtime_ns for path in tmp_path.rglob("finished/*.json")}
@@ -277,7 +278,7 @@ def test_two_builds_at_once_make_it_once(videos, annotations, tmp_path):
     seen = []
 
     def build(_):
-        return builders.build(
+        return dataset.build(
             "x", videos, annotations, tmp_path, SAMPLING, 1, lambda *done: seen.append(done)
         )[1]
 
@@ -297,25 +298,25 @@ def files_of_60_kb():
 
 def test_a_full_disk_is_said_and_leaves_nothing(videos, annotations, tmp_path, files_of_60_kb):
     with pytest.raises(UserError, match="cannot be written .File too large"):
-        builders.build("x", videos, annotations, tmp_path / "data", SAMPLING)
+        dataset.build("x", videos, annotations, tmp_path / "data", SAMPLING)
     assert [path.name for path in (tmp_path / "data").rglob("*") if path.is_file()] == [".lock"]
 
 
 def test_a_place_that_cannot_be_written_is_said(videos, annotations, tmp_path):
     (tmp_path / "data").write_text("a file, not a folder")
     with pytest.raises(UserError, match="data/x.* cannot be written"):
-        builders.build("x", videos, annotations, tmp_path / "data", SAMPLING)
+        dataset.build("x", videos, annotations, tmp_path / "data", SAMPLING)
 
 
 def test_no_usable_video_is_an_error(videos, annotations, tmp_path):
     with pytest.raises(UserError, match="nowhere: no such folder"):
-        builders.build("x", tmp_path / "nowhere", annotations, tmp_path, SAMPLING)
+        dataset.build("x", tmp_path / "nowhere", annotations, tmp_path, SAMPLING)
     (tmp_path / "none").mkdir()
     with pytest.raises(UserError, match="none of the 5 annotated videos.*one, gone, two"):
-        builders.build("x", tmp_path / "none", annotations, tmp_path, SAMPLING)
+        dataset.build("x", tmp_path / "none", annotations, tmp_path, SAMPLING)
     save_annotations(annotations, {"torn": annotated("training", (0, 1, "run"))})
     with pytest.raises(UserError, match="not one of the 1 videos can be used: torn"):
-        builders.build("x", videos, annotations, tmp_path / "data", SAMPLING)
+        dataset.build("x", videos, annotations, tmp_path / "data", SAMPLING)
     with pytest.raises(UserError, match="no such dataset"):
         records.load(tmp_path / "data", "x", SAMPLING)
 
@@ -329,7 +330,7 @@ def test_a_subset_without_a_usable_video_is_no_split(videos, tmp_path):
             "gone": annotated("testing", (0, 1, "run")),
         },
     )
-    builder, report = builders.build("x", videos, path, tmp_path, SAMPLING)
+    builder, report = dataset.build("x", videos, path, tmp_path, SAMPLING)
     assert report.videos == {"training": 1, "validation": 0}
     for split in ("validation", "testing", "training[:1]"):
         with pytest.raises(UserError, match="no videos of subset .*1 in 'training'"):
@@ -340,7 +341,7 @@ def test_a_subset_that_cannot_name_a_split_is_an_error(videos, tmp_path):
     for subset in ("my videos", "all", ""):
         path = save_annotations(tmp_path / "a.json", {"one": annotated(subset, (0, 1, "run"))})
         with pytest.raises(UserError, match=f"subset '{subset}' cannot name a split"):
-            builders.build("x", videos, path, tmp_path, SAMPLING)
+            dataset.build("x", videos, path, tmp_path, SAMPLING)
 
 
 @pytest.mark.parametrize(
@@ -368,7 +369,7 @@ def test_the_least_deep_file_of_a_name_is_taken(tmp_path):
 
 
 def test_the_annotations_of_a_split_can_be_read_without_its_frames(videos, annotations, tmp_path):
-    builder, _ = builders.build("hacs", videos, annotations, tmp_path / "data", SAMPLING)
+    builder, _ = dataset.build("hacs", videos, annotations, tmp_path / "data", SAMPLING)
     classes = records.class_names(builder)
     for split in ("training", "validation"):
         stored = records.Records(builder, split)

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from lofi_jax.data import clips, decode, pretext
+from lofi_jax.data.loader import clips, pretext_clips
+from lofi_jax.data.video import jpeg
 from lofi_jax.fidelity import Fidelity, reduce
 
 SNIPPETS, FRAMES = 8, 2
@@ -12,7 +13,7 @@ FULL = Fidelity(SNIPPETS, 16, 16)
 VARIED = clips.Augmentation((0.5, 1.0), flip=True)
 
 
-def jpeg(value, height=20, width=30):
+def a_jpeg(value, height=20, width=30):
     picture = np.full((height, width, 3), value, np.uint8)
     return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
 
@@ -20,7 +21,7 @@ def jpeg(value, height=20, width=30):
 def record(number):
     return {
         "video_id": f"video{number}",
-        "frames": [jpeg(10 * i + number) for i in range(SNIPPETS * FRAMES)],
+        "frames": [a_jpeg(10 * i + number) for i in range(SNIPPETS * FRAMES)],
         "height": 20,
         "width": 30,
         "duration": 16.0,
@@ -85,15 +86,15 @@ def gradient_jpeg():
 
 def decoded(crop, height, width) -> np.ndarray:
     clip = np.empty((1, height, width, 3), np.uint8)
-    decode.decode([gradient_jpeg()], (64, 64), crop, clip)
+    jpeg.decode([gradient_jpeg()], (64, 64), crop, clip)
     return clip[0]
 
 
 @pytest.mark.parametrize("size", [64, 40, 32, 16, 8])
 def test_decoding_small_is_decoding_in_full_and_shrinking(size):
-    full = decoded(decode.Crop(0, 0, 1, 1), 64, 64)
+    full = decoded(jpeg.Crop(0, 0, 1, 1), 64, 64)
     expected = cv2.resize(full, (size, size), interpolation=cv2.INTER_AREA)
-    found = decoded(decode.Crop(0, 0, 1, 1), size, size)
+    found = decoded(jpeg.Crop(0, 0, 1, 1), size, size)
     assert np.abs(found.astype(int) - expected).max() <= 6
 
 
@@ -102,17 +103,17 @@ def test_decoding_small_is_decoding_in_full_and_shrinking(size):
 )
 def test_a_smaller_picture_is_decoded_at_a_reduced_size(side, factor):
     """The decoder is asked for the smallest size it has from which nothing needs to be enlarged."""
-    assert decode.reduction((64, 64), decode.Crop(0, 0, 1, 1), side, side) == factor
-    assert decode.reduction((128, 128), decode.Crop(0.2, 0.1, 0.5, 0.5), side, side) == factor
+    assert jpeg.reduction((64, 64), jpeg.Crop(0, 0, 1, 1), side, side) == factor
+    assert jpeg.reduction((128, 128), jpeg.Crop(0.2, 0.1, 0.5, 0.5), side, side) == factor
 
 
 def test_crops_take_the_part_they_name():
-    half = decoded(decode.Crop(0.5, 0.25, 0.5, 0.5), 32, 32)
+    half = decoded(jpeg.Crop(0.5, 0.25, 0.5, 0.5), 32, 32)
     assert abs(half[..., 0].mean() - 127) < 5 and abs(half[..., 1].mean() - 191) < 5
-    crop = decode.Crop(0, 0, 1, 1, flip=True)
+    crop = jpeg.Crop(0, 0, 1, 1, flip=True)
     mirrored = decoded(crop, 32, 32)
     assert mirrored[0, 0, 0] > 240 and mirrored[0, -1, 0] < 15
-    assert decode.centre_crop(20, 30, 1.0) == decode.Crop(
+    assert jpeg.centre_crop(20, 30, 1.0) == jpeg.Crop(
         0, pytest.approx(1 / 6), 1, pytest.approx(2 / 3)
     )
 
@@ -120,20 +121,20 @@ def test_crops_take_the_part_they_name():
 def test_random_crops_stay_inside_and_keep_the_share_asked_for():
     rng = np.random.default_rng(0)
     for _ in range(200):
-        crop = decode.random_crop(20, 30, 1.0, (0.3, 0.5), True, rng)
+        crop = jpeg.random_crop(20, 30, 1.0, (0.3, 0.5), True, rng)
         assert 0 <= crop.top <= crop.top + crop.height <= 1 + 1e-9
         assert 0 <= crop.left <= crop.left + crop.width <= 1 + 1e-9
         assert 0.25 <= crop.height * crop.width <= 0.5 + 1e-9
 
 
-@pytest.mark.parametrize("task", [pretext.ArrowOfTime, pretext.SpeedNet])
+@pytest.mark.parametrize("task", [pretext_clips.ArrowOfTime, pretext_clips.SpeedNet])
 def test_pretext_labels_tell_what_was_done_to_the_clip(task):
     draw = task(FULL, FRAMES + 1, clips.NONE, seed=0)
     seen = set()
     for index in range(80):
         example = draw.map_with_index(index, RECORDS[0])
         steps = np.diff(levels(example["frames"].read())) // 10
-        expected = {pretext.ArrowOfTime: (1, -1), pretext.SpeedNet: (1, 2)}[task]
+        expected = {pretext_clips.ArrowOfTime: (1, -1), pretext_clips.SpeedNet: (1, 2)}[task]
         assert set(steps) == {expected[example["label"]]}
         seen.add(int(example["label"]))
     assert seen == {0, 1}

@@ -8,7 +8,7 @@ import pytest
 from lofi_jax import config as configs
 from lofi_jax.config import defaults, named, validate, validate_data
 from lofi_jax.errors import UserError
-from lofi_jax.stages.setup import make_encoder, make_head
+from lofi_jax.run.workdir import make_encoder, make_head
 
 
 def synthetic():

@@ -8,9 +8,10 @@ import pytest
 
 from lofi_jax import config as configs
 from lofi_jax.config import rows_of
-from lofi_jax.stages import detect, stamps
-from lofi_jax.stages.batches import feature_batches
-from lofi_jax.stages.setup import Run, feature_width
+from lofi_jax.data.features.padded_batches import feature_batches
+from lofi_jax.run import made_from
+from lofi_jax.run.workdir import Run, feature_width
+from lofi_jax.stages import detect
 
 
 class Videos(list):
@@ -114,21 +115,21 @@ def test_a_stamp_is_of_the_sources_as_they_were(tmp_path):
     source.mkdir()
     (source / "part").write_text("1")
     sources = {"source": source}
-    assert not stamps.is_made_from(made, sources)
-    stamps.stamp(made, sources, lambda: made.write_text("made"))
-    assert stamps.is_made_from(made, sources)
-    assert not stamps.is_made_from(made, {"source": tmp_path / "other"})
+    assert not made_from.is_made_from(made, sources)
+    made_from.stamp(made, sources, lambda: made.write_text("made"))
+    assert made_from.is_made_from(made, sources)
+    assert not made_from.is_made_from(made, {"source": tmp_path / "other"})
     (source / "more").write_text("2")
-    assert not stamps.is_made_from(made, sources)
+    assert not made_from.is_made_from(made, sources)
 
     def killed():
         made.write_text("half")
         raise KeyboardInterrupt
 
-    stamps.stamp(made, sources, lambda: made.write_text("made"))
+    made_from.stamp(made, sources, lambda: made.write_text("made"))
     with pytest.raises(KeyboardInterrupt):
-        stamps.stamp(made, sources, killed)
-    assert not stamps.is_made_from(made, sources)
-    stamps.stamp(made, sources, lambda: made.write_text("made"))
+        made_from.stamp(made, sources, killed)
+    assert not made_from.is_made_from(made, sources)
+    made_from.stamp(made, sources, lambda: made.write_text("made"))
     made.unlink()
-    assert not stamps.is_made_from(made, sources)
+    assert not made_from.is_made_from(made, sources)

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from small_videos import annotated, save_annotations, write_video
 
-from lofi_jax.data import annotations, builders, disk, records, video_folder
-from lofi_jax.data.sampling import Sampling
+from lofi_jax.data.annotations import activitynet
+from lofi_jax.data.ingest import video_folder
+from lofi_jax.data.ingest.sampling import Sampling
+from lofi_jax.data.prepared import dataset, disk, records
 from lofi_jax.errors import UserError
 
 
@@ -16,7 +18,7 @@ from lofi_jax.errors import UserError
 def jobs(shared_data, tmp_path):
     names = ("arm_wrestling", "bikes", "test_340x256")
     database = {name: annotated("training", (1, 2, "play")) for name in names}
-    parsed = annotations.load(save_annotations(tmp_path / "a.json", database))
+    parsed = activitynet.load(save_annotations(tmp_path / "a.json", database))
     return video_folder.match(parsed, video_folder.find_videos(shared_data / "videos"))["training"]
 
 
@@ -24,7 +26,7 @@ def jobs(shared_data, tmp_path):
 def test_the_estimate_is_near_what_is_written(jobs, shared_data, tmp_path, rate):
     sampling = Sampling(10, 2, 4, 128, 90, rate)
     told = disk.estimate(jobs, sampling)
-    builder, _ = builders.build(
+    builder, _ = dataset.build(
         "x", shared_data / "videos", tmp_path / "a.json", tmp_path / "data", sampling
     )
     written = int(builder.info.splits["training"].num_bytes)
@@ -40,7 +42,7 @@ def test_a_longer_video_takes_more_at_a_rate_only(tmp_path):
         write_video(tmp_path / f"{name}.mp4", frames)
 
     def size(name, rate):
-        video = annotations.Video(name, "test", None, np.zeros((0, 2)), ())
+        video = activitynet.Video(name, "test", None, np.zeros((0, 2)), ())
         job = video_folder.Job(video, tmp_path / f"{name}.mp4", 0, 0)
         return disk.estimate([job], Sampling(10, 1, 0, 16, 90, rate)).size
 
@@ -50,7 +52,7 @@ def test_a_longer_video_takes_more_at_a_rate_only(tmp_path):
 
 def test_videos_that_cannot_be_read_take_nothing(tmp_path):
     (tmp_path / "torn.mp4").write_bytes(b"no video")
-    video = annotations.Video("torn", "test", None, np.zeros((0, 2)), ())
+    video = activitynet.Video("torn", "test", None, np.zeros((0, 2)), ())
     job = video_folder.Job(video, tmp_path / "torn.mp4", 0, 0)
     for rate in (0.0, 1.0):
         assert disk.estimate([job], Sampling(snippets_per_second=rate)).size == 0
@@ -63,7 +65,7 @@ def test_too_small_a_disk_is_said_before_a_video_is_decoded(tmp_path, monkeypatc
     monkeypatch.setattr(shutil, "disk_usage", lambda place: usage(10**6, 10**6 - 999, 999))
     seen, sampling = [], Sampling(5, 2, 0, 16)
     with pytest.raises(UserError, match="GB are needed and 0.0 GB are free: make room"):
-        builders.build(
+        dataset.build(
             "x",
             tmp_path / "videos",
             path,

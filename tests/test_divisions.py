@@ -6,8 +6,8 @@ import pytest
 import tiny
 
 from lofi_jax.errors import UserError
-from lofi_jax.stages import divisions
-from lofi_jax.stages.setup import Run
+from lofi_jax.run import divisions
+from lofi_jax.run.workdir import Run
 from lofi_jax.training.sharding import make_mesh
 
 

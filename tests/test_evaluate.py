@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from lofi_jax.data import annotations
+from lofi_jax.data.annotations import activitynet
 from lofi_jax.detection import metrics, thresholds
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -182,7 +182,7 @@ def test_starts_without_the_heavy_libraries():
 
 def test_real_annotations_against_the_library(shared_data, tmp_path):
     path = shared_data / "annotations" / "thumos14.json"
-    videos = annotations.load(path, repair=False).subset("test")
+    videos = activitynet.load(path, repair=False).subset("test")
     rng = np.random.default_rng(0)
     results = {
         key: [
@@ -198,7 +198,7 @@ def test_real_annotations_against_the_library(shared_data, tmp_path):
     done = run(path, found, "test", "--tiou=0.3:0.1:0.7", f"--output={output}")
     assert (done.returncode, done.stderr) == (0, "")
     classes = tuple(sorted({label for one in videos.values() for label in one.labels}))
-    truth = annotations.ground_truth(videos, classes)
+    truth = activitynet.ground_truth(videos, classes)
     rng = np.random.default_rng(0)
     guessed = truth._replace(
         segment=truth.segment + [0, 1],

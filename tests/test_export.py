@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from commands import refused, run, run_each
 
-from lofi_jax.data import annotations, layouts
+from lofi_jax.data.annotations import activitynet
+from lofi_jax.jobs import export_layouts
 
 ENCODER = "lofi_temporal_gtad"
 
@@ -20,7 +21,8 @@ def exports(finished_run, tmp_path_factory):
     workdir = finished_run[0]
     usual = ["export", f"--workdir={workdir}", f"--encoder={ENCODER}"]
     jobs = {
-        name: [*usual, f"--layout={name}", f"--output={folder / name}"] for name in layouts.NAMES
+        name: [*usual, f"--layout={name}", f"--output={folder / name}"]
+        for name in export_layouts.NAMES
     }
     for name, ended in run_each(jobs).items():
         assert ended.returncode == 0, ended.stderr
@@ -33,7 +35,7 @@ def exports(finished_run, tmp_path_factory):
 
 def expected(workdir):
     """For each video its stored features, and its instances as (start, end, label) with the times in snippets."""
-    truth = annotations.load(workdir / "data" / "world" / "target" / "annotations.json")
+    truth = activitynet.load(workdir / "data" / "world" / "target" / "annotations.json")
     return {
         video_id: (
             np.load(workdir / "features" / ENCODER / f"{video_id}.npy"),
@@ -147,16 +149,16 @@ def test_actionformer_reads_what_was_extracted(exports):
 
 def test_videos_of_many_lengths_lie_on_the_same_grid_in_both():
     """Of 100.3 s at half a snippet a second, 51 snippets; second 31 lies 15 snippets past the first one's centre."""
-    video = annotations.Video("a", "training", 100.3, np.array([[31.0, 41.0]]), ("run",))
-    form = layouts.Form(width=8, snippets=40, rate=0.5, overlap=0.5)
-    entry = layouts.database([video], [51], ["run"], form.rate)["database"]["a"]
+    video = activitynet.Video("a", "training", 100.3, np.array([[31.0, 41.0]]), ("run",))
+    form = export_layouts.Form(width=8, snippets=40, rate=0.5, overlap=0.5)
+    entry = export_layouts.database([video], [51], ["run"], form.rate)["database"]["a"]
     subsets = ("training", "testing")
-    settings = json.loads(layouts.actionformer_config("f", "a", subsets, 1, form))["dataset"]
+    settings = json.loads(export_layouts.actionformer_config("f", "a", subsets, 1, form))["dataset"]
     assert settings["feat_stride"] > 0 and settings["max_seq_len"] == 64
     grid = (31.0 * entry["fps"] - 0.5 * settings["num_frames"]) / settings["feat_stride"]
     assert grid == 15.0
     scope = {}
-    exec(layouts.opentad_config("f", "a", "c", subsets, form), scope)
+    exec(export_layouts.opentad_config("f", "a", "c", subsets, form), scope)
     train = scope["dataset"]["train"]
     assert train["window_size"] == 40 and train["window_overlap_ratio"] == 0.5
     assert (31.0 * train["fps"] - train["offset_frames"]) / train["feature_stride"] == 15.0

@@ -7,8 +7,8 @@ import pytest
 
 from lofi_jax.config import defaults, named, optimizer
 from lofi_jax.errors import UserError
-from lofi_jax.stages import pipeline
-from lofi_jax.stages.setup import start_run
+from lofi_jax.jobs import pipeline
+from lofi_jax.run.workdir import start_run
 
 CLASSES = ("jump", "run")
 LENGTH = 40

@@ -6,8 +6,9 @@ import h5py
 import numpy as np
 import pytest
 
-from lofi_jax.data import class_scores, feature_files
+from lofi_jax.data.features import external
 from lofi_jax.errors import UserError
+from lofi_jax.results import class_scores
 
 FEATURES = np.arange(12, dtype=np.float32).reshape(4, 3)
 
@@ -29,29 +30,27 @@ def write(folder, name, features=FEATURES):
 
 @pytest.mark.parametrize("name", ["a.npy", "v_a.npz", "a.h5", "v_a.csv"])
 def test_every_form_reads_the_same(name, tmp_path):
-    found = feature_files.read([write(tmp_path, name)], "a", 4)
+    found = external.read([write(tmp_path, name)], "a", 4)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, FEATURES)
 
 
 def test_a_csv_without_names_loses_no_row(tmp_path):
     np.savetxt(tmp_path / "a.csv", FEATURES * 1e-7, delimiter=",")
-    np.testing.assert_allclose(
-        feature_files.read([str(tmp_path)], "a", 4), FEATURES * 1e-7, rtol=1e-6
-    )
+    np.testing.assert_allclose(external.read([str(tmp_path)], "a", 4), FEATURES * 1e-7, rtol=1e-6)
 
 
 def test_sources_of_any_length_are_resized_and_concatenated(tmp_path):
     rgb = write(tmp_path / "rgb", "a.npy")
     flow = write(tmp_path / "flow", "a.npy", np.arange(8.0)[:, None])
-    found = feature_files.read([rgb, flow], "a", 4)
+    found = external.read([rgb, flow], "a", 4)
     assert found.shape == (4, 4)
     # Four centres among eight parts lie half way between two of them.
     np.testing.assert_allclose(found[:, 3], [0.5, 2.5, 4.5, 6.5])
-    longer = feature_files.read([rgb], "a", 8)
+    longer = external.read([rgb], "a", 8)
     np.testing.assert_allclose(longer[:, 0], [0, 0.75, 2.25, 3.75, 5.25, 6.75, 8.25, 9])
     one = write(tmp_path / "one", "a.npy", FEATURES[:1])
-    np.testing.assert_allclose(feature_files.read([one], "a", 3), FEATURES[[0, 0, 0]])
+    np.testing.assert_allclose(external.read([one], "a", 3), FEATURES[[0, 0, 0]])
 
 
 @pytest.mark.parametrize(
@@ -64,19 +63,19 @@ def test_sources_of_any_length_are_resized_and_concatenated(tmp_path):
 )
 def test_bad_features_are_named(features, says, tmp_path):
     with pytest.raises(UserError, match=rf"a\.npy.*{says}"):
-        feature_files.read([write(tmp_path, "a.npy", features)], "a", 4)
+        external.read([write(tmp_path, "a.npy", features)], "a", 4)
 
 
 def test_missing_and_foreign_files_are_named(tmp_path):
     with pytest.raises(UserError, match="no features of video 'b'"):
-        feature_files.read([write(tmp_path, "a.npy")], "b", 4)
+        external.read([write(tmp_path, "a.npy")], "b", 4)
     for name in ("c.npy", "d.npz", "e.h5"):
         (tmp_path / name).write_bytes(b"nothing of the kind")
         with pytest.raises(UserError, match=f"{name}: cannot be read"):
-            feature_files.read([str(tmp_path)], name[0], 4)
+            external.read([str(tmp_path)], name[0], 4)
     np.save(tmp_path / "f.npy", np.array([{}]), allow_pickle=True)
     with pytest.raises(UserError, match="f.npy: cannot be read"):
-        feature_files.read([str(tmp_path)], "f", 4)
+        external.read([str(tmp_path)], "f", 4)
 
 
 def scores(tmp_path, content):

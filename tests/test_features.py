@@ -8,11 +8,11 @@ import pytest
 from ml_collections import ConfigDict
 
 from lofi_jax import config as configs
-from lofi_jax.data import fingerprints
-from lofi_jax.data.features import FeatureStore
+from lofi_jax.data.features import fingerprints
+from lofi_jax.data.features.store import FeatureStore
 from lofi_jax.errors import UserError
+from lofi_jax.run.workdir import Run
 from lofi_jax.stages import detect, extract
-from lofi_jax.stages.setup import Run
 from lofi_jax.training.sharding import make_mesh
 
 PRINT = {"encoder.name": "tsm_resnet18", "data.snippets": 4, "weights": "0f"}

@@ -8,8 +8,8 @@ import pytest
 from commands import refused, run
 from test_evaluate import entry, write
 
-from lofi_jax.data import submissions
 from lofi_jax.detection.proposals import Proposals, union, with_classes
+from lofi_jax.results import submissions
 
 
 def fuse(folder, files, *more):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lofi_jax.data import head_weights
 from lofi_jax.errors import UserError
+from lofi_jax.weights import head_layouts
 
 
 def gtad(bins=36, kernel=1):
@@ -21,17 +21,17 @@ def gtad(bins=36, kernel=1):
 
 def test_both_published_variants_of_gtad_are_told_apart():
     common = {"channels": 256, "widths": (512, 128, 128, 128), "groups": 32, "group_width": 4}
-    assert head_weights.gtad_options(gtad()) == common | {"bins": (32, 4)}
+    assert head_layouts.gtad_options(gtad()) == common | {"bins": (32, 4)}
     thumos14 = {"bins": (16, 16), "map_kernel": 3, "max_duration": 64}
-    assert head_weights.gtad_options(gtad(32, 3)) == common | thumos14
+    assert head_layouts.gtad_options(gtad(32, 3)) == common | thumos14
 
 
 def test_another_variant_of_gtad_is_refused():
     with pytest.raises(UserError, match="32 bins an anchor and 1 x 1 .* neither"):
-        head_weights.gtad_options(gtad(32, 1))
+        head_layouts.gtad_options(gtad(32, 1))
 
 
-@pytest.mark.parametrize("options", [head_weights.gtad_options, head_weights.bmn_options])
+@pytest.mark.parametrize("options", [head_layouts.gtad_options, head_layouts.bmn_options])
 def test_a_checkpoint_of_something_else_lacks_a_layer(options):
     with pytest.raises(UserError, match="lacks (backbone1|x_1d_b).0.weight"):
         options({"conv1.weight": np.zeros((64, 3, 7, 7))})
@@ -54,4 +54,4 @@ def test_bmns_layout_is_told_from_its_sampling_weights(valid, layout):
         mask[..., -1, -1] = valid
         arrays["sample_mask"] = mask.reshape(6, -1)
     expected = {"channels": 256, "widths": (512, 128, 128, 128), "bins": 5, "layout": layout}
-    assert head_weights.bmn_options(arrays) == expected
+    assert head_layouts.bmn_options(arrays) == expected

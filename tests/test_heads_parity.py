@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from lofi_jax.data import head_weights, weights
 from lofi_jax.models.bmn import BMN
 from lofi_jax.models.gtad import GTAD
+from lofi_jax.weights import assign, head_layouts
 
 torch = pytest.importorskip("torch")
 torch_heads = pytest.importorskip("torch_heads")
@@ -31,7 +31,7 @@ def heads(kind, options, rows):
     if kind == "bmn":
         ours = BMN(CHANNELS, WIDTHS, **options)
         theirs = torch_heads.BMN(DIM, CHANNELS, WIDTHS, snippets=SNIPPETS, **options)
-        return ours, theirs, head_weights.bmn_layout
+        return ours, theirs, head_layouts.bmn_layout
     ours = GTAD(CHANNELS, WIDTHS, **options, **GRAPH)
     theirs = torch_heads.GTAD(
         DIM,
@@ -42,14 +42,14 @@ def heads(kind, options, rows):
         durations=rows,
         kernel=options.get("map_kernel", 1),
     )
-    return ours, theirs, head_weights.gtad_layout(sum(options["bins"]))
+    return ours, theirs, head_layouts.gtad_layout(sum(options["bins"]))
 
 
 def converted(arrays, ours, layout):
     """PyTorch's arrays as our parameters."""
     shapes = jax.eval_shape(ours.init, jax.random.key(0), jnp.zeros((1, SNIPPETS, DIM)))
     shapes = {path: leaf.shape for path, leaf in flatten_dict(shapes, sep=".").items()}
-    fit = weights.fit(arrays, shapes, {"public": layout})
+    fit = assign.fit(arrays, shapes, {"public": layout})
     assert not fit.problems and not fit.ignored
     return unflatten_dict(fit.variables, sep=".")
 

@@ -12,9 +12,10 @@ import tiny
 
 from lofi_jax import config as configs
 from lofi_jax.config import named, optimizer
+from lofi_jax.jobs import planning
 from lofi_jax.models.gtad import GTAD
-from lofi_jax.stages import joint, planning
-from lofi_jax.stages.setup import Run, encode_videos, initial_encoder
+from lofi_jax.run.workdir import Run, encode_videos, initial_encoder
+from lofi_jax.stages import joint
 from lofi_jax.training.sharding import make_mesh, placement, shard_batch
 from lofi_jax.training.step import jit_step
 

@@ -19,7 +19,7 @@ import spliced
 from commands import LONG, TINY, begun, main, refused, run, run_each, start, wait_for_steps
 from tensorboardX.proto.event_pb2 import Event
 
-from lofi_jax.data import predictions
+from lofi_jax.results import predictions
 
 
 def rows(workdir: pathlib.Path) -> list[dict]:

@@ -5,7 +5,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from lofi_jax.data import annotations
+from lofi_jax.data.annotations import activitynet
 from lofi_jax.detection import metrics, thresholds
 from lofi_jax.detection.metrics import Instances
 
@@ -291,9 +291,9 @@ def noisy_predictions(rng, truth, videos, classes, count):
     ],
 )
 def test_real_annotations_at_full_scale(shared_data, file, subset, tious):
-    annotated = annotations.load(shared_data / "annotations" / file, repair=False)
+    annotated = activitynet.load(shared_data / "annotations" / file, repair=False)
     videos, classes = annotated.subset(subset), annotated.classes
-    truth = annotations.ground_truth(videos, classes)
+    truth = activitynet.ground_truth(videos, classes)
     rng = np.random.default_rng(1)
     found = noisy_predictions(rng, truth, len(videos), len(classes), 100)
     result = metrics.average_precision(truth, found, len(classes), tious)
@@ -311,8 +311,8 @@ def test_real_annotations_at_full_scale(shared_data, file, subset, tious):
 
 
 def test_the_truth_itself_is_perfect(shared_data):
-    annotated = annotations.load(shared_data / "annotations" / "thumos14.json")
-    truth = annotations.ground_truth(annotated.subset("test"), annotated.classes)
+    annotated = activitynet.load(shared_data / "annotations" / "thumos14.json")
+    truth = activitynet.ground_truth(annotated.subset("test"), annotated.classes)
     scores = metrics.evaluate(truth, truth, len(annotated.classes), TIOUS_THUMOS)
     assert scores["average_mAP"] == 1
     assert scores["AR"]["100"] == 1

@@ -10,9 +10,9 @@ import pytest
 from lofi_jax import config as configs
 from lofi_jax import fidelity
 from lofi_jax.errors import UserError
+from lofi_jax.jobs import planning
 from lofi_jax.models import ENCODERS, HEADS
-from lofi_jax.stages import planning
-from lofi_jax.stages.setup import Run
+from lofi_jax.run.workdir import Run
 from lofi_jax.training.sharding import make_mesh
 
 FOLDER = pathlib.Path(__file__).parents[1] / "configs" / "paper"

@@ -13,8 +13,9 @@ from lofi_jax import config as configs
 from lofi_jax import plan
 from lofi_jax.config import command_line
 from lofi_jax.errors import UserError
-from lofi_jax.stages import auto, divisions, planning
-from lofi_jax.stages.setup import Run
+from lofi_jax.jobs import auto, planning
+from lofi_jax.run import divisions
+from lofi_jax.run.workdir import Run
 from lofi_jax.training.sharding import make_mesh
 
 ARGUMENTS = ("plan", f"--config={commands.TINY}", "--batch_sizes=4", "--chunks=5")

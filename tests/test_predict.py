@@ -8,7 +8,8 @@ import cv2
 import pytest
 from commands import refused, run, run_each
 
-from lofi_jax.data import predictions, submissions, video
+from lofi_jax.data.video import video_file
+from lofi_jax.results import predictions, submissions
 
 REAL = (
     "arm_wrestling.mp4",
@@ -48,7 +49,7 @@ def test_every_real_file_gets_detections_inside_it(real_files, shared_data):
         segments = found.segment[found.video == i]
         assert len(segments) > 0
         assert segments.min() >= 0
-        assert segments.max() <= video.probe(shared_data / "videos" / name).duration + 1e-6
+        assert segments.max() <= video_file.probe(shared_data / "videos" / name).duration + 1e-6
         assert (segments[:, 0] < segments[:, 1]).all()
     assert 0 < found.score.max() <= 1
     written = json.loads((folder / "out" / "found.json").read_text())["results"]

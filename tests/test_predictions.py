@@ -4,8 +4,8 @@ import os
 import numpy as np
 import pytest
 
-from lofi_jax.data import predictions
 from lofi_jax.errors import UserError
+from lofi_jax.results import predictions
 
 
 def entry(label="run", score=0.5, segment=(1.0, 2.0)):

@@ -11,8 +11,8 @@ import time
 import pytest
 from small_videos import annotated, contents, save_annotations, write_video
 
-from lofi_jax.data import records
-from lofi_jax.data.sampling import Sampling
+from lofi_jax.data.ingest.sampling import Sampling
+from lofi_jax.data.prepared import records
 
 ROOT = pathlib.Path(__file__).parents[1]
 # Where the six videos' dataset comes to lie below the data folder.

@@ -2,8 +2,8 @@
 
 import pytest
 
+from lofi_jax.config.rows import Row, parse
 from lofi_jax.errors import UserError
-from lofi_jax.rows import Row, parse
 
 HEADS = ("gtad", "bmn")
 

@@ -8,7 +8,7 @@ from small_videos import write_video
 
 GROWTH = """
 import resource, sys
-from lofi_jax.data import sampling
+from lofi_jax.data.ingest import sampling
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

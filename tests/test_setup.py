@@ -7,7 +7,7 @@ import tiny
 from lofi_jax import config as configs
 from lofi_jax.config import defaults, named
 from lofi_jax.errors import UserError
-from lofi_jax.stages.setup import initial_encoder, load_own_encoder, load_run
+from lofi_jax.run.workdir import initial_encoder, load_own_encoder, load_run
 from lofi_jax.training.checkpoints import save_state
 
 

@@ -9,7 +9,7 @@ import orbax.checkpoint as ocp
 import pytest
 from grain.checkpoint import CheckpointRestore, CheckpointSave
 
-from lofi_jax.data import clips
+from lofi_jax.data.loader import clips
 from lofi_jax.errors import UserError
 
 

@@ -6,17 +6,11 @@ import numpy as np
 import pytest
 import videos as made
 
-from lofi_jax.data import (
-    builders,
-    clips,
-    decode,
-    records,
-    streaming,
-    streaming_speed,
-    video,
-    video_scan,
-)
-from lofi_jax.data.sampling import Sampling, read_record
+from lofi_jax.data.ingest.sampling import Sampling, read_record
+from lofi_jax.data.loader import clips
+from lofi_jax.data.prepared import dataset, records
+from lofi_jax.data.streamed import scan, speed, video_frames
+from lofi_jax.data.video import jpeg, video_file
 from lofi_jax.errors import UserError
 from lofi_jax.fidelity import Fidelity, reduce
 
@@ -63,14 +57,14 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def scanned(folder):
-    return video_scan.scan(
+    return scan.scan(
         NAME, folder / "videos", folder / "annotations.json", folder / "streamed", SAMPLING
     )
 
 
 @pytest.fixture(scope="module")
 def prepared(folder):
-    return builders.build(
+    return dataset.build(
         NAME, folder / "videos", folder / "annotations.json", folder / "prepared", SAMPLING
     )
 
@@ -122,7 +116,7 @@ def test_workers_read_the_same_from_the_files(scanned):
 
 def shown(wanted, size, crop, height, width) -> np.ndarray:
     clip = np.empty((len(wanted), height, width, 3), np.uint8)
-    streaming.read(wanted, size, crop, clip)
+    video_frames.read(wanted, size, crop, clip)
     return clip
 
 
@@ -130,10 +124,10 @@ def test_nothing_is_decoded_before_it_is_wanted(tmp_path):
     tags = {"movflags": "faststart"}
     frames = [made.numbered(i) for i in range(200)]
     path = made.write(tmp_path / "numbered.mp4", frames, tags=tags, g="10")
-    record, covered = streaming.open_video(path, Sampling(10, 2, 1, 32))
+    record, covered = video_frames.open_video(path, Sampling(10, 2, 1, 32))
     assert covered == "" and len(record["frames"]) == 20
     last = record["frames"][-2:]
-    size, whole = (32, 160), decode.Crop(0, 0, 1, 1)
+    size, whole = (32, 160), jpeg.Crop(0, 0, 1, 1)
     read = shown(list(last), size, whole, 32, 160)
     assert [made.number(picture) for picture in read] == [189, 190]
     # With most of what lies between the header and these frames overwritten, they still come out.
@@ -148,17 +142,17 @@ def test_nothing_is_decoded_before_it_is_wanted(tmp_path):
 
 def test_what_cannot_be_decoded_shows_the_frame_before_it(tmp_path, capsys):
     path = made.write(tmp_path / "short.mp4", [made.numbered(i) for i in range(30)])
-    wanted = [streaming.FrameAt(str(path), second, 32) for second in (9.0, 0.1, 2.9)]
+    wanted = [video_frames.FrameAt(str(path), second, 32) for second in (9.0, 0.1, 2.9)]
     for _ in range(2):
-        read = shown(wanted, (32, 160), decode.Crop(0, 0, 1, 1), 32, 160)
+        read = shown(wanted, (32, 160), jpeg.Crop(0, 0, 1, 1), 32, 160)
         assert [made.number(picture) for picture in read] == [29, 1, 29]
     said = capsys.readouterr().out.splitlines()
     assert len(said) == 1 and str(path) in said[0] and "decodes only up to 3.00 s" in said[0]
 
 
 def test_a_video_that_has_gone_is_black_and_said(tmp_path, capsys):
-    wanted = [streaming.FrameAt(str(tmp_path / "gone.mp4"), 1.0, 32)]
-    assert shown(wanted, (32, 32), decode.Crop(0, 0, 1, 1), 8, 8).max() == 0
+    wanted = [video_frames.FrameAt(str(tmp_path / "gone.mp4"), 1.0, 32)]
+    assert shown(wanted, (32, 32), jpeg.Crop(0, 0, 1, 1), 8, 8).max() == 0
     assert "gone.mp4: cannot be opened" in capsys.readouterr().out
 
 
@@ -167,7 +161,7 @@ def test_frames_far_apart_are_those_that_reading_through_gives(tmp_path):
     rng = np.random.default_rng(0)
     for _ in range(20):
         wanted = np.sort(rng.choice(600, 3, replace=False))
-        frames = video.frames_at(path, wanted / 10 + 0.05)
+        frames = video_file.frames_at(path, wanted / 10 + 0.05)
         assert [made.number(frame) for frame in frames] == wanted.tolist()
 
 
@@ -175,34 +169,37 @@ def test_a_changed_file_is_read_anew(tmp_path):
     path = tmp_path / "changing.mp4"
     for count in (40, 20):
         made.write(path, [made.numbered(i) for i in range(count)])
-        assert [made.number(frame) for frame in video.frames_at(path, [1.0, 99.0 / 50])] == [10, 19]
-    with pytest.raises(video.BrokenVideo):
-        list(video.frames_at(path, [3.9]))
+        assert [made.number(frame) for frame in video_file.frames_at(path, [1.0, 99.0 / 50])] == [
+            10,
+            19,
+        ]
+    with pytest.raises(video_file.BrokenVideo):
+        list(video_file.frames_at(path, [3.9]))
 
 
 def test_a_second_scan_finds_the_first_and_other_input_is_refused(folder, scanned, tmp_path):
     given = folder / "annotations.json", folder / "streamed", SAMPLING
     seen = []
-    again = video_scan.scan(NAME, folder / "videos", *given, progress=lambda *x: seen.append(x))
+    again = scan.scan(NAME, folder / "videos", *given, progress=lambda *x: seen.append(x))
     assert again.report == scanned.report and seen == []
-    loaded = video_scan.load(NAME, folder / "videos", folder / "streamed", SAMPLING)
+    loaded = scan.load(NAME, folder / "videos", folder / "streamed", SAMPLING)
     assert [r["video_id"] for r in loaded.records("training")] == ["0", "1", "2", "cut"]
     other = tmp_path / "other"
     other.mkdir()
     (other / "v_0.mp4").write_bytes((folder / "videos" / "v_0.mp4").read_bytes())
     with pytest.raises(UserError, match="was made from other input: now there are .* fewer"):
-        video_scan.scan(NAME, other, *given)
+        scan.scan(NAME, other, *given)
     with pytest.raises(UserError, match="no videos of subset 'validation' can be read"):
         scanned.records("validation")
 
 
 def test_the_user_hears_how_much_slower_it_is(scanned):
-    assert "frames a second and core from the video files" in streaming_speed.compare(scanned)
+    assert "frames a second and core from the video files" in speed.compare(scanned)
 
 
 def test_an_opened_video_is_the_record_that_predict_would_store(folder):
     for name in ("v_2.mp4", "cut.mp4"):
-        opened, covered = streaming.open_video(folder / "videos" / name, SAMPLING)
+        opened, covered = video_frames.open_video(folder / "videos" / name, SAMPLING)
         stored, also = read_record(folder / "videos" / name, SAMPLING)
         assert covered == also and (name == "cut.mp4") == bool(covered)
         for key in ("video_id", "height", "width", "duration", "fps"):

@@ -13,7 +13,8 @@ import av
 import numpy as np
 import pytest
 
-from lofi_jax.data import annotations, synthetic, synthetic_scene, synthetic_script
+from lofi_jax.data.annotations import activitynet
+from lofi_jax.data.world import builtin, scene, script
 from lofi_jax.errors import UserError
 
 SMALL = dict(source_clips=20, train_videos=3, test_videos=2, workers=1)
@@ -34,7 +35,7 @@ def contents(folder: pathlib.Path) -> dict[str, bytes]:
 
 def target(world: str, count: int):
     """A world's first target videos for training: (world, subset, indices)."""
-    made = synthetic.World(world, 0, source_clips=10, train_videos=count, test_videos=1)
+    made = builtin.World(world, 0, source_clips=10, train_videos=count, test_videos=1)
     return made, made.subsets()[2], range(count)
 
 
@@ -49,7 +50,7 @@ def inside(script) -> np.ndarray:
 @pytest.fixture(scope="module")
 def small(tmp_path_factory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("world")
-    synthetic.generate(folder, **SMALL)
+    builtin.generate(folder, **SMALL)
     return folder
 
 
@@ -59,7 +60,7 @@ def test_files_are_as_annotated(small):
         "target": {"training": 3, "testing": 2},
     }
     for side, subsets in expected.items():
-        loaded = annotations.load(small / side / "annotations.json")
+        loaded = activitynet.load(small / side / "annotations.json")
         assert not loaded.problems
         assert collections.Counter(v.subset for v in loaded.videos.values()) == subsets
         prefix = "v_" if side == "target" else ""
@@ -70,22 +71,22 @@ def test_files_are_as_annotated(small):
                 stream = container.streams.video[0]
                 assert stream.codec_context.name == "h264"
                 assert stream.codec_context.pix_fmt == "yuv420p"
-                assert stream.average_rate == synthetic.FPS
+                assert stream.average_rate == builtin.FPS
                 assert stream.duration * stream.time_base == video.duration
                 times = [frame.time for frame in container.decode(stream)]
-            assert times == [index / synthetic.FPS for index in range(len(times))]
-            assert len(times) == video.duration * synthetic.FPS
+            assert times == [index / builtin.FPS for index in range(len(times))]
+            assert len(times) == video.duration * builtin.FPS
 
 
 def test_source_clips_are_trimmed(small):
-    videos = annotations.load(small / "source" / "annotations.json").videos.values()
+    videos = activitynet.load(small / "source" / "annotations.json").videos.values()
     for video in videos:
         assert video.segments.tolist() == [[0.0, video.duration]]
-    assert {video.labels[0] for video in videos} == set(synthetic_script.CLASSES)
+    assert {video.labels[0] for video in videos} == set(script.CLASSES)
 
 
 def test_decoded_frames_are_close_to_the_rendered_ones(small):
-    made = synthetic.World("appearance", 0, 20, 3, 2)
+    made = builtin.World("appearance", 0, 20, 3, 2)
     for subset in made.subsets():
         rendered = made.render(subset, 1).astype(float)
         decoded = decode(small / subset.path(1)).astype(float)
@@ -96,7 +97,7 @@ def test_decoded_frames_are_close_to_the_rendered_ones(small):
 
 
 def test_same_seed_same_bytes_however_many_workers(small, tmp_path):
-    synthetic.generate(tmp_path, **{**SMALL, "workers": 3})
+    builtin.generate(tmp_path, **{**SMALL, "workers": 3})
     assert contents(tmp_path) == contents(small)
 
 
@@ -104,7 +105,7 @@ def test_another_seed_or_world_gives_other_videos(small, tmp_path):
     first = contents(small)
     for change in ({"seed": 1}, {"world": "motion"}):
         folder = tmp_path / next(iter(change))
-        synthetic.generate(folder, **{**SMALL, **change})
+        builtin.generate(folder, **{**SMALL, **change})
         other = contents(folder)
         assert other.keys() == first.keys()
         assert all(other[name] != first[name] for name in first)
@@ -116,12 +117,12 @@ def test_subsets_share_no_video(small):
 
 
 def test_a_larger_world_begins_with_the_smaller(small, tmp_path):
-    synthetic.generate(tmp_path, **{**SMALL, "train_videos": 4})
+    builtin.generate(tmp_path, **{**SMALL, "train_videos": 4})
     larger = contents(tmp_path / "target" / "videos")
     assert contents(small / "target" / "videos").items() < larger.items()
 
 
-@pytest.mark.parametrize("world", synthetic.WORLDS)
+@pytest.mark.parametrize("world", builtin.WORLDS)
 def test_actions_and_gaps_are_as_documented(world):
     made, subset, indices = target(world, SCRIPTS)
     counts, lengths, gaps = [], [], []
@@ -129,12 +130,12 @@ def test_actions_and_gaps_are_as_documented(world):
         actions = made.plan(subset, index)[2].actions
         counts.append(len(actions))
         lengths.extend(actions[:, 1] - actions[:, 0])
-        edges = np.concatenate([[0], actions.ravel(), [synthetic_script.VIDEO_FRAMES]])
+        edges = np.concatenate([[0], actions.ravel(), [script.VIDEO_FRAMES]])
         gaps.extend(edges[1::2] - edges[::2])
     assert 3.2 <= np.mean(counts) <= 3.6
     for values, (least, most) in (
-        (lengths, synthetic_script.ACTION_FRAMES),
-        (gaps, synthetic_script.GAP_FRAMES),
+        (lengths, script.ACTION_FRAMES),
+        (gaps, script.GAP_FRAMES),
     ):
         assert least <= min(values) <= least + 2
         assert most - 4 <= max(values) <= most
@@ -149,13 +150,13 @@ def test_annotated_seconds_are_the_scripts_frames():
         label, _, script, _ = made.plan(subset, index)
         assert video.duration == 32.0
         assert set(video.labels) == {label}
-        assert (video.segments * synthetic.FPS == script.actions).all()
+        assert (video.segments * builtin.FPS == script.actions).all()
 
 
 def test_shape_gives_the_class_away_in_one_world_only():
     shapes = {}
-    for world in synthetic.WORLDS:
-        made = synthetic.World(world, 0, 1200, 300, 1)
+    for world in builtin.WORLDS:
+        made = builtin.World(world, 0, 1200, 300, 1)
         for subset in (made.subsets()[0], made.subsets()[2]):
             pairs = [made.plan(subset, index)[:2] for index in range(subset.count)]
             shapes[world, subset.side] = collections.Counter(pairs)
@@ -171,16 +172,14 @@ def test_shape_gives_the_class_away_in_one_world_only():
 
 @pytest.mark.parametrize("side", ["source", "target"])
 def test_the_object_is_in_view_in_every_frame(side):
-    made = synthetic.World("motion", 0, 300, 60, 1)
+    made = builtin.World("motion", 0, 300, 60, 1)
     subset = made.subsets()[0 if side == "source" else 2]
     for index in range(0, subset.count, 5):
         _, shape, script, _ = made.plan(subset, index)
-        body, _ = synthetic_scene.cover(shape, script.radius, script.poses)
+        body, _ = scene.cover(shape, script.radius, script.poses)
         seen = body.sum((1, 2))
         # The same poses in the middle of the frame show the whole object.
-        whole, _ = synthetic_scene.cover(
-            shape, script.radius, script.poses * (0, 0, 1, 1) + (0.5, 0.5, 0, 0)
-        )
+        whole, _ = scene.cover(shape, script.radius, script.poses * (0, 0, 1, 1) + (0.5, 0.5, 0, 0))
         assert (seen >= 0.97 * whole.sum((1, 2))).all()
         assert seen.min() > 25  # pixels
 
@@ -189,8 +188,8 @@ def test_the_object_stands_out_in_every_frame():
     made, subset, indices = target("appearance", 6)
     for index in indices:
         _, shape, script, _ = made.plan(subset, index)
-        body, spot = synthetic_scene.cover(shape, script.radius, script.poses)
-        frames = decode(io.BytesIO(synthetic._encode(made.render(subset, index)))) / 255.0
+        body, spot = scene.cover(shape, script.radius, script.poses)
+        frames = decode(io.BytesIO(builtin._encode(made.render(subset, index)))) / 255.0
         on, off = (
             np.einsum("fhw,fhwc->fc", weight, frames) / weight.sum((1, 2))[:, None]
             for weight in (body - spot, 1 - body)
@@ -214,7 +213,7 @@ def test_poses_are_continuous_and_actions_end_where_they_began():
     assert np.mean(boundaries) < 1.25 * np.mean(gaps)
 
 
-@pytest.mark.parametrize("label", synthetic_script.CLASSES)
+@pytest.mark.parametrize("label", script.CLASSES)
 def test_an_action_shows_within_a_snippet(label):
     """Over any 4 of its frames the object moves, turns or grows by about a pixel of 32 x 32."""
     made, subset, indices = target("appearance", 120)
@@ -235,7 +234,7 @@ def test_single_frames_do_not_tell_actions_from_gaps():
     made, subset, indices = target("appearance", 12)
     features, labels = [], []
     for index in indices:
-        frames = decode(io.BytesIO(synthetic._encode(made.render(subset, index)))) / 255.0
+        frames = decode(io.BytesIO(builtin._encode(made.render(subset, index)))) / 255.0
         colours = frames.mean((1, 2))
         columns = np.column_stack([frames.var((1, 2, 3)), colours, frames.max((1, 2, 3))])
         features.append((columns - columns.mean(0)) / (columns.std(0) + 1e-9))
@@ -258,16 +257,16 @@ def test_the_encoder_marks_no_boundary(small):
 
 def test_a_finished_world_is_left_alone(small):
     before = {path: path.stat().st_mtime_ns for path in small.rglob("*")}
-    synthetic.generate(small, **SMALL)
+    builtin.generate(small, **SMALL)
     assert {path: path.stat().st_mtime_ns for path in small.rglob("*")} == before
 
 
 def test_a_killed_run_is_finished_by_the_next(small, tmp_path):
     arguments = {**SMALL, "workers": 2}
     code = (
-        "from lofi_jax.data import synthetic\n"
+        "from lofi_jax.data.world import builtin\n"
         "if __name__ == '__main__':\n"
-        f"    synthetic.generate({str(tmp_path)!r}, **{arguments!r})\n"
+        f"    builtin.generate({str(tmp_path)!r}, **{arguments!r})\n"
     )
     script = tmp_path / "make.py"
     script.write_text(code)
@@ -285,7 +284,7 @@ def test_a_killed_run_is_finished_by_the_next(small, tmp_path):
     assert made
 
     times = {path: path.stat().st_mtime_ns for path in made}
-    synthetic.generate(tmp_path, **SMALL)
+    builtin.generate(tmp_path, **SMALL)
     assert contents(tmp_path) == contents(small)
     assert {path: path.stat().st_mtime_ns for path in made} == times
 
@@ -295,7 +294,7 @@ def test_workers_that_cannot_start_are_an_error_of_one_line(tmp_path):
     root = pathlib.Path(__file__).parents[1]
     arguments = {**SMALL, "workers": 2}
     code = (
-        "from lofi_jax.data import synthetic\n"
+        "from lofi_jax.data.world import builtin\n"
         f"synthetic.generate({str(tmp_path)!r}, **{arguments!r})\n"
     )
     done = subprocess.run(
@@ -324,21 +323,21 @@ def test_workers_that_cannot_start_are_an_error_of_one_line(tmp_path):
 )
 def test_bad_arguments_are_named(tmp_path, change, named):
     with pytest.raises(UserError, match=named):
-        synthetic.generate(tmp_path / "world", **{**SMALL, **change})
+        builtin.generate(tmp_path / "world", **{**SMALL, **change})
     assert not (tmp_path / "world").exists()
 
 
 def test_a_folder_with_another_world_is_refused(small):
     before = contents(small)
     with pytest.raises(UserError, match="another seed, train_videos"):
-        synthetic.generate(small, **{**SMALL, "seed": 1, "train_videos": 4})
+        builtin.generate(small, **{**SMALL, "seed": 1, "train_videos": 4})
     assert contents(small) == before
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"file.*cannot be written"):
-        synthetic.generate(tmp_path / "file" / "world", **SMALL)
+        builtin.generate(tmp_path / "file" / "world", **SMALL)
     (tmp_path / "world.json").write_text(json.dumps([]))
     with pytest.raises(UserError, match="another world"):
-        synthetic.generate(tmp_path, **SMALL)
+        builtin.generate(tmp_path, **SMALL)

@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from lofi_jax.config import optimizer as settings
-from lofi_jax.data import clips
+from lofi_jax.data.loader import clips
 from lofi_jax.errors import UserError
 from lofi_jax.models.tsm import TSM
 from lofi_jax.training import checkpoints, loop, optimizer

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_clips import FRAMES, FULL, RECORDS, SNIPPETS, VARIED, levels
 
-from lofi_jax.data.trimmed import TEST_CLIPS, Drawing, TestClips, TrainingClip
+from lofi_jax.data.loader.trimmed_clips import TEST_CLIPS, Drawing, TestClips, TrainingClip
 
 NAMES = ("snippet", "dense", "uniform")
 

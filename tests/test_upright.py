@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from videos import write
 
-from lofi_jax.data import video
+from lofi_jax.data.video import video_file
 
 # A bright corner and a dim edge, so that no turn or flip of it looks like another one.
 PICTURE = np.full((32, 48, 3), 60, np.uint8)
@@ -15,7 +15,7 @@ PICTURE[:, 40:] = 0
 
 
 def read(path, **options) -> np.ndarray:
-    return video.read_frames(path, [0.0], **options)[0][0]
+    return video_file.read_frames(path, [0.0], **options)[0][0]
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
@@ -32,7 +32,7 @@ def test_all_eight_orientations_come_out_as_a_player_shows_them(tmp_path, turns,
     image = read(path)
     assert image.shape == shown.shape
     assert np.abs(image.astype(int) - shown).mean() < 6
-    info = video.probe(path)
+    info = video_file.probe(path)
     assert (info.height, info.width) == shown.shape[:2]
 
 
@@ -55,7 +55,7 @@ def test_pixels_come_out_square(tmp_path, name, aspect, size):
         stream.codec_context.sample_aspect_ratio = aspect
 
     path = write(tmp_path / name, [PICTURE] * 3, shape=shape)
-    info = video.probe(path)
+    info = video_file.probe(path)
     assert (info.height, info.width) == size
     image = read(path)
     assert image.shape == (*size, 3)

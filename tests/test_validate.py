@@ -6,7 +6,7 @@ import pytest
 from commands import refused, run, start
 from test_evaluate import entry, video, write
 
-from lofi_jax.data import submissions
+from lofi_jax.results import submissions
 
 GOOD = {"a": [entry(0, 10, "run", 0.9)], "b": []}
 

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from videos import number, numbered, write
 
-from lofi_jax.data import builders, examples, records, video
-from lofi_jax.data.sample_times import sample_times
-from lofi_jax.data.sampling import Sampling, read_record
+from lofi_jax.data.ingest.sampling import Sampling, read_record
+from lofi_jax.data.prepared import dataset, examples, records
+from lofi_jax.data.video import video_file
+from lofi_jax.data.video.sample_times import sample_times
 
 SAMPLING = Sampling(snippets=4, frames=2, stride=0, short_side=16)
 PICTURES = [numbered(i, height=16) for i in range(40)]
@@ -92,7 +93,7 @@ def number_of(image: np.ndarray) -> int:
 def check(path, times: np.ndarray, numbers: list[int], turns: int = 0) -> None:
     """At its own stamp, and just before the next one's, each frame is the one that is read."""
     wanted = np.concatenate([times, np.nextafter(times[1:], 0) - 2e-3])
-    read, broke = video.read_frames(path, wanted)
+    read, broke = video_file.read_frames(path, wanted)
     read = [number_of(np.rot90(image, turns)) for image in read]
     assert broke is None
     assert read == numbers + numbers[:-1]
@@ -103,7 +104,7 @@ def test_each_frame_is_read_at_its_own_time(folder, name):
     times, numbers = seen(folder / name)
     assert numbers == ([7] if name == "single.mp4" else list(range(40)))
     check(folder / name, times, numbers, turns=2 if name == "turned.mov" else 0)
-    info = video.probe(folder / name)
+    info = video_file.probe(folder / name)
     assert info.frames == len(times)
     assert times[-1] < info.duration <= times[-1] + 0.2
 
@@ -122,8 +123,8 @@ def test_an_hour_is_sampled_in_little_memory_and_right(tmp_path):
     """One frame a second: those asked for come out, each to the second."""
     pictures = [numbered(i % 1024, height=16) for i in range(3600)]
     path = write(tmp_path / "hour.mp4", pictures, fps=1, preset="ultrafast")
-    assert video.probe(path).duration == 3600
-    sampled = video.sample(path, snippets=100, frames=2, stride=4, encode=number_of)
+    assert video_file.probe(path).duration == 3600
+    sampled = video_file.sample(path, snippets=100, frames=2, stride=4, encode=number_of)
     times = sample_times(3600.0, 1.0, 100, 2, 4)
     assert sampled.frames == [int(t + 1e-3) % 1024 for t in times]
 
@@ -135,8 +136,8 @@ def test_a_file_cut_short_gives_its_own_frames_or_one_line(folder, tmp_path, nam
     path = tmp_path / name
     path.write_bytes(data[: int(part * len(data))])
     try:
-        sampled = video.sample(path, snippets=8, frames=1, stride=0, encode=number_of)
-    except video.VideoError as error:
+        sampled = video_file.sample(path, snippets=8, frames=1, stride=0, encode=number_of)
+    except video_file.VideoError as error:
         assert name in str(error) and "\n" not in str(error)
         return
     times, numbers = seen(path)
@@ -165,8 +166,8 @@ def test_damage_anywhere_raises_nothing_but_a_video_error(folder, tmp_path_facto
         content[position] ^= data.draw(st.integers(1, 255))
     path.write_bytes(content)
     try:
-        sampled = video.sample(path, snippets=4, frames=2, stride=2, short_side=8)
-    except video.VideoError as error:
+        sampled = video_file.sample(path, snippets=4, frames=2, stride=2, short_side=8)
+    except video_file.VideoError as error:
         assert name in str(error) and "\n" not in str(error)
     else:
         assert len(sampled.frames) == 8
@@ -190,7 +191,7 @@ def test_a_dataset_of_them_holds_what_can_be_used_and_reports_the_rest(folder, t
     )
     annotations = tmp_path / "annotations.json"
     annotations.write_text(f'{{"database": {{{database}}}}}')
-    builder, report = builders.build("trust", videos, annotations, tmp_path / "data", SAMPLING)
+    builder, report = dataset.build("trust", videos, annotations, tmp_path / "data", SAMPLING)
     assert report.videos == {"training": len(names) - 2}
     unreadable = report.problems[examples.UNREADABLE]
     assert [entry.split(":")[0] for entry in unreadable] == ["hollow", "sound"]

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from commands import ROOT, main, run
 
-from lofi_jax.data import predictions, video
-from lofi_jax.data.sample_times import snippets_in
+from lofi_jax.data.video import video_file
+from lofi_jax.data.video.sample_times import snippets_in
+from lofi_jax.results import predictions
 
 RATE = 0.75  # snippets a second, of tests/tiny_windows.py
 
@@ -29,7 +30,7 @@ def test_stage_1_is_measured_on_ten_clips_a_video(workdir):
 def lengths(folder):
     """The duration of each of the target's videos, in seconds."""
     paths = (folder / "data" / "world" / "target" / "videos").glob("*.mp4")
-    return {path.stem.removeprefix("v_"): video.probe(path).duration for path in paths}
+    return {path.stem.removeprefix("v_"): video_file.probe(path).duration for path in paths}
 
 
 def test_features_are_as_long_as_their_video(workdir):
@@ -60,7 +61,7 @@ def test_predict_takes_videos_shorter_and_longer_than_a_window(workdir, tmp_path
     assert ended.returncode == 0, ended.stderr
     found = json.loads(output.read_text())["results"]
     ends = [max(d["segment"][1] for d in found[path.stem]) for path in (long, short)]
-    assert ends[0] > 12 / RATE and ends[1] <= video.probe(short).duration < 12 / RATE
+    assert ends[0] > 12 / RATE and ends[1] <= video_file.probe(short).duration < 12 / RATE
     # The same video is found to hold what the run itself found in it.
     own = json.loads((workdir / "detections.json").read_text())["results"]["target_testing_00000"]
     np.testing.assert_allclose(

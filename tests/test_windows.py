@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lofi_jax.data import windows as w
-from lofi_jax.data.annotations import Video
-from lofi_jax.data.features import FeatureStore
-from lofi_jax.data.windowed import FeatureWindows, Pieces, WindowRecords
-from lofi_jax.data.windows import Windows
+from lofi_jax.data.annotations.activitynet import Video
+from lofi_jax.data.features.store import FeatureStore
+from lofi_jax.data.loader.window_clips import FeatureWindows, Pieces, WindowRecords
+from lofi_jax.detection import windows as w
 from lofi_jax.detection.proposals import Proposals
+from lofi_jax.detection.windows import Windows
 
 HALF = Windows(size=8, overlap=0.5, rate=2.0)  # of 4 s, every 2 s
 

@@ -12,12 +12,12 @@ from lofi_jax.config.keys import DTYPES as DTYPES
 from lofi_jax.config.keys import defaults as defaults
 from lofi_jax.config.keys import named as named
 from lofi_jax.config.keys import optimizer as optimizer
-from lofi_jax.config.meaning import factors as factors
-from lofi_jax.config.meaning import full_fidelity as full_fidelity
-from lofi_jax.config.meaning import rows_of as rows_of
-from lofi_jax.config.meaning import suppression as suppression
-from lofi_jax.config.meaning import tious as tious
 from lofi_jax.config.paper_settings import paper as paper
 from lofi_jax.config.saved import differing_keys as differing_keys
 from lofi_jax.config.saved import from_json as from_json
 from lofi_jax.config.saved import to_json as to_json
+from lofi_jax.config.values import factors as factors
+from lofi_jax.config.values import full_fidelity as full_fidelity
+from lofi_jax.config.values import rows_of as rows_of
+from lofi_jax.config.values import suppression as suppression
+from lofi_jax.config.values import tious as tious

@@ -12,12 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from lofi_jax.config import rows_of
-from lofi_jax.data import class_scores
+from lofi_jax.data.features.padded_batches import feature_batches, padded_batches
 from lofi_jax.errors import UserError
 from lofi_jax.models import classifier
-from lofi_jax.stages import datasets, extract, head
-from lofi_jax.stages.batches import feature_batches, padded_batches
-from lofi_jax.stages.setup import Run, steps_for
+from lofi_jax.results import class_scores
+from lofi_jax.run import datasets
+from lofi_jax.run.workdir import Run, steps_for
+from lofi_jax.stages import extract, head
 from lofi_jax.training import loop
 from lofi_jax.training.checkpoints import load_state
 

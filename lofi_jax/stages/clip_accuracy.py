@@ -8,15 +8,15 @@ import jax
 import numpy as np
 
 from lofi_jax.config import full_fidelity
-from lofi_jax.data import clips, trimmed
-from lofi_jax.data.annotations import write_json
-from lofi_jax.stages import datasets
-from lofi_jax.stages.setup import Run, make_encoder
+from lofi_jax.data.annotations.activitynet import write_json
+from lofi_jax.data.loader import clips, trimmed_clips
+from lofi_jax.run import datasets
+from lofi_jax.run.workdir import Run, make_encoder
 from lofi_jax.training.checkpoints import load_state
 from lofi_jax.training.progress import Progress
 
 
-def run(run: Run, folder: pathlib.Path, drawing: trimmed.Drawing) -> None:
+def run(run: Run, folder: pathlib.Path, drawing: trimmed_clips.Drawing) -> None:
     """Measures the encoder trained in a folder on the source's test subset, and writes accuracy.json there.
 
     A video's probabilities are the mean over its clips, centre crop.
@@ -33,7 +33,7 @@ def run(run: Run, folder: pathlib.Path, drawing: trimmed.Drawing) -> None:
     )
 
 
-def _measure(run: Run, folder: pathlib.Path, drawing: trimmed.Drawing, subset: str) -> dict:
+def _measure(run: Run, folder: pathlib.Path, drawing: trimmed_clips.Drawing, subset: str) -> dict:
     source = datasets.source(run, subset)
     state = load_state(folder / "checkpoints")
     encoder, classifier = make_encoder(run.config), nn.Dense(len(source.classes))
@@ -44,7 +44,7 @@ def _measure(run: Run, folder: pathlib.Path, drawing: trimmed.Drawing, subset: s
         logits = classifier.apply({"params": weights}, encoder.apply(variables, frames))
         return jax.nn.softmax(logits).mean(axis=0)
 
-    transformation = trimmed.TestClips(full_fidelity(run.config), drawing)
+    transformation = trimmed_clips.TestClips(full_fidelity(run.config), drawing)
     progress = Progress("test (acp)", len(source.records), unit="videos")
     ranks = []
     for batch in clips.evaluation_batches(source.records, transformation, batch_size=1):
@@ -57,7 +57,7 @@ def _measure(run: Run, folder: pathlib.Path, drawing: trimmed.Drawing, subset: s
     return {
         "subset": subset,
         "videos": len(ranks),
-        "clips": trimmed.TEST_CLIPS,
+        "clips": trimmed_clips.TEST_CLIPS,
         "top1": float(np.mean(np.array(ranks) < 1)),
         "top5": float(np.mean(np.array(ranks) < 5)),
     }

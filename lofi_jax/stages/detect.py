@@ -17,15 +17,16 @@ import jax
 import numpy as np
 
 from lofi_jax.config import rows_of, suppression, tious
-from lofi_jax.data import predictions
+from lofi_jax.config.rows import Row
+from lofi_jax.data.features.padded_batches import feature_batches, padded_batches
 from lofi_jax.detection import metrics
 from lofi_jax.detection.proposals import Proposals, suppress, with_classes
 from lofi_jax.models import HEADS
-from lofi_jax.rows import Row
-from lofi_jax.stages import classify, datasets, extract, head
-from lofi_jax.stages.batches import feature_batches, padded_batches
-from lofi_jax.stages.setup import Run, apply_head, make_head
-from lofi_jax.stages.stamps import is_made_from, stamp
+from lofi_jax.results import predictions
+from lofi_jax.run import datasets
+from lofi_jax.run.made_from import is_made_from, stamp
+from lofi_jax.run.workdir import Run, apply_head, make_head
+from lofi_jax.stages import classify, extract, head
 from lofi_jax.training import processes
 from lofi_jax.training.checkpoints import load_state
 from lofi_jax.training.progress import Progress

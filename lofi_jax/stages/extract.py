@@ -9,13 +9,15 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 
 from lofi_jax.config import full_fidelity
-from lofi_jax.data import clips, feature_files, fingerprints
-from lofi_jax.data.features import FeatureStore, FeatureVideos
-from lofi_jax.data.fingerprints import Fingerprint
-from lofi_jax.data.windowed import FeatureWindows, Pieces
+from lofi_jax.data.features import external, fingerprints
+from lofi_jax.data.features.fingerprints import Fingerprint
+from lofi_jax.data.features.store import FeatureStore, FeatureVideos
+from lofi_jax.data.loader import clips
+from lofi_jax.data.loader.window_clips import FeatureWindows, Pieces
 from lofi_jax.errors import UserError
-from lofi_jax.stages import datasets, pretrain
-from lofi_jax.stages.setup import Run, encode_videos
+from lofi_jax.run import datasets
+from lofi_jax.run.workdir import Run, encode_videos
+from lofi_jax.stages import pretrain
 from lofi_jax.training import processes
 from lofi_jax.training.progress import Progress
 from lofi_jax.training.sharding import local_mesh, replicate, shard_batch
@@ -150,7 +152,7 @@ def _read(run: Run, features: FeatureStore) -> None:
     width = None
     for video in datasets.target(run).videos:
         length = datasets.length(run.config, video.duration)
-        found = feature_files.read(folders, video.video_id, length)
+        found = external.read(folders, video.video_id, length)
         width = width or found.shape[1]
         if found.shape[1] != width:
             raise UserError(

@@ -6,11 +6,12 @@ import pathlib
 import jax
 import jax.numpy as jnp
 
-from lofi_jax.data import clips
+from lofi_jax.config.rows import Row
+from lofi_jax.data.loader import clips
 from lofi_jax.errors import UserError
-from lofi_jax.rows import Row
-from lofi_jax.stages import datasets, extract
-from lofi_jax.stages.setup import Run, apply_heads, make_head, steps_for
+from lofi_jax.run import datasets
+from lofi_jax.run.workdir import Run, apply_heads, make_head, steps_for
+from lofi_jax.stages import extract
 from lofi_jax.training import loop, optimizer, processes
 from lofi_jax.training.step import initial_state, make_step
 

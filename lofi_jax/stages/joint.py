@@ -8,10 +8,10 @@ import jax.numpy as jnp
 
 from lofi_jax import fidelity
 from lofi_jax.config import factors, full_fidelity
-from lofi_jax.data import clips
-from lofi_jax.rows import Row
-from lofi_jax.stages import datasets, pretrain
-from lofi_jax.stages.setup import (
+from lofi_jax.config.rows import Row
+from lofi_jax.data.loader import clips
+from lofi_jax.run import datasets
+from lofi_jax.run.workdir import (
     Run,
     apply_heads,
     encode_videos,
@@ -19,6 +19,7 @@ from lofi_jax.stages.setup import (
     make_head,
     steps_for,
 )
+from lofi_jax.stages import pretrain
 from lofi_jax.training import loop, optimizer, processes
 from lofi_jax.training.step import initial_state, make_step
 

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import optax
 
 from lofi_jax.config import full_fidelity
-from lofi_jax.data import clips, pretext, trimmed
+from lofi_jax.data.loader import clips, pretext_clips, trimmed_clips
 from lofi_jax.errors import UserError
-from lofi_jax.stages import clip_accuracy, datasets, parts
-from lofi_jax.stages.setup import (
+from lofi_jax.run import datasets, sources
+from lofi_jax.run.workdir import (
     Run,
     feature_width,
     initial_encoder,
@@ -23,6 +23,7 @@ from lofi_jax.stages.setup import (
     make_encoder,
     steps_for,
 )
+from lofi_jax.stages import clip_accuracy
 from lofi_jax.training import loop, optimizer, processes
 from lofi_jax.training.step import initial_state, make_step
 
@@ -78,26 +79,26 @@ def _task(run: Run, start: str):
         drawing = (
             source_drawing(run) if start == "acp" else _drawing(config, "snippet", config.data)
         )
-        clip = trimmed.TrainingClip(full, drawing, augmentation, config.seed)
+        clip = trimmed_clips.TrainingClip(full, drawing, augmentation, config.seed)
         return source.records, len(source.classes), clip
     if start == "speednet" and len(source.records[0]["frames"]) < 2 * config.data.frames:
         raise UserError(
             "speednet needs two snippets a clip of the source: set config.source.snippets to 2"
         )
-    task = {"arrow_of_time": pretext.ArrowOfTime, "speednet": pretext.SpeedNet}[start]
+    task = {"arrow_of_time": pretext_clips.ArrowOfTime, "speednet": pretext_clips.SpeedNet}[start]
     return source.records, 2, task(full, config.data.frames, augmentation, config.seed)
 
 
-def source_drawing(run: Run) -> trimmed.Drawing:
+def source_drawing(run: Run) -> trimmed_clips.Drawing:
     """How clips are drawn from the source's actions."""
     config = run.config
     return _drawing(
-        config, config.source.sampling, config.source if parts.source(run) else config.data
+        config, config.source.sampling, config.source if sources.source(run) else config.data
     )
 
 
-def _drawing(config, sampling: str, stored) -> trimmed.Drawing:
-    return trimmed.Drawing(
+def _drawing(config, sampling: str, stored) -> trimmed_clips.Drawing:
+    return trimmed_clips.Drawing(
         sampling, config.data.frames, config.source.stride, stored.snippets_per_second
     )
 

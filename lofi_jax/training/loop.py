@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh
 from tensorboardX import SummaryWriter
 
-from lofi_jax.data.stream import Stream
+from lofi_jax.data.loader.batches import Stream
 from lofi_jax.errors import UserError
 from lofi_jax.training.checkpoints import Checkpoints
 from lofi_jax.training.memory import naming_exhausted_memory

@@ -16,13 +16,13 @@ import numpy as np
 from absl import app, flags
 
 from lofi_jax.config import defaults, rows_of
-from lofi_jax.data import annotations
-from lofi_jax.data.annotations import Video
-from lofi_jax.data.features import FeatureStore
+from lofi_jax.data.annotations import activitynet
+from lofi_jax.data.annotations.activitynet import Video
+from lofi_jax.data.features.padded_batches import feature_batches
+from lofi_jax.data.features.store import FeatureStore
 from lofi_jax.detection.proposals import suppress
+from lofi_jax.run.workdir import Run, make_head
 from lofi_jax.stages import detect, head
-from lofi_jax.stages.batches import feature_batches
-from lofi_jax.stages.setup import Run, make_head
 from lofi_jax.training.checkpoints import save_state
 
 VIDEOS = flags.DEFINE_integer("videos", 4728, "How many; ActivityNet's validation has 4,728.")
@@ -48,7 +48,7 @@ def prepare(folder: pathlib.Path, count: int) -> Run:
         Video(f"v{i:05}", "validation", 120.0, one, (names[i % CLASSES],)) for i in range(count)
     ]
     training = [Video(f"t{i:05}", "training", 120.0, one, (name,)) for i, name in enumerate(names)]
-    annotations.save(folder / "annotations.json", [*training, *videos])
+    activitynet.save(folder / "annotations.json", [*training, *videos])
     generator = np.random.default_rng(0)
     scores = {v.video_id: generator.dirichlet(np.full(CLASSES, 0.05)).tolist() for v in videos}
     (folder / "scores.json").write_text(json.dumps({"class": names, "results": scores}))

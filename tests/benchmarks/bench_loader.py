@@ -23,9 +23,11 @@ import cv2
 import numpy as np
 from absl import app
 
-from lofi_jax.data import builders, clips, records, video
-from lofi_jax.data.sample_times import sample_times
-from lofi_jax.data.sampling import Sampling
+from lofi_jax.data.ingest.sampling import Sampling
+from lofi_jax.data.loader import clips
+from lofi_jax.data.prepared import dataset, records
+from lofi_jax.data.video import video_file
+from lofi_jax.data.video.sample_times import sample_times
 from lofi_jax.fidelity import Fidelity, reduce
 
 CLIPS, ROUNDS, BATCH = 8, 3, 4
@@ -115,7 +117,9 @@ def by_opencv(paths, height: int, width: int):
 def by_seeking(paths):
     """The frames that are sampled of each video, and no other, as preparation and streaming read them."""
     for path in paths:
-        yield from video.sample(path, SAMPLING.snippets, SAMPLING.frames, SAMPLING.stride).frames
+        yield from video_file.sample(
+            path, SAMPLING.snippets, SAMPLING.frames, SAMPLING.stride
+        ).frames
 
 
 def by_imdecode(jpegs, fidelity: Fidelity):
@@ -292,7 +296,7 @@ def main(argv) -> None:
         folder = pathlib.Path(name)
         shown = clips_340x256.make(folder, CLIPS)
         paths = sorted((folder / "videos").iterdir())
-        builder, _ = builders.build(
+        builder, _ = dataset.build(
             "clips", folder / "videos", folder / "annotations.json", folder / "data", SAMPLING
         )
         stored = records.Records(builder, "training")

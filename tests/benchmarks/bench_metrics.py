@@ -13,9 +13,9 @@ from contextlib import contextmanager
 import numpy as np
 from absl import app, flags
 
-from lofi_jax.data import judged, predictions
 from lofi_jax.detection import bootstrap, buckets, diagnosis, metrics
 from lofi_jax.detection.proposals import Proposals, Suppression, suppress
+from lofi_jax.results import ground_truth, predictions
 
 GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Annotation file.", required=True)
 SUBSET = flags.DEFINE_string("subset", "validation", "The videos.")
@@ -52,14 +52,14 @@ def made_up(videos, count, seed):
 
 def main(argv):
     del argv
-    truth = judged.load_truth(GROUND_TRUTH.value, SUBSET.value)
+    truth = ground_truth.load_truth(GROUND_TRUTH.value, SUBSET.value)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "predictions.json")
         predictions.save(path, made_up(truth.videos, PREDICTIONS.value, 0))
         print(f"{path.stat().st_size / 1e6:.0f} MB of predictions")
         with timed("read annotations and predictions"):
-            truth = judged.load_truth(GROUND_TRUTH.value, SUBSET.value)
-            found, classes = truth.count(judged.load_predictions(path, truth))
+            truth = ground_truth.load_truth(GROUND_TRUTH.value, SUBSET.value)
+            found, classes = truth.count(ground_truth.load_predictions(path, truth))
     print(
         f"{len(found.score)} predictions, {len(truth.instances.score)} instances, {len(truth.videos)} videos"
     )

@@ -18,8 +18,9 @@ import av
 import cv2
 import numpy as np
 
-from lofi_jax.data import builders, video
-from lofi_jax.data.sampling import Sampling
+from lofi_jax.data.ingest.sampling import Sampling
+from lofi_jax.data.prepared import dataset
+from lofi_jax.data.video import video_file
 
 SECONDS, FPS = 120, 30
 SIZES = ((256, 340), (720, 1280))
@@ -49,16 +50,16 @@ def frames(folder: pathlib.Path):
     paths = sorted(p for p in folder.iterdir() if p.suffix in (".mp4", ".mkv"))
     for path in itertools.cycle(paths):
         try:
-            info = video.probe(path)
-            yield from video.frames_at(path, np.arange(info.frames) / info.fps)
-        except video.VideoError:
+            info = video_file.probe(path)
+            yield from video_file.frames_at(path, np.arange(info.frames) / info.fps)
+        except video_file.VideoError:
             continue
 
 
 def measure(folder: pathlib.Path, name: str, sampling: Sampling) -> None:
     """Prepares videos/ and prints what it cost."""
     begin = time.process_time()
-    builder, _ = builders.build(
+    builder, _ = dataset.build(
         "bench", folder / "videos", folder / "a.json", folder / "data", sampling, 1
     )
     spent = time.process_time() - begin

@@ -10,19 +10,14 @@ import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
 from step_work import HEAD, RATE, Work
 
-from lofi_jax.data import head_weights, weights
-from lofi_jax.stages import joint, planning
+from lofi_jax.jobs import planning
+from lofi_jax.run.workdir import Run, apply_heads, encode_videos, initial_encoder, make_head
+from lofi_jax.stages import joint
 from lofi_jax.stages.extract import FullFidelityEncoder
-from lofi_jax.stages.setup import (
-    Run,
-    apply_heads,
-    encode_videos,
-    initial_encoder,
-    make_head,
-)
 from lofi_jax.training import memory, optimizer
 from lofi_jax.training.sharding import make_mesh, placement, replicate, shard_batch
 from lofi_jax.training.step import initial_state, jit_step, make_step
+from lofi_jax.weights import assign, head_layouts
 
 Weights = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
 
@@ -138,17 +133,17 @@ def _extract(run: Run, arrays: dict, public: Weights):
 
 def _encoder(run: Run, public: Weights) -> dict:
     empty = jax.eval_shape(lambda: initial_encoder(run.config, jax.random.key(0)))
-    return _fitted(public[0], empty, weights.ENCODER_LAYOUTS)
+    return _fitted(public[0], empty, assign.ENCODER_LAYOUTS)
 
 
 def _head_params(params: dict, public: Weights) -> dict:
-    layout = head_weights.gtad_layout(sum(HEAD.bins))
+    layout = head_layouts.gtad_layout(sum(HEAD.bins))
     return _fitted(public[1], {"params": params["head"]}, {"gtad": layout})["params"]
 
 
 def _fitted(arrays: dict, tree: dict, layouts: dict) -> dict:
     shapes = {path: x.shape for path, x in flatten_dict(tree, sep=".").items()}
-    fit = weights.fit(arrays, shapes, layouts)
+    fit = assign.fit(arrays, shapes, layouts)
     if fit.problems:
         raise ValueError(f"PyTorch's weights are not ours: {'; '.join(fit.problems)}")
     return unflatten_dict(fit.variables, sep=".")

@@ -11,8 +11,8 @@ from lofi_jax import fidelity
 from lofi_jax.config import optimizer
 from lofi_jax.detection import targets
 from lofi_jax.fidelity import Fidelity
+from lofi_jax.jobs import planning
 from lofi_jax.models import alignment, gtad
-from lofi_jax.stages import planning
 
 # Channels of the features; asking an encoder would start JAX, and PyTorch's process does without.
 WIDTHS = {"tsm_resnet18": 512, "tsm_resnet50": 2048}

@@ -1,0 +1,80 @@
+"""Reads an annotation file of any known form, and tells how it differs from the published dataset."""
+
+import dataclasses
+import os
+import pathlib
+
+from lofi_jax.data.annotations import activitynet, kinetics, thumos
+from lofi_jax.data.annotations.activitynet import Annotations
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """What a public dataset holds according to its makers.
+
+    Attributes:
+        classes: their number.
+        videos: their number by subset, where the makers tell it.
+        source: who says so.
+    """
+
+    classes: int
+    videos: dict[str, int]
+    source: str
+
+
+PUBLISHED = {
+    "activitynet": Published(
+        200,
+        {"training": 10024, "validation": 4926, "testing": 5044},
+        "activity-net.org/download.html, release 1.3",
+    ),
+    "hacs": Published(
+        200,
+        {"training": 37613, "validation": 5981, "testing": 5987},
+        "github.com/hangzhaomit/HACS-dataset, v1.1.1",
+    ),
+    # The usual JSON file calls the validation videos "train", for that is what they are used for.
+    "thumos14": Published(
+        20, {"validation": 200, "train": 200, "test": 213}, "THUMOS Challenge 2014"
+    ),
+    "kinetics400": Published(400, {}, "arXiv 1705.06950"),
+}
+
+
+def load(path: str | os.PathLike) -> Annotations:
+    """Reads annotations by their form: a JSON file (ActivityNet, HACS, the usual THUMOS14 file), a .csv file or a
+    folder with some (Kinetics), or a folder with a text file a class (THUMOS14).
+
+    Raises:
+        UserError: no such file, or not what its form should be.
+    """
+    path = pathlib.Path(path)
+    if kinetics.is_form(path):
+        return kinetics.load(path)
+    if path.is_dir():
+        return thumos.load(path)
+    return activitynet.load(path)
+
+
+def files_of(path: str | os.PathLike) -> list[pathlib.Path]:
+    """The files that `load` reads, sorted."""
+    path = pathlib.Path(path)
+    if kinetics.is_form(path):
+        return kinetics.files_of(path)
+    return thumos.files_of(path) if path.is_dir() else [path]
+
+
+def differences(name: str, found: Annotations) -> list[str]:
+    """A line for each number of a public dataset that is another one here; none for other datasets."""
+    if name not in PUBLISHED:
+        return []
+    published = PUBLISHED[name]
+    lines = []
+    if len(found.classes) != published.classes:
+        lines.append(f"{len(found.classes)} classes, published are {published.classes}")
+    for subset in dict.fromkeys(video.subset for video in found.videos.values()):
+        here, there = len(found.subset(subset)), published.videos.get(subset)
+        if there is not None and here != there:
+            lines.append(f"{here} {subset} videos, published are {there}")
+    return [f"{name}: {found.path} has {line} ({published.source})" for line in lines]

@@ -1,0 +1,191 @@
+"""Features on disk, in a form that anyone can read: a folder for each encoder that holds
+
+<video id>.npy    the features of a video, (L, C) float32, a row a snippet, evenly spread over the video's duration
+features.json     {"encoder": its name, "fingerprint": what the features depend on, "width": C, "mean": [C numbers],
+                  "std": [C numbers]}; the mean and the deviation are over all snippets of the training videos
+
+The fingerprint is there from the start of an extraction, the rest from its end. So one that was killed goes on with the
+same encoder or not at all, and features of another encoder, or of the same one with other weights, never pass for it.
+"""
+
+import dataclasses
+import functools
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from lofi_jax.data.annotations.activitynet import Video
+from lofi_jax.data.annotations.padding import pad_instances
+from lofi_jax.data.features.fingerprints import Fingerprint, differences
+from lofi_jax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureStore:
+    """A folder of features."""
+
+    folder: pathlib.Path
+
+    def begin(self, encoder: str, fingerprint: Fingerprint) -> None:
+        """Makes the folder, or finds there what an extraction with the same fingerprint has left.
+
+        Raises:
+            UserError: it holds features that are, or may be, of another encoder.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self._path.exists():
+            self.check(fingerprint)
+        elif next(self.folder.glob("*.npy"), None):
+            raise UserError(
+                f"{self.folder}: holds features, but no features.json that says of which encoder: delete this folder"
+            )
+        else:
+            self._describe({"encoder": encoder, "fingerprint": fingerprint})
+
+    def require(self, fingerprint: Fingerprint) -> None:
+        """Makes sure that the features are there and what a fingerprint says.
+
+        Raises:
+            UserError: they are not.
+        """
+        if not self.is_finished():
+            raise UserError(f"{self.folder}: no finished features; run the stage extract first")
+        self.check(fingerprint)
+
+    def check(self, fingerprint: Fingerprint) -> None:
+        """Makes sure that the features, all or some, are what a fingerprint says.
+
+        Raises:
+            UserError: they are not.
+        """
+        changes = differences(self._description().get("fingerprint", {}), fingerprint)
+        if changes:
+            raise UserError(
+                f"{self.folder}: holds the features of another encoder ({changes}): delete this folder and run the"
+                " stage extract again, or change these back"
+            )
+
+    def finish(self, training_ids: list[str]) -> None:
+        """Adds the mean and the deviation over the training videos to features.json."""
+        # A video at a time, since all together may not fit into memory (Chan et al., 1979, for joining two samples).
+        count, mean, squares = 0, 0.0, 0.0
+        for video_id in training_ids:
+            rows = self.read(video_id).astype(np.float64)
+            own_mean, together = rows.mean(axis=0), count + len(rows)
+            apart = own_mean - mean
+            squares += np.sum((rows - own_mean) ** 2, axis=0)
+            squares += apart**2 * count * len(rows) / together
+            mean = mean + apart * len(rows) / together
+            count = together
+        statistics = {
+            "width": len(mean),
+            "mean": mean.tolist(),
+            "std": np.sqrt(squares / count).tolist(),
+        }
+        self._describe(self._description() | statistics)
+
+    def is_finished(self) -> bool:
+        """Whether every video's features were there once."""
+        return self._path.exists() and "mean" in self._description()
+
+    def missing(self, video_ids: Sequence[str]) -> list[int]:
+        """The places of those videos that have no features."""
+        return [i for i, video_id in enumerate(video_ids) if not self.path(video_id).exists()]
+
+    def path(self, video_id: str) -> pathlib.Path:
+        """The file of a video's features."""
+        return self.folder / f"{video_id}.npy"
+
+    def write(self, video_id: str, features: np.ndarray) -> None:
+        """Writes a video's features (L, C), whole or not at all."""
+        part = self.folder / f".{video_id}.part"
+        with part.open("wb") as file:
+            np.save(file, np.asarray(features, np.float32))
+        os.replace(part, self.path(video_id))
+
+    def read(self, video_id: str) -> np.ndarray:
+        """A video's features (L, C) float32.
+
+        Raises:
+            UserError: they are not there, or not whole.
+        """
+        path = self.path(video_id)
+        try:
+            features = np.load(path)
+        except FileNotFoundError as error:
+            raise UserError(f"{path}: is missing: run the stage extract again") from error
+        except (OSError, ValueError, EOFError) as error:
+            raise UserError(
+                f"{path}: cannot be read as features ({error}): delete it and run the stage extract again"
+            ) from error
+        if features.ndim != 2:
+            raise UserError(
+                f"{path}: features of shape {features.shape}, not (snippets, channels): delete it and run the stage"
+                " extract again"
+            )
+        return features
+
+    def standardise(self, features: np.ndarray) -> np.ndarray:
+        """Features of any video, less the training videos' mean, over their deviation."""
+        mean, std = self._statistics
+        return (features - mean) / std
+
+    @functools.cached_property
+    def _statistics(self) -> tuple[np.ndarray, np.ndarray]:
+        description = self._description()
+        mean, std = (np.array(description[key], np.float32) for key in ("mean", "std"))
+        return mean, std + 1e-6
+
+    @property
+    def _path(self) -> pathlib.Path:
+        return self.folder / "features.json"
+
+    def _description(self) -> dict:
+        try:
+            return json.loads(self._path.read_text())
+        except ValueError as error:
+            raise UserError(
+                f"{self._path}: cannot be read ({error}): delete the folder that it is in and run the stage extract"
+                " again"
+            ) from error
+
+    def _describe(self, description: dict) -> None:
+        part = self.folder / ".features.part"
+        part.write_text(json.dumps(description))
+        os.replace(part, self._path)
+
+
+class FeatureVideos:
+    """Random access to videos as features with their annotation padded to `instances`.
+
+    Args:
+        standardise: see `FeatureStore.standardise`; otherwise the features come as they are stored.
+    """
+
+    def __init__(
+        self,
+        store: FeatureStore,
+        videos: list[Video],
+        classes: tuple[str, ...],
+        instances: int,
+        standardise: bool,
+    ):
+        self._store, self._videos, self._instances = store, videos, instances
+        self._index = {label: i for i, label in enumerate(classes)}
+        self._standardise = standardise
+
+    def __len__(self) -> int:
+        return len(self._videos)
+
+    def __getitem__(self, i: int) -> dict[str, np.ndarray]:
+        video = self._videos[i]
+        features = self._store.read(video.video_id)
+        if self._standardise:
+            features = self._store.standardise(features)
+        labels = [self._index[label] for label in video.labels]
+        return {"features": features} | pad_instances(
+            video.segments / video.duration, labels, self._instances
+        )

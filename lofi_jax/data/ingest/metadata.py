@@ -1,0 +1,39 @@
+"""What is known of a video beside its frames, in the form in which JSON keeps it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lofi_jax.data.annotations.activitynet import Video
+
+_PLAIN = ("video_id", "duration", "fps", "height", "width")
+
+
+def of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A record (see `records.Records`) without its frames, but with their number."""
+    return {key: record[key] for key in _PLAIN} | {
+        "frames": len(record["frames"]),
+        "segments": record["segments"].tolist(),
+        "labels": record["labels"].tolist(),
+    }
+
+
+def record(known: Mapping[str, Any], frames: Sequence[Any]) -> dict[str, Any]:
+    """The record that `of` was given."""
+    return {key: known[key] for key in _PLAIN} | {
+        "frames": frames,
+        "segments": np.array(known["segments"], np.float64).reshape(-1, 2),
+        "labels": np.array(known["labels"], np.int64),
+    }
+
+
+def video(known: Mapping[str, Any], subset: str, classes: Sequence[str]) -> Video:
+    """The annotated video; its labels are places in `classes`."""
+    return Video(
+        video_id=known["video_id"],
+        subset=subset,
+        duration=known["duration"],
+        segments=np.array(known["segments"], np.float64).reshape(-1, 2),
+        labels=tuple(classes[label] for label in known["labels"]),
+    )

@@ -1,0 +1,130 @@
+"""Finds the annotated videos in a folder, and remembers what a dataset was made from."""
+
+import collections
+import dataclasses
+import hashlib
+import os
+import pathlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lofi_jax.data.annotations import activitynet as annotation_files
+from lofi_jax.data.annotations import formats
+from lofi_jax.data.video import video_file as video_files
+from lofi_jax.errors import UserError
+
+MISSING = "annotated videos missing from the folder"
+UNANNOTATED = "video files without an annotation"
+
+
+def find_videos(video_dir: str | os.PathLike) -> dict[str, pathlib.Path]:
+    """The video files below a folder by name without extension; of two alike, the least deep.
+
+    Raises:
+        UserError: there is no such folder.
+    """
+    root = pathlib.Path(video_dir)
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder of videos")
+    paths = [
+        pathlib.Path(folder, name)
+        for folder, _, names in os.walk(root, followlinks=True)
+        for name in names
+        if name.lower().endswith(video_files.EXTENSIONS)
+    ]
+    found: dict[str, pathlib.Path] = {}
+    for path in sorted(paths, key=lambda path: (len(path.parts), path)):
+        found.setdefault(path.stem, path)
+    return found
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Job:
+    """An annotated video and its file.
+
+    Attributes:
+        size, modified: the file's bytes, and the time of its last change in nanoseconds.
+    """
+
+    video: annotation_files.Video
+    path: pathlib.Path
+    size: int
+    modified: int
+
+
+def match(
+    parsed: annotation_files.Annotations, files: Mapping[str, pathlib.Path]
+) -> dict[str, list[Job]]:
+    """The annotated videos that are there, by subset, in the order of the annotations."""
+    jobs: dict[str, list[Job]] = collections.defaultdict(list)
+    for video_id, video in parsed.videos.items():
+        path = files.get(f"v_{video_id}", files.get(video_id))
+        if path is not None:
+            file = path.stat()
+            jobs[video.subset].append(Job(video, path, file.st_size, file.st_mtime_ns))
+    for subset in jobs:
+        if not re.fullmatch(r"[\w-]+", subset) or subset == "all":
+            raise UserError(
+                f"subset {subset!r} cannot name a split: use letters, digits, _ and -, and not"
+                " the word 'all'"
+            )
+    return dict(jobs)
+
+
+def known_problems(
+    parsed: annotation_files.Annotations,
+    files: Mapping[str, pathlib.Path],
+    jobs: Mapping[str, Sequence[Job]],
+) -> dict[str, list[str]]:
+    """What is wrong with the input before any video is opened, reason -> entries."""
+    problems = collections.defaultdict(list)
+    for reason, entries in parsed.problems.items():
+        problems[reason].extend(entries)
+    chosen = {job.video.video_id: job.path for jobs in jobs.values() for job in jobs}
+    if missing := [video_id for video_id in parsed.videos if video_id not in chosen]:
+        problems[MISSING] = missing
+    if idle := set(files.values()) - set(chosen.values()):
+        problems[UNANNOTATED] = sorted(path.name for path in idle)
+    return problems
+
+
+def fingerprint(
+    annotations: str | os.PathLike,
+    video_dir: str | os.PathLike,
+    jobs: Mapping[str, Sequence[Job]],
+) -> dict[str, Any]:
+    """What a dataset is made from: the annotation file's hash, and the size of each video used."""
+    return {
+        "annotations": _hash(formats.files_of(annotations)),
+        "videos": {
+            job.path.relative_to(video_dir).as_posix(): job.size
+            for chosen in jobs.values()
+            for job in chosen
+        },
+    }
+
+
+def _hash(files: Sequence[pathlib.Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def check_source(folder: pathlib.Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """Raises a `UserError` that says what changed since the dataset was made, if anything did."""
+    before, now = old["videos"], new["videos"]
+    changes = ["another annotation file"] if old["annotations"] != new["annotations"] else []
+    for what, names in (
+        ("more", now.keys() - before.keys()),
+        ("fewer", before.keys() - now.keys()),
+        ("changed", {name for name in before.keys() & now.keys() if before[name] != now[name]}),
+    ):
+        if names:
+            changes.append(f"{len(names)} videos {what} ({annotation_files.first(sorted(names))})")
+    if changes:
+        raise UserError(
+            f"{folder} was made from other input: now there are {', '.join(changes)};"
+            " delete that folder or name another data_dir"
+        )

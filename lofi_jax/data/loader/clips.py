@@ -1,0 +1,166 @@
+"""The Grain pipeline from stored videos to batches of uint8 clips at any fidelity.
+
+Everything random is a function of the seed and of the example's place in the stream, so the same seed gives the same
+batches however many workers there are, and a restored iterator goes on with the very next batch.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import grain
+import numpy as np
+
+from lofi_jax.data.annotations.padding import pad_instances
+from lofi_jax.data.loader.batch_memory import BatchMemory
+from lofi_jax.data.loader.batches import THREADS, Reader, Share, Stream
+from lofi_jax.data.streamed import video_frames
+from lofi_jax.data.video import jpeg
+from lofi_jax.fidelity import Fidelity, snippet_indices
+
+Record = Mapping[str, Any]
+Batch = dict[str, np.ndarray]
+Example = dict[str, Any]  # of a batch: arrays, scalars and text, and its frames as a `Clip`
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """What varies from one reading of a video to the next.
+
+    Attributes:
+        crop_area: lowest and highest part of the picture that a random crop keeps; (1, 1) crops the centre.
+        flip: mirror half of the videos.
+    """
+
+    crop_area: tuple[float, float] = (1.0, 1.0)
+    flip: bool = False
+
+    def crop(self, size, fidelity: Fidelity, rng: np.random.Generator) -> jpeg.Crop:
+        aspect = fidelity.width / fidelity.height
+        if tuple(self.crop_area) == (1.0, 1.0) and not self.flip:
+            return jpeg.centre_crop(*size, aspect)
+        return jpeg.random_crop(*size, aspect, self.crop_area, self.flip, rng)
+
+
+NONE = Augmentation()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Clip:
+    """Frames of a video that are read and decoded when they are wanted, straight into their batch.
+
+    Attributes:
+        record: its frames are stored as JPEGs or in the video's own file.
+        numbers: the frames wanted, an array of any shape.
+        fidelity: its size in pixels.
+        crop: the part of the picture.
+    """
+
+    record: Record
+    numbers: np.ndarray
+    fidelity: Fidelity
+    crop: jpeg.Crop
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the numbers, and (height, width, 3)."""
+        return (*np.shape(self.numbers), self.fidelity.height, self.fidelity.width, 3)
+
+    def read(self, out: np.ndarray | None = None) -> np.ndarray:
+        """Decodes into `out`, or into a new array: uint8 RGB of `shape`."""
+        if out is None:
+            out = np.empty(self.shape, np.uint8)
+        wanted = [self.record["frames"][number] for number in np.ravel(self.numbers).tolist()]
+        size = (int(self.record["height"]), int(self.record["width"]))
+        clip = out.reshape(-1, *out.shape[-3:])
+        if isinstance(wanted[0], video_frames.FrameAt):
+            video_frames.read(wanted, size, self.crop, clip)
+        else:
+            jpeg.decode(wanted, size, self.crop, clip)
+        return out
+
+
+def snippets_of(
+    record: Record, snippets: np.ndarray, frames: int, fidelity: Fidelity, crop: jpeg.Crop
+) -> Clip:
+    """The given snippets of a video: a clip of (snippets, frames, height, width, 3)."""
+    numbers = np.asarray(snippets)[:, None] * frames + np.arange(frames)
+    return Clip(record, numbers, fidelity, crop)
+
+
+class Stack:
+    """Examples to a batch; clips are decoded here."""
+
+    def __init__(self):
+        self._memory = BatchMemory()
+
+    def __call__(self, examples: Sequence[Example]) -> Batch:
+        return {key: self._stack([example[key] for example in examples]) for key in examples[0]}
+
+    def _stack(self, values: Sequence[Any]) -> np.ndarray:
+        if not isinstance(values[0], Clip):
+            return np.stack(values)
+        batch = self._memory.empty((len(values), *values[0].shape))
+        for clip, row in zip(values, batch, strict=True):
+            clip.read(row)
+        return batch
+
+
+@dataclasses.dataclass(frozen=True)
+class WholeVideo(grain.transforms.MapWithIndex):
+    """A record as an untrimmed video: all its snippets at the fidelity of its place in the stream, and its segments."""
+
+    fidelity_at: Callable[[int], Fidelity]
+    frames: int
+    instances: int
+    augmentation: Augmentation
+    seed: int
+
+    def map_with_index(self, index: int, record: Record) -> Example:
+        fidelity = self.fidelity_at(index)
+        rng = np.random.default_rng([self.seed, index])
+        crop = self.augmentation.crop((record["height"], record["width"]), fidelity, rng)
+        chosen = snippet_indices(len(record["frames"]) // self.frames, fidelity.snippets)
+        clip = snippets_of(record, chosen, self.frames, fidelity, crop)
+        segments = np.asarray(record["segments"]).reshape(-1, 2) / float(record["duration"])
+        named = {"frames": clip, "video_id": record["video_id"]}
+        return named | pad_instances(segments, record["labels"], self.instances)
+
+
+def training_batches(
+    source: Sequence[Record],
+    transformation: grain.transforms.MapWithIndex | None,
+    batch_size: int,
+    seed: int,
+    workers: int = 0,
+    process: tuple[int, int] = (0, 1),
+) -> grain.IterDataset:
+    """An endless stream of shuffled batches, each video once an epoch; the remainder of an epoch joins the next.
+
+    Args:
+        source: random access to examples.
+        transformation: such as `WholeVideo`, which gets each example's place in the stream; None when
+            the source's examples are ready as they are.
+        batch_size: examples a batch, over all processes.
+        seed: of the order.
+        workers: processes that read ahead; 0 reads ahead in threads of this one.
+        process: (index, count): this process gets the rows index * B / count to (index + 1) * B / count of every
+            batch of B, which are what they are in a single process.
+
+    Raises:
+        UserError: the processes cannot share a batch evenly.
+    """
+    examples = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
+    if transformation is not None:
+        examples = examples.map_with_index(transformation)
+    share = Share(examples, batch_size, process)
+    batches = share.batch(batch_size // process[1], drop_remainder=True, batch_fn=Stack())
+    return Stream(Reader(batches, workers))
+
+
+def evaluation_batches(
+    source: Sequence[Record], transformation: grain.transforms.MapWithIndex, batch_size: int
+) -> grain.IterDataset:
+    """Every example once, in order; the last batch may be smaller."""
+    dataset = grain.MapDataset.source(source).map_with_index(transformation)
+    return dataset.batch(batch_size, batch_fn=Stack()).to_iter_dataset(THREADS)

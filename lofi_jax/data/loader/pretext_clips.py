@@ -1,0 +1,51 @@
+"""Clips that carry their own label, for self-supervised pretraining: whatever the video is, time tells."""
+
+import dataclasses
+
+import grain
+import numpy as np
+
+from lofi_jax.data.loader import clips
+from lofi_jax.fidelity import Fidelity
+
+
+@dataclasses.dataclass(frozen=True)
+class ArrowOfTime(grain.transforms.MapWithIndex):
+    """A snippet's frames forwards (label 0) or backwards (label 1), at random."""
+
+    fidelity: Fidelity
+    frames: int
+    augmentation: clips.Augmentation
+    seed: int
+
+    def map_with_index(self, index: int, record: clips.Record) -> clips.Example:
+        rng = np.random.default_rng([self.seed, index])
+        crop = self.augmentation.crop((record["height"], record["width"]), self.fidelity, rng)
+        snippet = rng.integers(len(record["frames"]) // self.frames, size=1)
+        numbers = snippet * self.frames + np.arange(self.frames)
+        backwards = rng.random() < 0.5
+        shown = numbers[::-1] if backwards else numbers
+        clip = clips.Clip(record, shown, self.fidelity, crop)
+        return {"frames": clip, "label": np.int32(backwards)}
+
+
+@dataclasses.dataclass(frozen=True)
+class SpeedNet(grain.transforms.MapWithIndex):
+    """As many frames as a snippet has, at the stored rate (label 0) or at twice it (label 1), at random.
+
+    Needs two stored snippets a video, of frames spread evenly in time.
+    """
+
+    fidelity: Fidelity
+    frames: int
+    augmentation: clips.Augmentation
+    seed: int
+
+    def map_with_index(self, index: int, record: clips.Record) -> clips.Example:
+        rng = np.random.default_rng([self.seed, index])
+        crop = self.augmentation.crop((record["height"], record["width"]), self.fidelity, rng)
+        rate = int(rng.integers(1, 3))
+        first = rng.integers(len(record["frames"]) - rate * (self.frames - 1))
+        chosen = first + rate * np.arange(self.frames)
+        clip = clips.Clip(record, chosen, self.fidelity, crop)
+        return {"frames": clip, "label": np.int32(rate - 1)}

@@ -1,0 +1,111 @@
+"""Random access to parts of long videos, of their frames or of their features, as if each were a video."""
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lofi_jax.data.annotations.padding import pad_instances
+from lofi_jax.data.features.store import FeatureStore
+from lofi_jax.data.frames import Picked
+from lofi_jax.detection.windows import Window, Windows, shown
+
+Record = dict[str, Any]
+
+
+def _part(record: Record, start: int, size: int, frames: int) -> Record:
+    """The record of `size` snippets from `start` on, without annotation; past the video's end, its last snippet."""
+    stored = record["frames"]
+    snippets = shown(start, size, len(stored) // frames)
+    numbers = (snippets[:, None] * frames + np.arange(frames)).ravel()
+    nothing = {"segments": np.zeros((0, 2)), "labels": np.zeros(0, np.int64)}
+    return record | nothing | {"frames": Picked(stored, numbers)}
+
+
+class WindowRecords:
+    """Windows to train on, as records."""
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        chosen: Sequence[Window],
+        windows: Windows,
+        frames: int,
+        classes: tuple[str, ...],
+    ):
+        """Takes the videos' records, the windows wanted of them, and the frames a snippet has."""
+        self._records, self._chosen, self._size = records, chosen, windows.size
+        self._frames, self._index = frames, {label: i for i, label in enumerate(classes)}
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def __getitem__(self, i: int) -> Record:
+        window = self._chosen[i]
+        record = _part(self._records[window.number], window.start, self._size, self._frames)
+        return record | {
+            "duration": window.video.duration,
+            "segments": window.video.segments,
+            "labels": np.array([self._index[label] for label in window.video.labels], np.int64),
+        }
+
+
+class Pieces(Sequence[Record]):
+    """Videos as records of `size` snippets without annotation, end to end and in order, the last one filled up.
+
+    What an encoder of `size` snippets makes of a video's pieces, joined and cut to the video's length, are the video's
+    features.
+
+    Attributes:
+        counts: pieces of each video.
+    """
+
+    def __init__(self, records: Sequence[Record], lengths: Sequence[int], size: int, frames: int):
+        """Takes the videos' records and lengths in snippets, and the frames a snippet has."""
+        # The pieces of one video are read one after the other.
+        self._record = functools.lru_cache(maxsize=2)(records.__getitem__)
+        self._size, self._frames = size, frames
+        self.counts = [-(-length // size) for length in lengths]
+        self._places = [
+            (number, start)
+            for number, length in enumerate(lengths)
+            for start in range(0, length, size)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, i: int) -> Record:
+        number, start = self._places[i]
+        return _part(self._record(number), start, self._size, self._frames)
+
+
+class FeatureWindows:
+    """Windows to train on, as features with their annotation padded to `instances`; see `FeatureVideos`."""
+
+    def __init__(
+        self,
+        store: FeatureStore,
+        chosen: Sequence[Window],
+        windows: Windows,
+        classes: tuple[str, ...],
+        instances: int,
+        standardise: bool,
+    ):
+        self._store, self._chosen, self._size = store, chosen, windows.size
+        self._instances, self._standardise = instances, standardise
+        self._index = {label: i for i, label in enumerate(classes)}
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def __getitem__(self, i: int) -> dict[str, np.ndarray]:
+        window = self._chosen[i]
+        features = self._store.read(window.video.video_id)
+        part = features[shown(window.start, self._size, len(features))]
+        if self._standardise:
+            part = self._store.standardise(part)
+        segments = window.video.segments / window.video.duration
+        labels = [self._index[label] for label in window.video.labels]
+        return {"features": part} | pad_instances(segments, labels, self._instances)

@@ -1,0 +1,237 @@
+"""Videos and an annotation file made into a TFDS dataset of JPEG frames, without TensorFlow.
+
+One example a snippet, one split a subset, in ArrayRecord files. The dataset remembers what it was
+made from, so that data of other input never passes for it, and what was wrong with that input.
+"""
+
+import collections
+import contextlib
+import dataclasses
+import errno
+import fcntl
+import os
+import pathlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import tensorflow_datasets as tfds
+
+from lofi_jax.data.annotations import activitynet as annotation_files
+from lofi_jax.data.annotations import formats
+from lofi_jax.data.ingest import video_folder
+from lofi_jax.data.ingest.sampling import Sampling
+from lofi_jax.data.prepared import beam_pool, disk, local_pool, records
+from lofi_jax.data.prepared import shards as shard_files
+from lofi_jax.data.prepared.examples import UNREADABLE, features
+from lofi_jax.data.video.video_file import EXTENSIONS
+from lofi_jax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What came of the input.
+
+    Attributes:
+        videos: how many each split holds.
+        problems: what was wrong, reason -> entries such as "v_abc: no such file".
+    """
+
+    videos: dict[str, int]
+    problems: dict[str, tuple[str, ...]]
+
+    def summary(self) -> str:
+        """A line of counts, then a line for each kind of problem with its first entries."""
+        counts = ", ".join(f"{count} in {split}" for split, count in self.videos.items())
+        lines = [f"{sum(self.videos.values())} videos ({counts})"]
+        for reason, entries in self.problems.items():
+            lines.append(f"{len(entries)} {reason}: {annotation_files.first(entries)}")
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """What lies in report.json: "videos", "counts" (reason -> number of entries) and "problems"."""
+        counts = {reason: len(entries) for reason, entries in self.problems.items()}
+        return {"videos": self.videos, "counts": counts, "problems": self.problems}
+
+
+@dataclasses.dataclass(frozen=True)
+class Beam:
+    """Apache Beam in place of this process's threads; see `beam_pool.write`."""
+
+    runner: str
+    options: Sequence[str] = ()
+
+
+def build(
+    name: str,
+    video_dir: str | os.PathLike,
+    annotations: str | os.PathLike,
+    data_dir: str | os.PathLike,
+    sampling: Sampling,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    say: Callable[[str], None] = lambda line: None,
+    beam: Beam | None = None,
+) -> tuple[tfds.core.DatasetBuilder, Report]:
+    """Makes a dataset of those annotated videos that are there, goes on with it, or finds it made.
+
+    Args:
+        name: of the dataset, such as "activitynet".
+        video_dir: holds each video as v_<id>.* or <id>.*, at any depth.
+        annotations: what `formats.load` reads.
+        data_dir: gets <name>/<sampling.name>/2.0.0/, whole or not at all.
+        workers: threads that decode; None: one a core. What is written does not depend on it.
+        progress: called with the number of videos done and their total: once before the first, with what a build that
+            was killed had finished, then as they are done.
+        say: called with lines for the user: what the annotation file holds, and the disk it will take.
+        beam: where the work is done, if not here.
+
+    Returns:
+        What `records.load` returns, and the report, which also lies in the dataset's folder as report.json.
+
+    Raises:
+        UserError: bad annotations, no usable video at all, a subset that cannot name a split, a
+            disk that is full or too small, or a dataset made from other input in the same place.
+    """
+    parsed = formats.load(annotations)
+    # Beam's workers may start in another folder.
+    video_dir = pathlib.Path(video_dir).absolute()
+    files = video_folder.find_videos(video_dir)
+    jobs = video_folder.match(parsed, files)
+    source = video_folder.fingerprint(annotations, video_dir, jobs)
+    folder = records.folder_of(data_dir, name, sampling)
+    unfinished = folder.with_name(f"unfinished_{folder.name}")
+    writer = shard_files.Writer(name, unfinished, parsed.classes, sampling)
+    with _reporting_disk_errors(folder), _lock(folder.parent):
+        if not folder.exists():
+            for line in formats.differences(name, parsed):
+                say(line)
+            problems = video_folder.known_problems(parsed, files, jobs)
+            if not jobs:
+                raise UserError(
+                    f"{video_dir}: holds none of the {len(parsed.videos)} annotated videos, as"
+                    f" v_<id> or <id> with {' '.join(EXTENSIONS)}:"
+                    f" {annotation_files.first(problems[video_folder.MISSING])}"
+                )
+            shards = shard_files.plan(jobs, parsed.classes, sampling)
+            _write_shards(writer, shards, workers or os.cpu_count() or 1, progress, say, beam)
+            _complete(writer, shards, source, problems)
+            os.rename(writer.data, folder)
+        writer.discard()
+        builder = records.load(data_dir, name, sampling)
+        video_folder.check_source(folder, builder.info.metadata["source"], source)
+        report = _report(builder)
+        annotation_files.write_json(folder / "report.json", report.to_json())
+    return builder, report
+
+
+def _write_shards(
+    writer: shard_files.Writer,
+    shards: Sequence[shard_files.Shard],
+    workers: int,
+    progress: Callable[[int, int], None],
+    say: Callable[[str], None],
+    beam: Beam | None,
+) -> None:
+    """Writes those shards that no earlier build has finished."""
+    writer.discard_others(shards)
+    left = [shard for shard in shards if writer.finished(shard) is None]
+    jobs = [job for shard in left for job in shard.jobs]
+    total = sum(len(shard.jobs) for shard in shards)
+    before = total - len(jobs)
+    progress(before, total)
+    if not jobs:
+        return
+    needed = disk.estimate(jobs, writer.sampling)
+    free = disk.check_room(needed, writer.folder)
+    say(f"{needed}; {free / 1e9:.1f} GB are free")
+    if beam is None:
+        local_pool.write(writer, left, workers, lambda done: progress(before + done, total))
+    else:
+        beam_pool.write(
+            writer,
+            left,
+            beam.runner,
+            beam.options,
+            workers,
+            lambda done: progress(before + done, total),
+        )
+
+
+def _complete(
+    writer: shard_files.Writer,
+    shards: Sequence[shard_files.Shard],
+    source: Mapping[str, Any],
+    known_problems: Mapping[str, Sequence[str]],
+) -> None:
+    """Adds to the shards what TFDS and `records` need to read them.
+
+    Raises:
+        UserError: there is not one example.
+    """
+    problems = collections.defaultdict(list, known_problems)
+    videos: dict[str, list[dict[str, Any]]] = {shard.split: [] for shard in shards}
+    for shard in shards:
+        finished = writer.finished(shard)
+        videos[shard.split] += finished.videos
+        for reason, entry in finished.problems:
+            problems[reason].append(entry)
+    if not any(videos.values()):
+        writer.discard()
+        count = sum(len(shard.jobs) for shard in shards)
+        first = annotation_files.first(problems[UNREADABLE])
+        raise UserError(f"not one of the {count} videos can be used: {first}")
+    metadata = {
+        "classes": writer.classes,
+        "source": source,
+        "problems": problems,
+        "frames": writer.sampling.frames,
+        "videos": videos,
+    }
+    identity = tfds.core.DatasetIdentity(
+        name=writer.name,
+        config_name=writer.sampling.name,
+        version=tfds.core.Version(records.VERSION),
+        data_dir=os.fspath(writer.data),
+        module_name=__name__,
+    )
+    with records.quiet():
+        info = tfds.core.DatasetInfo(
+            builder=identity, features=features(), metadata=tfds.core.MetadataDict(metadata)
+        )
+        info.set_file_format(records.FILE_FORMAT)
+        info.set_splits(tfds.core.SplitDict(writer.split_infos(shards)))
+        info.write_to_directory(writer.data)
+
+
+def _report(builder: tfds.core.DatasetBuilder) -> Report:
+    videos = {split: len(known) for split, known in builder.info.metadata["videos"].items()}
+    problems = builder.info.metadata["problems"]
+    return Report(videos, {reason: tuple(entries) for reason, entries in problems.items()})
+
+
+@contextlib.contextmanager
+def _lock(folder: pathlib.Path) -> Iterator[None]:
+    """Lets one process build at a time; another waits and then finds the dataset made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _unwritable(folder: pathlib.Path, reason: str) -> str:
+    return f"{folder}: cannot be written ({reason}): mend that, and the same command goes on"
+
+
+@contextlib.contextmanager
+def _reporting_disk_errors(folder: pathlib.Path) -> Iterator[None]:
+    """Turns what a full or read-only disk raises into a `UserError`."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(_unwritable(folder, error.strerror or str(error))) from error
+    except RuntimeError as error:
+        # ArrayRecord's writer raises these with the system's reason in its text.
+        for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+            if os.strerror(code) in str(error):
+                raise UserError(_unwritable(folder, os.strerror(code))) from error
+        raise

@@ -1,0 +1,121 @@
+"""Reads a prepared dataset: classes, annotations, and videos by number, of whose frames only those that are wanted."""
+
+import contextlib
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from absl import logging
+
+from lofi_jax.data.annotations.activitynet import Video
+from lofi_jax.data.frames import Picked
+from lofi_jax.data.ingest import metadata
+from lofi_jax.data.ingest.sampling import Sampling
+from lofi_jax.errors import UserError
+
+VERSION = "2.0.0"
+FILE_FORMAT = "array_record"
+
+
+def folder_of(data_dir: str | os.PathLike, name: str, sampling: Sampling) -> pathlib.Path:
+    """Where a dataset lies."""
+    return pathlib.Path(data_dir).absolute() / name / sampling.name / VERSION
+
+
+def load(data_dir: str | os.PathLike, name: str, sampling: Sampling) -> tfds.core.DatasetBuilder:
+    """The builder that reads a dataset made by `builders.build`; see `Records` and `class_names`.
+
+    Raises:
+        UserError: there is none.
+    """
+    folder = folder_of(data_dir, name, sampling)
+    if not folder.exists():
+        raise UserError(
+            f"{folder}: no such dataset; python -m lofi_jax.prepare --dataset={name} makes it"
+        )
+    with quiet():
+        return tfds.builder_from_directory(folder)
+
+
+def class_names(builder: tfds.core.DatasetBuilder) -> tuple[str, ...]:
+    """The names of the classes, sorted; the labels of a record are their indices."""
+    return tuple(builder.info.metadata["classes"])
+
+
+def videos(builder: tfds.core.DatasetBuilder, split: str) -> list[Video]:
+    """The annotations of a split's videos in the order of its `Records`, without reading a frame."""
+    classes = class_names(builder)
+    there = builder.info.metadata["videos"]
+    return [metadata.video(known, split, classes) for known in there[split]]
+
+
+class Records(Sequence[dict[str, Any]]):
+    """The videos of one split by number: a source for Grain, picklable into its workers.
+
+    Each is a dict of "video_id" (str); "frames" (`Frames`: snippets * frames JPEGs, snippet after
+    snippet as in `sample_times`), their "height" and "width" (int, pixels); "duration"
+    (float, seconds) and "fps" (float) of the video file; "segments" ((M, 2) float64, seconds) and
+    "labels" ((M,) int64).
+    """
+
+    def __init__(self, builder: tfds.core.DatasetBuilder, split: str):
+        """Opens a split; a `UserError` when there is none of that name, or nothing in it."""
+        there = builder.info.metadata["videos"]
+        if not there.get(split):
+            counts = ", ".join(f"{len(known)} in {name!r}" for name, known in there.items())
+            raise UserError(f"{builder.data_dir}: no videos of subset {split!r}; it has {counts}")
+        self._videos, self._frames = there[split], builder.info.metadata["frames"]
+        lengths = [known["frames"] // self._frames for known in self._videos]
+        self._first = np.cumsum([0, *lengths[:-1]])
+        # Not TFDS's whole source, which takes all that is known of the dataset into every worker.
+        self._serialized = builder.as_data_source(split).data_source
+        # What else an example holds costs more to parse than its frames.
+        self._features = tfds.features.FeaturesDict({"frames": builder.info.features["frames"]})
+
+    def __len__(self) -> int:
+        return len(self._videos)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        known, first = self._videos[index], int(self._first[index])
+        return metadata.record(known, Frames(self, first, self._frames, known["frames"]))
+
+    def snippet(self, number: int) -> Sequence[bytes]:
+        """The JPEGs of one of the split's stored snippets."""
+        return self._features.deserialize_example_np(self._serialized[number])["frames"]
+
+
+class Frames(Sequence[bytes]):
+    """The JPEGs of a video, of which only the snippets asked for are read."""
+
+    def __init__(self, records: Records, first: int, frames: int, count: int):
+        """Takes the video's first stored snippet, the frames a snippet has, and the video's frames."""
+        self._records, self._first, self._frames, self._count = records, first, frames, count
+        self._last: tuple[int, Sequence[bytes]] = (-1, ())
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, i):
+        if isinstance(i, slice):
+            return Picked(self, range(self._count)[i])
+        snippet, frame = divmod(range(self._count)[i], self._frames)
+        # Threads may share the video: each goes on with what it has read itself.
+        number, jpegs = self._last
+        if number != snippet:
+            jpegs = self._records.snippet(self._first + snippet)
+            self._last = snippet, jpegs
+        return jpegs[frame]
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps TFDS from telling of every step, and of a config that its class does not list."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)

@@ -1,0 +1,225 @@
+"""The files of a dataset: which video goes into which, how one is written, and which are finished.
+
+A shard depends on nothing but its own videos, so any number of threads, processes or machines write
+the same bytes, and a build that was killed goes on with the shards that it had not finished.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import tensorflow_datasets as tfds
+from array_record.python import array_record_module
+
+from lofi_jax.data.annotations.activitynet import write_json
+from lofi_jax.data.ingest.sampling import Sampling
+from lofi_jax.data.ingest.video_folder import Job
+from lofi_jax.data.prepared import examples
+from lofi_jax.data.prepared.records import FILE_FORMAT, VERSION
+from lofi_jax.data.video import video_file
+
+SHARD_BYTES = 256 << 20
+# Roughly what a JPEG of quality 95 takes.
+_BYTES_PER_PIXEL = 0.25
+# JPEGs do not get smaller, and a snippet is read by itself.
+_OPTIONS = "group_size:1,uncompressed"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Shard:
+    """Some videos of one split, which share a file.
+
+    Attributes:
+        split: its name.
+        number, count: the shard's place in its split, and how many that has.
+        jobs: the videos.
+        made_from: a hash of all that decides what is in it, but for what the videos show.
+    """
+
+    split: str
+    number: int
+    count: int
+    jobs: Sequence[Job]
+    made_from: str
+
+
+def plan(
+    jobs: Mapping[str, Sequence[Job]], classes: Sequence[str], sampling: Sampling
+) -> list[Shard]:
+    """Deals each split's videos out to shards of about `SHARD_BYTES`, in their order."""
+    frame = _BYTES_PER_PIXEL * sampling.short_side**2 * 16 / 9
+    shards = []
+    for split, chosen in jobs.items():
+        groups: list[list[Job]] = []
+        room = 0.0
+        for job in chosen:
+            # With a fixed number of snippets a video's length does not matter.
+            seconds = seconds_of(job) if sampling.snippets_per_second else 0.0
+            size = frame * sampling.frames_in(seconds)
+            if not groups or size > room:
+                groups.append([])
+                room = SHARD_BYTES
+            groups[-1].append(job)
+            room -= size
+        shards += [
+            Shard(split, i, len(groups), group, _hash(group, classes, sampling))
+            for i, group in enumerate(groups)
+        ]
+    return shards
+
+
+def _hash(jobs: Sequence[Job], classes: Sequence[str], sampling: Sampling) -> str:
+    videos = [
+        [
+            job.video.video_id,
+            job.video.duration,
+            job.video.segments.tolist(),
+            job.video.labels,
+            job.path.name,
+            job.size,
+            job.modified,
+        ]
+        for job in jobs
+    ]
+    text = json.dumps([VERSION, classes, dataclasses.astuple(sampling), videos])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def seconds_of(job: Job) -> float:
+    """A video's duration in seconds as annotated, else as its file states it; 0 where neither tells."""
+    if job.video.duration:
+        return job.video.duration
+    with contextlib.suppress(video_file.VideoError):
+        return video_file.stated_duration(job.path)
+    return 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """What a finished shard holds.
+
+    Attributes:
+        videos: what is known of each that is in it, see `metadata.of`.
+        snippets: how many examples that makes.
+        problems: what was wrong with its videos, as [reason, entry].
+    """
+
+    videos: list[dict[str, Any]]
+    snippets: int
+    problems: list[list[str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Writer:
+    """Writes the shards of one dataset; travels to other processes and machines that see its folder.
+
+    Attributes:
+        name: of the dataset.
+        folder: of the unfinished dataset: data/ becomes the dataset, finished/ tells what is in it.
+        classes: names; a label is an index into them.
+        sampling: how a video is stored.
+    """
+
+    name: str
+    folder: pathlib.Path
+    classes: tuple[str, ...]
+    sampling: Sampling
+
+    @property
+    def data(self) -> pathlib.Path:
+        """The folder that becomes the dataset."""
+        return self.folder / "data"
+
+    def example(self, job: Job) -> examples.Example:
+        """One video's examples."""
+        return examples.make(job, self.classes, self.sampling)
+
+    def write(self, shard: Shard, made: Iterable[examples.Example] | None = None) -> None:
+        """Writes a shard's file, and then the note that it is finished.
+
+        Args:
+            made: the examples of its videos, in their order; None makes them one after the other.
+
+        Raises:
+            OSError, RuntimeError: the disk is full or cannot be written.
+        """
+        self.data.mkdir(parents=True, exist_ok=True)
+        path = self._path(shard)
+        # Beam may have two workers write one shard; the last to finish wins, with the same bytes.
+        unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+        videos, snippets, problems = [], 0, []
+        try:
+            file = array_record_module.ArrayRecordWriter(str(unfinished), _OPTIONS)
+            for example in map(self.example, shard.jobs) if made is None else made:
+                problems += map(list, example.problems)
+                for serialized in example.serialized:
+                    file.write(serialized)
+                snippets += len(example.serialized)
+                if example.known is not None:
+                    videos.append(example.known)
+            file.close()
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+        note = {"made_from": shard.made_from}
+        note |= dataclasses.asdict(Finished(videos, snippets, problems))
+        write_json(self._note(shard), note)
+
+    def finished(self, shard: Shard) -> Finished | None:
+        """What a finished shard holds; None where it is not, or was made from other input."""
+        try:
+            note = json.loads(self._note(shard).read_text())
+        except FileNotFoundError:
+            return None
+        if note.pop("made_from") != shard.made_from or not self._path(shard).exists():
+            return None
+        return Finished(**note)
+
+    def discard_others(self, shards: Iterable[Shard]) -> None:
+        """Deletes what a build that was killed, or one of other input, left beside finished shards."""
+        kept = [shard for shard in shards if self.finished(shard) is not None]
+        known = {self._path(shard) for shard in kept} | {self._note(shard) for shard in kept}
+        for folder in (self.data, self.folder / "finished"):
+            for path in folder.glob("*"):
+                if path not in known:
+                    path.unlink()
+
+    def split_infos(self, shards: Sequence[Shard]) -> list[tfds.core.SplitInfo]:
+        """What TFDS wants to know of the splits, once all shards are finished."""
+        splits: dict[str, list[Shard]] = {}
+        for shard in shards:
+            splits.setdefault(shard.split, []).append(shard)
+        return [
+            tfds.core.SplitInfo(
+                name=split,
+                shard_lengths=[self.finished(shard).snippets for shard in chosen],
+                num_bytes=sum(self._path(shard).stat().st_size for shard in chosen),
+                filename_template=self._template(split),
+            )
+            for split, chosen in splits.items()
+        ]
+
+    def discard(self) -> None:
+        """Deletes all that is unfinished."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _template(self, split: str) -> tfds.core.ShardedFileTemplate:
+        return tfds.core.ShardedFileTemplate(
+            data_dir=self.data, dataset_name=self.name, split=split, filetype_suffix=FILE_FORMAT
+        )
+
+    def _path(self, shard: Shard) -> pathlib.Path:
+        template = self._template(shard.split)
+        return pathlib.Path(
+            template.sharded_filepath(shard_index=shard.number, num_shards=shard.count)
+        )
+
+    def _note(self, shard: Shard) -> pathlib.Path:
+        return self.folder / "finished" / f"{self._path(shard).name}.json"

@@ -1,0 +1,161 @@
+"""A dataset that is read straight from its video files: looked through once, then remembered by a small file."""
+
+import concurrent.futures
+import json
+import os
+import pathlib
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lofi_jax.data.annotations import activitynet as annotation_files
+from lofi_jax.data.annotations import formats
+from lofi_jax.data.annotations.activitynet import Video
+from lofi_jax.data.ingest import metadata, video_folder
+from lofi_jax.data.ingest.sampling import Sampling
+from lofi_jax.data.prepared import examples
+from lofi_jax.data.prepared.dataset import Report
+from lofi_jax.data.streamed import video_frames
+from lofi_jax.data.video.packets import VideoError
+from lofi_jax.errors import UserError
+
+
+class Scan:
+    """What `scan` found: a dataset's annotations, and its records by number."""
+
+    def __init__(self, content: dict[str, Any], video_dir: str | os.PathLike, sampling: Sampling):
+        self._content, self._video_dir, self._sampling = content, video_dir, sampling
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """As `records.class_names`."""
+        return tuple(self._content["classes"])
+
+    def videos(self, split: str) -> list[Video]:
+        """As `records.videos`."""
+        return [metadata.video(known, split, self.classes) for known in self._entries(split)]
+
+    def records(self, split: str) -> "StreamedRecords":
+        """As `records.Records`."""
+        return StreamedRecords(self._entries(split), self._video_dir, self._sampling)
+
+    @property
+    def quality(self) -> int:
+        """Of the JPEGs, were they made."""
+        return self._sampling.quality
+
+    @property
+    def report(self) -> Report:
+        """What came of the input."""
+        counts = {split: len(entries) for split, entries in self._content["videos"].items()}
+        problems = self._content["problems"]
+        return Report(counts, {reason: tuple(entries) for reason, entries in problems.items()})
+
+    def _entries(self, split: str) -> list[dict[str, Any]]:
+        known = self._content["videos"]
+        if not known.get(split):
+            there = ", ".join(f"{len(entries)} in {name!r}" for name, entries in known.items())
+            raise UserError(f"no videos of subset {split!r} can be read; there are {there}")
+        return known[split]
+
+
+class StreamedRecords(Sequence[dict[str, Any]]):
+    """Records as `records.Records` gives them, but for their frames, which are `video_frames.VideoFrames`."""
+
+    def __init__(
+        self, entries: list[dict[str, Any]], video_dir: str | os.PathLike, sampling: Sampling
+    ):
+        self._entries, self._sampling = entries, sampling
+        self._video_dir = pathlib.Path(video_dir).absolute()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, i: int) -> dict[str, Any]:
+        entry = self._entries[i]
+        path, size = self._video_dir / entry["path"], (entry["height"], entry["width"])
+        made = video_frames.record(path, entry["duration"], entry["fps"], size, self._sampling)
+        return metadata.record(entry, made["frames"])
+
+
+def _file(data_dir: str | os.PathLike, name: str, sampling: Sampling) -> pathlib.Path:
+    return pathlib.Path(data_dir).absolute() / name / f"streamed_{sampling.name}.json"
+
+
+def load(
+    name: str, video_dir: str | os.PathLike, data_dir: str | os.PathLike, sampling: Sampling
+) -> Scan:
+    """What `scan` has found.
+
+    Raises:
+        UserError: it has not run.
+    """
+    path = _file(data_dir, name, sampling)
+    if not path.exists():
+        raise UserError(f"{path}: no such file; the stage data makes it")
+    return Scan(json.loads(path.read_text()), video_dir, sampling)
+
+
+def scan(
+    name: str,
+    video_dir: str | os.PathLike,
+    annotations: str | os.PathLike,
+    data_dir: str | os.PathLike,
+    sampling: Sampling,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Scan:
+    """Opens each annotated video that is there, or finds that it has been done.
+
+    Args:
+        name, video_dir, annotations, sampling, progress: as `builders.build`.
+        data_dir: gets one file.
+
+    Raises:
+        UserError: bad annotations, no usable video at all, or a file made from other input.
+    """
+    parsed = formats.load(annotations)
+    video_dir = pathlib.Path(video_dir).absolute()
+    files = video_folder.find_videos(video_dir)
+    jobs = video_folder.match(parsed, files)
+    source = video_folder.fingerprint(annotations, video_dir, jobs)
+    path = _file(data_dir, name, sampling)
+    if path.exists():
+        content = json.loads(path.read_text())
+        video_folder.check_source(path, content["source"], source)
+        return Scan(content, video_dir, sampling)
+    problems = defaultdict(list, video_folder.known_problems(parsed, files, jobs))
+    videos: dict[str, list[dict[str, Any]]] = {split: [] for split in jobs}
+    total = sum(map(len, jobs.values()))
+    progress(0, total)
+    ordered = [(split, job) for split in jobs for job in jobs[split]]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        looked = pool.map(lambda job: _look(job[1], parsed.classes, sampling), ordered)
+        for done, ((split, _), (entry, found)) in enumerate(zip(ordered, looked, strict=True), 1):
+            for reason, line in found:
+                problems[reason].append(line)
+            if entry:
+                entry["path"] = os.path.relpath(entry["path"], video_dir)
+                videos[split].append(entry)
+            progress(done, total)
+    if not any(videos.values()):
+        raise UserError(
+            f"{video_dir}: not one of the {len(parsed.videos)} annotated videos is there and can be read"
+        )
+    content = {
+        "classes": parsed.classes,
+        "source": source,
+        "problems": problems,
+        "videos": videos,
+    }
+    annotation_files.write_json(path, content)
+    return Scan(content, video_dir, sampling)
+
+
+def _look(job: video_folder.Job, classes: Sequence[str], sampling: Sampling):
+    """One video's entry, None where it cannot be read, and what was wrong as (reason, entry)."""
+    try:
+        opened, broken = video_frames.open_video(job.path, sampling)
+    except VideoError as error:
+        return None, [(examples.UNREADABLE, f"{job.video.video_id}: {error}")]
+    record, problems = examples.annotate(job.video, opened, broken, classes)
+    return {"path": str(job.path)} | metadata.of(record), problems

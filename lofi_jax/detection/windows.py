@@ -1,0 +1,129 @@
+"""Long videos as windows that overlap: where they lie, what each holds, and their proposals put together again.
+
+All windows have one length. The last one of a video is moved back so that it ends with the video; a video shorter than
+a window is lengthened by repeating its last snippet, and nothing is ever found in what was added.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from lofi_jax.data.annotations.activitynet import Video
+from lofi_jax.detection.proposals import Proposals
+
+# A window is worth training on when it holds at least this part of some instance (G-TAD's code for THUMOS14).
+WHOLE = 0.9
+# What is left of an instance cut by a window's border counts when it is at least this part (ActionFormer's THUMOS14
+# setting for cropped videos).
+CUT = 0.5
+
+
+def shown(start: int, size: int, length: int) -> np.ndarray:
+    """The snippets that a window shows of a video of `length` snippets, (size,) int64; past its end, its last one."""
+    return np.minimum(start + np.arange(size), length - 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Windows:
+    """How videos are cut.
+
+    Attributes:
+        size: of a window, in snippets.
+        overlap: part of a window that it shares with the next, in [0, 1).
+        rate: snippets a second; a video of n snippets is taken to last n / rate seconds.
+    """
+
+    size: int
+    overlap: float
+    rate: float
+
+    @property
+    def seconds(self) -> float:
+        """How long a window lasts."""
+        return self.size / self.rate
+
+    def starts(self, length: int) -> np.ndarray:
+        """The first snippet of each window of a video of `length` snippets, (W,) int64, ascending, at least one."""
+        step = max(1, round(self.size * (1 - self.overlap)))
+        last = max(0, length - self.size)
+        return np.append(np.arange(0, last, step), last)
+
+    def split(self, features: np.ndarray) -> np.ndarray:
+        """A video's features (n, C), window after window: (W, size, C)."""
+        length = len(features)
+        return np.stack([features[shown(s, self.size, length)] for s in self.starts(length)])
+
+    def inside(self, segments: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
+        """What the window at snippet `start` shows of segments.
+
+        Args:
+            segments: (M, 2) in seconds of the video.
+            start: the window's first snippet.
+
+        Returns:
+            (M, 2) float64, clipped to the window, in seconds from its beginning; and (M,) float64, how large a part of
+            each segment that is.
+        """
+        segments = np.asarray(segments, np.float64).reshape(-1, 2)
+        clipped = (segments - start / self.rate).clip(0.0, self.seconds)
+        lengths = segments[:, 1] - segments[:, 0]
+        return clipped, (clipped[:, 1] - clipped[:, 0]) / np.maximum(lengths, 1e-9)
+
+    def merge(self, found: Sequence[Proposals], length: int, duration: float) -> Proposals:
+        """The proposals of a video's windows as the video's own, before suppression; scores stay as they are.
+
+        Args:
+            found: of each window that `starts` gives, in units of the window.
+            length: of the video, in snippets.
+            duration: of the video, in seconds: what begins after it is dropped, what ends after it ends with it.
+        """
+        begins = self.starts(length) / self.rate
+        seconds = [p.segments * self.seconds + b for p, b in zip(found, begins, strict=True)]
+        segments = np.concatenate(seconds) / duration
+        real = segments[:, 0] < 1.0
+        labels = None
+        if found[0].labels is not None:
+            labels = np.concatenate([p.labels for p in found])[real]
+        scores = np.concatenate([p.scores for p in found])
+        return Proposals(segments[real].clip(0.0, 1.0), scores[real], labels)
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """A window as a short video.
+
+    Attributes:
+        number: of its video in the list that it comes from.
+        start: its first snippet.
+        video: its annotation: what it holds of its video's instances, in seconds from its beginning.
+    """
+
+    number: int
+    start: int
+    video: Video
+
+
+def to_train_on(videos: Sequence[Video], lengths: Sequence[int], windows: Windows) -> list[Window]:
+    """The windows that hold (nearly) all of at least one instance, with every instance that shows enough of itself.
+
+    Args:
+        videos: annotated, with durations.
+        lengths: of each, in snippets.
+        windows: how they are cut.
+    """
+    chosen = []
+    for number, (video, length) in enumerate(zip(videos, lengths, strict=True)):
+        for start in windows.starts(length).tolist():
+            segments, parts = windows.inside(video.segments, start)
+            if (parts < WHOLE).all():
+                continue
+            kept = np.flatnonzero(parts >= CUT)
+            cut = dataclasses.replace(
+                video,
+                duration=windows.seconds,
+                segments=segments[kept],
+                labels=tuple(video.labels[i] for i in kept),
+            )
+            chosen.append(Window(number, start, cut))
+    return chosen

@@ -1,0 +1,80 @@
+"""A run's features and annotations in the layouts that other TAL projects read."""
+
+import pathlib
+
+import numpy as np
+
+from lofi_jax.data.annotations.activitynet import write_json
+from lofi_jax.errors import UserError
+from lofi_jax.jobs import export_layouts
+from lofi_jax.run import datasets
+from lofi_jax.run.workdir import Run
+from lofi_jax.stages import extract
+
+
+def run(run: Run, encoder: str, layout: str, output: pathlib.Path) -> str:
+    """Writes features/<video id>.npy, annotations.json, category_idx.txt (a class a line) and a config file.
+
+    Args:
+        encoder: as the run's folder features/ names it.
+        layout: one of `export_layouts.NAMES`.
+        output: the folder to write; what an earlier export left there is written over.
+
+    Returns:
+        What was written, for the user.
+
+    Raises:
+        UserError: no such layout or features, features that are another encoder's or broken, or a folder that cannot
+            be written.
+    """
+    if layout not in export_layouts.NAMES:
+        raise UserError(f"--layout={layout}: choose one of {', '.join(export_layouts.NAMES)}")
+    there = sorted(path.parent.name for path in run.workdir.glob("features/*/features.json"))
+    if encoder not in there:
+        raise UserError(
+            f"--encoder={encoder}: {run.workdir / 'features'} has no features of it, only of: {', '.join(there)}"
+        )
+    data, target, store = run.config.data, datasets.target(run), extract.store(run, encoder)
+    # Both projects train on nothing but videos with an action.
+    train = [video for video in target.train_videos if video.labels]
+    videos = [*train, *target.test_videos]
+    classes = [c for c in target.classes if any(c in video.labels for video in videos)]
+    output = output.absolute()
+    features, annotations = output / "features", output / "annotations.json"
+    try:
+        features.mkdir(parents=True, exist_ok=True)
+        lengths = []
+        for video in videos:
+            array = store.read(video.video_id)
+            np.save(features / f"{video.video_id}.npy", array)
+            lengths.append(len(array))
+        form = export_layouts.Form(
+            width=array.shape[1],
+            snippets=data.window or data.snippets,
+            rate=data.snippets_per_second,
+            overlap=data.window_overlap,
+        )
+        write_json(annotations, export_layouts.database(videos, lengths, classes, form.rate))
+        class_file = output / "category_idx.txt"
+        class_file.write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
+        subsets = data.train_subset, data.test_subset
+        if layout == "opentad":
+            config = output / "dataset.py"
+            text = export_layouts.opentad_config(
+                str(features), str(annotations), str(class_file), subsets, form
+            )
+        else:
+            config = output / "config.yaml"
+            text = export_layouts.actionformer_config(
+                str(features), str(annotations), subsets, len(classes), form
+            )
+        config.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{output}: cannot be written ({error.strerror})") from error
+    idle = len(target.train_videos) - len(train)
+    left_out = f"; {idle} training videos without an action left out" if idle else ""
+    return (
+        f"{len(videos)} videos of {sum(lengths)} features in {form.width} channels,"
+        f" {len(classes)} classes{left_out}\n"
+        f"{layout}: {config}"
+    )

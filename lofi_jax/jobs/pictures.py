@@ -1,0 +1,75 @@
+"""The pictures of a run: timelines of test videos and the training curves."""
+
+import dataclasses
+
+import numpy as np
+
+from lofi_jax.config import full_fidelity, rows_of
+from lofi_jax.data.loader import clips
+from lofi_jax.data.video import jpeg
+from lofi_jax.fidelity import Fidelity
+from lofi_jax.reports import curves, timelines
+from lofi_jax.reports.tables import row_name
+from lofi_jax.run import datasets
+from lofi_jax.run.workdir import Run
+from lofi_jax.stages import detect
+from lofi_jax.training.loop import read_curve
+
+_THUMBNAILS = 16
+# More detections a row, or fainter ones, only make it hard to read.
+_STRONGEST, _FAINTEST = 15, 0.001
+
+
+def draw(run: Run) -> None:
+    """Draws timelines/<video_id>.png of the first test videos, and curves.png."""
+    target = datasets.target(run)
+    table = rows_of(run.config)
+    found = {row_name(dataclasses.asdict(row)): detect.load_detections(run, row) for row in table}
+    folder = run.workdir / "timelines"
+    folder.mkdir(exist_ok=True)
+    for i, video in enumerate(target.test_videos[: run.config.timelines]):
+        truth = [
+            {"label": label, "segment": list(segment)}
+            for label, segment in zip(video.labels, video.segments, strict=True)
+        ]
+        rows = [("ground truth", truth)]
+        rows += [(name, strongest(found[name][video.video_id])) for name in found]
+        timelines.draw(
+            folder / f"{video.video_id}.png",
+            video.video_id,
+            video.duration,
+            rows,
+            frames=thumbnails(run, target.test[i]) if target.test else None,
+            classes=target.classes,
+        )
+    order = ("encoders", "classifier", "heads")
+    paths = [path for name in order for path in sorted((run.workdir / name).glob("**/curve.jsonl"))]
+    curves.draw(run.workdir / "curves.png", {_name(run, path): _curve(path) for path in paths})
+
+
+def strongest(detections: list[detect.Detection]) -> list[detect.Detection]:
+    """Those of a video's detections, best first, that a picture shows."""
+    return [d for d in detections[:_STRONGEST] if d["score"] >= _FAINTEST]
+
+
+def _name(run: Run, path) -> str:
+    return path.parent.relative_to(run.workdir).as_posix()
+
+
+def _curve(path) -> list[dict[str, float]]:
+    """A training's curve without what is no part of its loss."""
+    return [
+        {name: value for name, value in entry.items() if name != "waiting_for_data"}
+        for entry in read_curve(path.parent)
+    ]
+
+
+def thumbnails(run: Run, record) -> list[np.ndarray]:
+    """A few frames of a stored video, evenly spread."""
+    full = full_fidelity(run.config)
+    stored = len(record["frames"]) // run.config.data.frames
+    chosen = np.unique(np.linspace(0, stored - 1, _THUMBNAILS).round().astype(int))
+    size = (record["height"], record["width"])
+    crop = jpeg.centre_crop(*size, full.width / full.height)
+    fidelity = Fidelity(stored, min(full.height, 96), min(full.width, 96))
+    return list(clips.Clip(record, chosen * run.config.data.frames, fidelity, crop).read())

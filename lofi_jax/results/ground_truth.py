@@ -1,0 +1,138 @@
+"""Prediction files beside the annotations that they are judged by."""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from lofi_jax import errors
+from lofi_jax.data.annotations import activitynet
+from lofi_jax.data.annotations.activitynet import Annotations, Video, first
+from lofi_jax.detection.matching import Instances
+from lofi_jax.errors import UserError
+from lofi_jax.results import predictions
+from lofi_jax.results.predictions import Predictions
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Truth:
+    """The annotated videos of one subset, as written: the official evaluation counts even segments that training mends.
+
+    Attributes:
+        annotated: the whole file.
+        subset: its name.
+        videos: the subset's, by id; the n-th is video number n.
+        classes: their labels, sorted; the n-th is label number n.
+    """
+
+    annotated: Annotations
+    subset: str
+    videos: dict[str, Video]
+    classes: tuple[str, ...]
+
+    @functools.cached_property
+    def instances(self) -> Instances:
+        """The segments to find."""
+        return activitynet.ground_truth(self.videos, self.classes)
+
+    @property
+    def durations(self) -> np.ndarray:
+        """(videos,) seconds, NaN where the file does not say."""
+        return np.array([v.duration or np.nan for v in self.videos.values()], dtype=np.float64)
+
+    def count(self, found: Predictions) -> tuple[Instances, int]:
+        """The predictions that count, and the number of classes with those that only they name.
+
+        Labels that the truth lacks make classes without any, so they count for the recall alone.
+        """
+        classes = (*self.classes, *sorted(set(found.labels) - set(self.classes)))
+        return predictions.instances(found, tuple(self.videos), classes), len(classes)
+
+
+def load(ground_truth: str, subset: str, paths: Sequence[str]) -> tuple[Truth, list[Predictions]]:
+    """Reads the annotations of a subset and some prediction files, and warns of what is odd about them.
+
+    Raises:
+        UserError: as `load_truth` and `load_predictions`.
+    """
+    truth = load_truth(ground_truth, subset)
+    found = [load_predictions(path, truth) for path in paths]
+    errors.warn(_warnings_of_truth(truth))
+    for path, one in zip(paths, found, strict=True):
+        errors.warn(_warnings_of_predictions(path, truth, one, len(paths) > 1))
+    return truth, found
+
+
+def load_truth(path: str | os.PathLike, subset: str) -> Truth:
+    """Reads the annotations of a subset.
+
+    Raises:
+        UserError: as `activitynet.load`; no such subset, or one without segments.
+    """
+    annotated = activitynet.load(path, repair=False)
+    videos = annotated.subset(subset)
+    labels = {label for video in videos.values() for label in video.labels}
+    if not labels:
+        raise UserError(f"{path}: subset {subset!r} has no segments to find")
+    return Truth(annotated, subset, videos, tuple(sorted(labels)))
+
+
+def load_predictions(path: str | os.PathLike, truth: Truth) -> Predictions:
+    """Reads predictions of some of the videos.
+
+    Raises:
+        UserError: as `predictions.load`; no video in common.
+    """
+    found = predictions.load(path)
+    if truth.videos.keys().isdisjoint(found.video_ids):
+        raise UserError(
+            f"{path}: no video in common with subset {truth.subset!r} of {truth.annotated.path}: "
+            f"{found.video_ids[0]!r} and others, not {next(iter(truth.videos))!r}"
+        )
+    return found
+
+
+def _warnings_of_truth(truth: Truth) -> Iterator[str]:
+    """What is odd about the annotations, a line each."""
+    repeated = truth.annotated.problems.get(activitynet.DUPLICATE)
+    if repeated:
+        yield f"{truth.annotated.path}: {len(repeated)} {activitynet.DUPLICATE}: {first(repeated)}"
+    empty = [
+        f"{key}[{index}]"
+        for key, video in truth.videos.items()
+        for index in np.flatnonzero(video.segments[:, 1] <= video.segments[:, 0])
+    ]
+    if empty:
+        yield f"{len(empty)} segments of the ground truth with end <= start: {first(empty)}: missed"
+
+
+def _warnings_of_predictions(
+    path: str, truth: Truth, found: Predictions, name: bool
+) -> Iterator[str]:
+    """What the evaluation leaves out of the predictions, a line each, with the file's name where wanted."""
+    where = f"{path}: " if name else ""
+    if found.duplicates:
+        count = f"{len(found.duplicates)} {activitynet.DUPLICATE}"
+        yield f"{path}: {count}: {first(found.duplicates)}"
+    outside = [key for key in found.video_ids if key not in truth.videos]
+    if outside:
+        yield f"{where}{len(outside)} predicted videos are not in the subset: {first(outside)}: left out"
+    counts = np.bincount(found.video, minlength=len(found.video_ids))
+    predicted = {key for key, count in zip(found.video_ids, counts, strict=True) if count}
+    silent = [key for key in truth.videos if key not in predicted]
+    if silent:
+        yield f"{where}{len(silent)} videos have no predictions: {first(silent)}: all missed"
+    used = np.bincount(found.label, minlength=len(found.labels))
+    unknown = {
+        repr(label): count
+        for label, count in zip(found.labels, used, strict=True)
+        if label not in truth.classes
+    }
+    if unknown:
+        total = sum(unknown.values())
+        yield (
+            f"{where}{total} predictions have labels that the ground truth lacks: "
+            f"{first(tuple(unknown))}: left out of the mAP"
+        )

@@ -1,0 +1,179 @@
+"""Prediction files in the ActivityNet form: which actions were found in which video.
+
+`{"version": str, "results": {video_id: [{"label": str, "score": number, "segment": [start, end]}]},
+"external_data": {}}`, seconds throughout.
+"""
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from lofi_jax.data.annotations.activitynet import is_number, read_json, write_json
+from lofi_jax.detection.metrics import Instances
+from lofi_jax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Predictions:
+    """Predictions of many videos in flat arrays, in the file's order.
+
+    Attributes:
+        video_ids: every video of the file, those without predictions too.
+        video: (N,) int64, place in `video_ids`.
+        labels: the class names used, sorted.
+        label: (N,) int64, place in `labels`.
+        segment: (N, 2) float64, start and end in seconds, start <= end.
+        score: (N,) float64, at least 0.
+        duplicates: keys that the file holds more than once (the first is kept).
+    """
+
+    video_ids: tuple[str, ...]
+    video: np.ndarray
+    labels: tuple[str, ...]
+    label: np.ndarray
+    segment: np.ndarray
+    score: np.ndarray
+    duplicates: tuple[str, ...] = ()
+
+    def of(self, video_id: str) -> list[dict[str, Any]]:
+        """A video's predictions as the file has them, best first; none for a video that it lacks."""
+        if video_id not in self.video_ids:
+            return []
+        chosen = np.flatnonzero(self.video == self.video_ids.index(video_id))
+        chosen = chosen[np.argsort(-self.score[chosen], kind="stable")]
+        names = [self.labels[label] for label in self.label[chosen]]
+        return entries(self.segment[chosen], self.score[chosen], names)
+
+
+def entries(
+    segments: np.ndarray, scores: np.ndarray, labels: Sequence[str]
+) -> list[dict[str, Any]]:
+    """One video's predictions as a file has them, from (N, 2) in seconds, (N,) and N class names."""
+    columns = zip(labels, scores.tolist(), segments.tolist(), strict=True)
+    return [
+        {"label": label, "score": score, "segment": segment} for label, score, segment in columns
+    ]
+
+
+def load(path: str | os.PathLike) -> Predictions:
+    """Reads a prediction file.
+
+    Raises:
+        UserError: no file, not JSON, not the ActivityNet form, no videos, or an entry whose label
+            is no text, whose score is no number of 0 or above, or whose segment is not two numbers
+            in order; names the video and the entry.
+    """
+    data, repeated = read_json(path)
+    results = data.get("results") if isinstance(data, dict) else None
+    if not isinstance(results, dict):
+        raise UserError(f"{path}: no 'results' object, so these are not predictions")
+    return _flatten(path, results, tuple(repeated))
+
+
+def save(path: str | os.PathLike, results: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Writes {video_id: [{"label", "score", "segment"}]} as a prediction file, whole or not at all.
+
+    Raises:
+        UserError: the file cannot be written.
+        ValueError: a score or time is not finite.
+    """
+    write_json(path, {"version": "VERSION 1.3", "results": results, "external_data": {}})
+
+
+def instances(
+    predictions: Predictions, video_ids: Sequence[str], classes: Sequence[str]
+) -> Instances:
+    """The predictions for the metrics, numbered as the ground truth is.
+
+    Args:
+        predictions: of any videos and labels.
+        video_ids: ids by video number; predictions of other videos are left out.
+        classes: names by label number; predictions of other labels are left out.
+    """
+    video = _numbers(predictions.video_ids, video_ids)[predictions.video]
+    label = _numbers(predictions.labels, classes)[predictions.label]
+    known = (video >= 0) & (label >= 0)
+    return Instances(
+        video[known], label[known], predictions.segment[known], predictions.score[known]
+    )
+
+
+def _numbers(names: Sequence[str], known: Sequence[str]) -> np.ndarray:
+    """The place of each name among `known`, -1 where it is not there."""
+    place = {name: index for index, name in enumerate(known)}
+    return np.array([place.get(name, -1) for name in names], dtype=np.int64)
+
+
+def _flatten(
+    where: str | os.PathLike,
+    results: Mapping[str, Sequence[Mapping[str, Any]]],
+    duplicates: tuple[str, ...],
+) -> Predictions:
+    if not results:
+        raise UserError(f"{where}: the results hold no videos")
+    # Half a million entries are checked as whole arrays; only where that fails does a slow second
+    # look find the entry to name.
+    try:
+        names, score, segment = _columns(results)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        for video_id, video in results.items():
+            _check(where, video_id, video)
+        raise
+    counts = [len(video) for video in results.values()]
+    labels = tuple(sorted(set(names)))
+    return Predictions(
+        video_ids=tuple(results),
+        video=np.repeat(np.arange(len(counts)), counts),
+        labels=labels,
+        label=_numbers(names, labels),
+        segment=segment,
+        score=score,
+        duplicates=duplicates,
+    )
+
+
+def _columns(
+    results: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Labels, scores and segments of all entries, or some exception when an entry is bad."""
+    entries = [entry for video in results.values() for entry in video]
+    names = [entry["label"] for entry in entries]
+    score = np.array([entry["score"] for entry in entries])
+    segment = np.array([entry["segment"] for entry in entries] or np.zeros((0, 2)))
+    sound = (
+        all(isinstance(video, list | tuple) for video in results.values())
+        and all(isinstance(name, str) and name for name in set(names))
+        and score.shape == (len(entries),)
+        and segment.shape == (len(entries), 2)
+        and score.dtype.kind in "iuf"
+        and segment.dtype.kind in "iuf"
+        and np.isfinite(score).all()
+        and np.isfinite(segment).all()
+        and (score >= 0).all()
+        and (segment[:, 0] <= segment[:, 1]).all()
+    )
+    if not sound:
+        raise ValueError("an entry is bad")
+    return names, score.astype(np.float64), segment.astype(np.float64)
+
+
+def _check(where: str | os.PathLike, video_id: str, video: Any) -> None:
+    """Raises a `UserError` that names the first bad entry."""
+    if not isinstance(video, list | tuple):
+        raise UserError(f"{where}: video {video_id!r} is not a list of predictions")
+    for index, entry in enumerate(video):
+        place = f"{where}: video {video_id!r}, entry {index}"
+        if not isinstance(entry, Mapping):
+            raise UserError(f"{place} is not an object with 'label', 'score' and 'segment'")
+        label, score, segment = (entry.get(key) for key in ("label", "score", "segment"))
+        if not isinstance(label, str) or not label:
+            raise UserError(f"{place}: 'label' is {label!r}, not a class name")
+        if not is_number(score) or score < 0:
+            raise UserError(f"{place}: 'score' is {score!r}, not a number of 0 or above")
+        if not (isinstance(segment, list | tuple | np.ndarray) and len(segment) == 2):
+            raise UserError(f"{place}: 'segment' is {segment!r}, not [start, end]")
+        if not all(map(is_number, segment)) or segment[1] < segment[0]:
+            raise UserError(f"{place}: 'segment' is {segment!r}, not a start and a later end")

@@ -1,0 +1,204 @@
+"""The datasets of a run: the target's untrimmed videos and the source's trimmed clips, ready to be read."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+from lofi_jax.config import rows_of
+from lofi_jax.data.annotations import activitynet, formats
+from lofi_jax.data.annotations.activitynet import Video
+from lofi_jax.data.loader.window_clips import WindowRecords
+from lofi_jax.data.video.sample_times import snippets_in
+from lofi_jax.detection.metrics import Instances
+from lofi_jax.detection.windows import Window, Windows, to_train_on
+from lofi_jax.errors import UserError
+from lofi_jax.results import predictions
+from lofi_jax.run import sources
+from lofi_jax.run.sources import Records
+from lofi_jax.run.workdir import Run
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """The target dataset.
+
+    Attributes:
+        train, test: random access to stored videos; None where all rows work on external features.
+        train_videos, test_videos: their annotations, in the same order.
+        classes: names; a label is an index into them.
+        windows: how long videos are cut; None: whole videos are brought to one length.
+    """
+
+    train: Records | None
+    test: Records | None
+    train_videos: list[Video]
+    test_videos: list[Video]
+    classes: tuple[str, ...]
+    windows: Windows | None
+
+    def __post_init__(self):
+        for key, videos in (("train_subset", self.train_videos), ("test_subset", self.test_videos)):
+            if not any(video.labels for video in videos):
+                raise UserError(
+                    f"not one video of config.data.{key} has an annotated segment: name another subset"
+                )
+
+    @property
+    def videos(self) -> list[Video]:
+        """Training and test videos."""
+        return [*self.train_videos, *self.test_videos]
+
+    @property
+    def most_instances(self) -> int:
+        """The largest number of segments in any example to train on: what batches are padded to."""
+        whole = [window.video for window in self.training_windows] if self.windows else self.videos
+        return max(len(v.labels) for v in whole)
+
+    @functools.cached_property
+    def training_windows(self) -> list[Window]:
+        """The windows of the training videos to train on.
+
+        Raises:
+            UserError: there is none.
+        """
+        lengths = [snippets_in(v.duration, self.windows.rate, 0) for v in self.train_videos]
+        chosen = to_train_on(self.train_videos, lengths, self.windows)
+        if not chosen:
+            raise UserError(
+                f"no window of {self.windows.seconds:g} s holds a whole annotated segment: raise config.data.window"
+            )
+        return chosen
+
+    @property
+    def training_examples(self) -> int:
+        """How many videos, or windows of them, heads train on in an epoch."""
+        return len(self.training_windows if self.windows else self.train_videos)
+
+    def test_instances(self) -> Instances:
+        """The test videos' ground truth for the metrics."""
+        videos = {video.video_id: video for video in self.test_videos}
+        return activitynet.ground_truth(videos, self.classes)
+
+    def as_instances(self, found: predictions.Predictions) -> Instances:
+        """Predictions of the test videos for the metrics."""
+        ids = [video.video_id for video in self.test_videos]
+        return predictions.instances(found, ids, self.classes)
+
+
+class Chosen:
+    """Some of the records, by number."""
+
+    def __init__(self, records: Records, numbers: Sequence[int]):
+        self._records, self._numbers = records, numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, i: int) -> dict:
+        return self._records[self._numbers[i]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """The source dataset of stage 1: stored clips, and the classes' names."""
+
+    records: Chosen
+    classes: tuple[str, ...]
+
+
+def prepare(run: Run) -> None:
+    """Makes what the run reads of videos, where it needs any."""
+    if needs_no_videos(run.config):
+        print(f"target: {len(target(run).videos)} videos, of which only features are needed")
+    else:
+        sources.prepare(run)
+
+
+@functools.cache
+def target(run: Run) -> Target:
+    """The prepared target dataset.
+
+    Raises:
+        UserError: it has not been prepared, or a subset of the config is not in it.
+    """
+    if needs_no_videos(run.config):
+        return _annotated(run)
+    data, opened = run.config.data, sources.target(run).open(run)
+    return Target(
+        opened.records(data.train_subset),
+        opened.records(data.test_subset),
+        opened.videos(data.train_subset),
+        opened.videos(data.test_subset),
+        opened.classes,
+        windows_of(run.config),
+    )
+
+
+def needs_no_videos(config) -> bool:
+    """Whether all rows work on external features."""
+    return all(row.start == "external" for row in rows_of(config))
+
+
+def _annotated(run: Run) -> Target:
+    """The target dataset as its annotation file describes it, without any video."""
+    data = run.config.data
+    parsed = formats.load(data.annotations)
+    train, test = (list(parsed.subset(s).values()) for s in (data.train_subset, data.test_subset))
+    for video in [*train, *test]:
+        if not video.duration:
+            raise UserError(f"{data.annotations}: video {video.video_id!r} has no duration")
+    return Target(None, None, train, test, parsed.classes, windows_of(run.config))
+
+
+def windows_of(config) -> Windows | None:
+    """How the target's videos are cut, where they are."""
+    data = config.data
+    if not data.window:
+        return None
+    return Windows(data.window, data.window_overlap, data.snippets_per_second)
+
+
+def length(config, duration: float) -> int:
+    """How many snippets a video of `duration` seconds has."""
+    rate = config.data.snippets_per_second
+    return snippets_in(duration, rate, config.data.snippets)
+
+
+def joint_examples(run: Run) -> Sequence[dict]:
+    """The records that encoder and head train on together: whole videos, or windows of them."""
+    own = target(run)
+    if own.windows is None:
+        return own.train
+    return WindowRecords(
+        own.train, own.training_windows, own.windows, run.config.data.frames, own.classes
+    )
+
+
+def with_segments(records: Records, videos: list[Video]) -> Chosen:
+    """The records of those videos that have a segment, which is what classification learns from.
+
+    Raises:
+        UserError: not one has.
+    """
+    numbers = [i for i, video in enumerate(videos) if video.labels]
+    if not numbers:
+        raise UserError("not one video to train on has an annotated segment")
+    return Chosen(records, numbers)
+
+
+def target_clips(run: Run, subset: str = "") -> Source:
+    """The target's own foreground segments as clips, of its training subset or another one."""
+    return _clips(sources.target(run).open(run), subset or run.config.data.train_subset)
+
+
+def source(run: Run, subset: str = "") -> Source:
+    """The clips for stage 1: the source dataset's, or the target's own where there is none."""
+    part = sources.source(run)
+    if part is None:
+        return target_clips(run, subset)
+    return _clips(part.open(run), subset or run.config.source.train_subset)
+
+
+def _clips(opened: sources.Opened, subset: str) -> Source:
+    clips = with_segments(opened.records(subset), opened.videos(subset))
+    return Source(clips, opened.classes)

@@ -1,0 +1,153 @@
+"""The two datasets a run reads, target and source, on disk: where they lie, how they are sampled, made and opened."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from lofi_jax.data.annotations.activitynet import Video
+from lofi_jax.data.ingest.sampling import Sampling
+from lofi_jax.data.prepared import dataset, records
+from lofi_jax.data.streamed import scan, speed
+from lofi_jax.data.world import builtin
+from lofi_jax.run.workdir import Run
+from lofi_jax.training.progress import Progress
+
+Records = Sequence[dict[str, Any]]
+
+
+class Opened(Protocol):
+    """A dataset that is ready to be read, whether it was prepared or is streamed from its video files."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names; a record's labels are indices into them."""
+
+    def records(self, split: str) -> Records:
+        """A subset's records by number; a `UserError` when there are none."""
+
+    def videos(self, split: str) -> list[Video]:
+        """Their annotations, in the same order."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A folder of videos with an annotation file, and how they are sampled."""
+
+    name: str
+    video_dir: str | pathlib.Path
+    annotations: str | pathlib.Path
+    sampling: Sampling
+
+    def open(self, run: Run) -> Opened:
+        """The dataset, which `prepare` has made.
+
+        Raises:
+            UserError: it has not.
+        """
+        if run.config.data.streaming:
+            return scan.load(self.name, self.video_dir, _data_dir(run), self.sampling)
+        return _Prepared(records.load(_data_dir(run), self.name, self.sampling))
+
+
+class _Prepared:
+    """A TFDS dataset as `Opened`."""
+
+    def __init__(self, builder):
+        self._builder = builder
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return records.class_names(self._builder)
+
+    def records(self, split: str) -> Records:
+        return records.Records(self._builder, split)
+
+    def videos(self, split: str) -> list[Video]:
+        return records.videos(self._builder, split)
+
+
+def target(run: Run) -> Part:
+    """The untrimmed videos."""
+    return _part(run, "target", run.config.data, sampling_of(run.config))
+
+
+def source(run: Run) -> Part | None:
+    """The trimmed clips; None where stage 1 uses the target's own videos."""
+    config = run.config
+    if config.dataset != "synthetic" and not config.source.video_dir:
+        return None
+    sampling = dataclasses.replace(
+        sampling_of(config),
+        snippets=config.source.snippets,
+        snippets_per_second=config.source.snippets_per_second,
+    )
+    if config.source.sampling != "snippet":
+        # Clips are drawn from a row of frames that are equally far apart.
+        sampling = dataclasses.replace(sampling, stride=0)
+    return _part(run, "source", config.source, sampling)
+
+
+def _part(run: Run, side: str, files, sampling: Sampling) -> Part:
+    if run.config.dataset == "synthetic":
+        folder = _world(run) / side
+        made = folder / "videos", folder / "annotations.json"
+        return Part(f"synthetic_{side}", *made, sampling)
+    name = run.config.dataset if side == "target" else f"{run.config.dataset}_source"
+    return Part(name, files.video_dir, files.annotations, sampling)
+
+
+def sampling_of(config) -> Sampling:
+    """How the target's videos are sampled and stored."""
+    data = config.data
+    return Sampling(
+        data.snippets,
+        data.frames,
+        data.stride,
+        data.short_side,
+        data.quality,
+        data.snippets_per_second,
+    )
+
+
+def prepare(run: Run) -> None:
+    """Renders the built-in world where it is asked for, and makes both parts: prepared, or looked through."""
+    config = run.config
+    if config.dataset == "synthetic":
+        world = config.synthetic
+        builtin.generate(
+            _world(run),
+            world.world,
+            config.seed,
+            world.source_clips,
+            world.train_videos,
+            world.test_videos,
+        )
+    for part in filter(None, (target(run), source(run))):
+        progress = None
+
+        def show(done, total, name=part.name):
+            nonlocal progress
+            progress = progress or Progress(f"prepare {name}", total, done, unit="videos")
+            progress.show(done, {})
+
+        given = part.name, part.video_dir, part.annotations, _data_dir(run), part.sampling
+        if config.data.streaming:
+            scanned = scan.scan(*given, progress=show)
+            report, pace = scanned.report, speed.compare(scanned)
+        else:
+            _, report = dataset.build(*given, progress=show, say=print)
+            pace = ""
+        if progress:
+            progress.close()
+        print(f"{part.name}: {report.summary()}")
+        if pace:
+            print(f"{part.name}: {pace}")
+
+
+def _data_dir(run: Run) -> pathlib.Path:
+    return pathlib.Path(run.config.data.data_dir or run.workdir / "data")
+
+
+def _world(run: Run) -> pathlib.Path:
+    return _data_dir(run) / "world"

@@ -1,0 +1,129 @@
+"""A public checkpoint made one of ours."""
+
+import functools
+import pathlib
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from lofi_jax.data.annotations.activitynet import first
+from lofi_jax.errors import UserError
+from lofi_jax.models import ENCODERS, HEADS
+from lofi_jax.training.checkpoints import save_state
+from lofi_jax.weights import assign, checkpoint_files, head_layouts
+from lofi_jax.weights.assign import Fit
+
+# The encoders that leave no size open.
+ENCODER_NAMES = tuple(
+    name for name, made in ENCODERS.items() if isinstance(made, functools.partial)
+)
+# What tells a head's options from its arrays, its layout from its options, and its first layer, of 4 groups.
+_HEADS = {
+    "gtad": (
+        head_layouts.gtad_options,
+        lambda options: head_layouts.gtad_layout(sum(options["bins"])),
+        "base",
+    ),
+    "bmn": (head_layouts.bmn_options, lambda options: head_layouts.bmn_layout, "base1"),
+}
+HEAD_NAMES = tuple(_HEADS)
+
+Path = str | pathlib.Path
+Arrays = Mapping[str, np.ndarray]
+
+
+def encoder(source: Path, name: str, output: Path) -> str:
+    """Writes the encoder in a public checkpoint as a checkpoint that every stage can start from.
+
+    Args:
+        source: a file that `checkpoint_files.read` reads.
+        name: one of `ENCODER_NAMES`.
+        output: the folder to write.
+
+    Returns:
+        What was used and what was not, for the user.
+
+    Raises:
+        UserError: an unknown name, a file that cannot be read or holds another network, or a folder that cannot be
+            written or holds a checkpoint.
+    """
+    _check(name, "encoder", ENCODER_NAMES)
+    arrays = checkpoint_files.read(source)
+    fit = _fit_encoder(arrays, name)
+    if fit.problems:
+        fitting = [other for other in ENCODER_NAMES if not _fit_encoder(arrays, other).problems]
+        raise _misfit(source, name, fit, f"; use --encoder={fitting[0]}" if fitting else "")
+    variables = unflatten_dict(fit.variables, sep=".")
+    save_state(output, {"encoder": variables["params"]}, variables["batch_stats"])
+    return "\n".join([f"{source}: {fit.layout}, for {name}", *_account(fit), _place(output)])
+
+
+def head(source: Path, name: str, output: Path) -> str:
+    """Writes the head in a public checkpoint as one that `config.head_checkpoint` can name.
+
+    Args, returns and raises as `encoder`; the name is one of `HEAD_NAMES`. The user is told the head's options too.
+    """
+    _check(name, "head", HEAD_NAMES)
+    arrays = checkpoint_files.read(source)
+    tell_options, tell_layout, first_layer = _HEADS[name]
+    try:
+        options = tell_options(arrays)
+    except UserError as error:
+        raise UserError(f"{source}: holds no {name}: {error}") from error
+    layout = tell_layout(options)
+    placed = dict(layout(key, array) for key, array in arrays.items())
+    width = 4 * placed[f"params.{first_layer}.kernel"].shape[-2]
+    features = jax.ShapeDtypeStruct((1, 16, width), jnp.float32)
+    shapes = _shapes(HEADS[name](**options), features)
+    fit = assign.fit(arrays, shapes, {"its authors' layout": layout})
+    if fit.problems:
+        raise _misfit(source, name, fit)
+    params = unflatten_dict(fit.variables, sep=".")["params"]
+    save_state(output, {"head": params}, {})
+    settings = ", ".join(f"{key}={value}" for key, value in options.items())
+    return "\n".join(
+        [
+            f"{source}: {fit.layout}, for features of {width} channels",
+            f"config.head: {settings}",
+            *_account(fit),
+            _place(output),
+        ]
+    )
+
+
+def _check(name: str, kind: str, names: tuple[str, ...]) -> None:
+    if name not in names:
+        raise UserError(f"no public {kind} is named {name!r}: choose one of {', '.join(names)}")
+
+
+def _fit_encoder(arrays: Arrays, name: str) -> Fit:
+    frames = jax.ShapeDtypeStruct((1, 8, 112, 112, 3), jnp.uint8)
+    return assign.fit(arrays, _shapes(ENCODERS[name](), frames), assign.ENCODER_LAYOUTS)
+
+
+def _shapes(module, inputs) -> dict[str, tuple[int, ...]]:
+    """The shapes of a module's variables by path, the parameters first."""
+    variables = flatten_dict(jax.eval_shape(module.init, jax.random.key(0), inputs), sep=".")
+    by_kind = sorted(variables, key=lambda path: not path.startswith("params."))
+    return {path: variables[path].shape for path in by_kind}
+
+
+def _misfit(source: Path, name: str, fit: Fit, advice: str = "") -> UserError:
+    problems = "; ".join(fit.problems)
+    return UserError(f"{source}: holds no {name} as {fit.layout}; {problems}{advice}")
+
+
+def _account(fit: Fit) -> list[str]:
+    numbers = sum(array.size for array in fit.variables.values())
+    return [
+        f"used: {len(fit.used)} arrays of {numbers:,} numbers ({first(fit.used)})",
+        *(f"ignored: {len(keys)} of {what} ({first(keys)})" for what, keys in fit.ignored.items()),
+        "missing: none",
+    ]
+
+
+def _place(output: Path) -> str:
+    return str(pathlib.Path(output).absolute())

@@ -1,0 +1,113 @@
+"""Public checkpoints of the heads: which head they are of, and where each array belongs in it."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from lofi_jax.errors import UserError
+from lofi_jax.weights.assign import Layout, renamed
+
+_GTAD = renamed(
+    (r"^backbone1\.0\.", "base."),
+    (r"^backbone1\.2\.", "base_gcn."),
+    (r"^regu_s\.0\.", "start_gcn."),
+    (r"^regu_s\.1\.", "start_out."),
+    (r"^regu_e\.0\.", "end_gcn."),
+    (r"^regu_e\.1\.", "end_out."),
+    (r"^backbone2\.0\.", "proposal_gcn."),
+    *((rf"\.tconvs\.{2 * i}\.", f".temporal{i + 1}.") for i in range(3)),
+    *((rf"\.sconvs\.{2 * i}\.", f".semantic{i + 1}.") for i in range(3)),
+    (r"^localization\.0\.", "align."),
+    *((rf"^localization\.{2 * i}\.", f"map{i}.") for i in range(1, 4)),
+    (r"^localization\.8\.", "map_out."),
+)
+_BMN = renamed(
+    (r"^x_1d_b\.0\.", "base1."),
+    (r"^x_1d_b\.2\.", "base2."),
+    (r"^x_1d_s\.0\.", "start_conv."),
+    (r"^x_1d_s\.2\.", "start_out."),
+    (r"^x_1d_e\.0\.", "end_conv."),
+    (r"^x_1d_e\.2\.", "end_out."),
+    (r"^x_1d_p\.0\.", "proposal_conv."),
+    (r"^x_3d_p\.0\.", "align."),
+    *((rf"^x_2d_p\.{2 * i}\.", f"map{i + 1}.") for i in range(3)),
+    (r"^x_2d_p\.6\.", "map_out."),
+)
+
+
+def gtad_layout(bins: int) -> Layout:
+    """G-TAD's own layout (github.com/frostinassiky/gtad). The first layer on the map sees channel x bins + bin.
+
+    Args:
+        bins: of an anchor, all together.
+    """
+
+    def layout(key: str, array: np.ndarray) -> tuple[str, np.ndarray]:
+        path, array = _GTAD(key, array)
+        if path == "params.align.kernel":
+            array = array.reshape(-1, bins, array.shape[-1])
+        return path, array
+
+    return layout
+
+
+def bmn_layout(key: str, array: np.ndarray) -> tuple[str, np.ndarray]:
+    """The layout of BMN's common PyTorch port (github.com/JJBOY/BMN-Boundary-Matching-Network) and of mmaction2."""
+    path, array = _BMN(key, array)
+    if path == "params.align.kernel":
+        array = np.moveaxis(array.squeeze((1, 2)), 0, 1)  # (bins, channels, out)
+    return path, array
+
+
+def gtad_options(arrays: Mapping[str, np.ndarray]) -> dict:
+    """The arguments of `GTAD` for a public checkpoint.
+
+    Raises:
+        UserError: a variant that G-TAD's authors did not publish.
+    """
+    channels, temporal = _shape(arrays, "backbone1.0")[0], _shape(arrays, "backbone1.2.tconvs.2")
+    layers = [_shape(arrays, f"localization.{i}") for i in (0, 2, 4, 6)]
+    variant = layers[0][1] // channels, layers[2][-1]
+    variants = {
+        (36, 1): {"bins": (32, 4)},
+        (32, 3): {"bins": (16, 16), "map_kernel": 3, "max_duration": 64},
+    }
+    if variant not in variants:
+        raise UserError(
+            f"G-TAD with {variant[0]} bins an anchor and {variant[1]} x {variant[1]} convolutions on the map is neither"
+            " the ActivityNet variant (36, 1 x 1) nor the THUMOS14 one (32, 3 x 3)"
+        )
+    return {
+        "channels": channels,
+        "widths": tuple(shape[0] for shape in layers),
+        "groups": temporal[0] // temporal[1],
+        "group_width": temporal[1],
+        **variants[variant],
+    }
+
+
+def bmn_options(arrays: Mapping[str, np.ndarray]) -> dict:
+    """The arguments of `BMN` for a public checkpoint.
+
+    The layout of its map is told from its sampling weights; without them it is the common port's.
+    """
+    channels, aligned = _shape(arrays, "x_1d_b.0")[0], _shape(arrays, "x_3d_p.0")
+    options = {
+        "channels": channels,
+        "widths": (aligned[0], *(_shape(arrays, f"x_2d_p.{i}")[0] for i in (0, 2, 4))),
+        "bins": aligned[2],
+        "layout": "start_end",
+    }
+    mask = arrays.get("sample_mask", arrays.get("module.sample_mask"))
+    # The last cell is the last snippet alone, or no anchor at all.
+    if mask is not None and not mask.reshape(*mask.shape[:1], aligned[2], -1)[..., -1].any():
+        options["layout"] = "duration_start"
+    return options
+
+
+def _shape(arrays: Mapping[str, np.ndarray], layer: str) -> tuple[int, ...]:
+    """The shape of a layer's weight."""
+    for key in (f"{layer}.weight", f"module.{layer}.weight"):
+        if key in arrays:
+            return arrays[key].shape
+    raise UserError(f"lacks {layer}.weight")
