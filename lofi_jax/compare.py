@@ -14,9 +14,9 @@ from absl import flags
 
 from lofi_jax import errors
 from lofi_jax.config.rows import names
-from lofi_jax.data.annotations.activitynet import write_json
 from lofi_jax.detection import bootstrap, buckets, diagnosis, metrics, thresholds
 from lofi_jax.errors import UserError
+from lofi_jax.files import write_json
 from lofi_jax.reports.tables import align, percent
 from lofi_jax.results import ground_truth
 from lofi_jax.results.ground_truth import Truth

@@ -14,10 +14,10 @@ import numpy as np
 from absl import flags
 
 from lofi_jax import errors
-from lofi_jax.data.annotations.activitynet import write_json, write_text
 from lofi_jax.detection import buckets, diagnosis, metrics, thresholds
 from lofi_jax.detection.matching import Instances, ranked
 from lofi_jax.errors import UserError
+from lofi_jax.files import write_json, write_text
 from lofi_jax.reports import diagnosis as report
 from lofi_jax.reports import pages, timelines
 from lofi_jax.results import ground_truth

@@ -97,3 +97,8 @@ def _is_read() -> bool:
     output = select.poll()
     output.register(sys.stdout.fileno(), 0)
     return not any(event & select.POLLERR for _, event in output.poll(0))
+
+
+def first(entries: Sequence[str], count: int = 3) -> str:
+    """The first few of `entries`, and a sign that there are more."""
+    return ", ".join(entries[:count]) + (", ..." if len(entries) > count else "")

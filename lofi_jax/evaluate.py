@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from absl import flags
 
 from lofi_jax import errors
-from lofi_jax.data.annotations.activitynet import write_json
 from lofi_jax.detection import metrics, thresholds
 from lofi_jax.errors import UserError
+from lofi_jax.files import write_json
 from lofi_jax.results import ground_truth
 
 GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Annotation file.", required=True)

@@ -15,10 +15,9 @@ from absl import flags
 
 from lofi_jax import errors
 from lofi_jax.config.rows import names
-from lofi_jax.data.annotations.activitynet import first
 from lofi_jax.detection.nms import METHODS
 from lofi_jax.detection.proposals import Proposals, Suppression, suppress, union, with_classes
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UserError, first
 from lofi_jax.results import class_scores, predictions
 from lofi_jax.results.predictions import Predictions
 

@@ -12,6 +12,7 @@ from lofi_jax.data.annotations.activitynet import Video
 from lofi_jax.data.ingest.sampling import Sampling
 from lofi_jax.data.prepared import dataset, records
 from lofi_jax.errors import UserError
+from lofi_jax.results import ground_truth
 
 SAMPLING = Sampling(snippets=2, frames=1, stride=0, short_side=16)
 
@@ -240,6 +241,6 @@ def test_labels_are_places_in_the_sorted_class_names(shared_data):
     assert list(found.classes) == sorted(found.classes)
     assert found.classes[0] == "Applying sunscreen" and found.classes[199] == "Zumba"
     videos = found.subset("validation")
-    truth = activitynet.ground_truth(videos, found.classes)
+    truth = ground_truth.ground_truth(videos, found.classes)
     names = [name for video in videos.values() for name in video.labels]
     assert names == [found.classes[label] for label in np.asarray(truth.label)]

@@ -7,6 +7,7 @@ import pytest
 from lofi_jax.data.annotations import activitynet
 from lofi_jax.data.annotations.activitynet import Video
 from lofi_jax.errors import UserError
+from lofi_jax.results import ground_truth
 
 
 def write(path, database, **extra):
@@ -222,7 +223,7 @@ def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path):
 def test_ground_truth_is_flat(tmp_path):
     database = {"v": video((1, 2, "run")), "w": video(), "x": video((3, 4, "jump"), (5, 6, "run"))}
     videos = activitynet.load(write(tmp_path / "a.json", database)).videos
-    truth = activitynet.ground_truth(videos, ("jump", "run", "swim"))
+    truth = ground_truth.ground_truth(videos, ("jump", "run", "swim"))
     assert truth.video.tolist() == [0, 2, 2]
     assert truth.label.tolist() == [1, 0, 1]
     assert truth.segment.tolist() == [[1, 2], [3, 4], [5, 6]]
@@ -230,7 +231,7 @@ def test_ground_truth_is_flat(tmp_path):
 
 
 def test_ground_truth_of_no_videos():
-    truth = activitynet.ground_truth({}, ())
+    truth = ground_truth.ground_truth({}, ())
     assert truth.segment.shape == (0, 2)
     assert len(truth.video) == len(truth.label) == 0
 

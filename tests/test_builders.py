@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from small_videos import annotated, contents, save_annotations, write_video
 
-from lofi_jax.data.ingest import video_folder
+from lofi_jax.data.ingest import annotate, video_folder
 from lofi_jax.data.ingest.sampling import Sampling, read_record
-from lofi_jax.data.prepared import dataset, examples, records, shards
+from lofi_jax.data.prepared import dataset, records, shards
 from lofi_jax.errors import UserError
 
 SAMPLING = Sampling(snippets=5, frames=2, stride=0, short_side=16, quality=90)
@@ -77,10 +77,10 @@ def test_the_report_names_all_that_was_wrong(videos, annotations, tmp_path):
     assert report.videos == {"training": 2, "validation": 1}
     assert report.problems[video_folder.MISSING] == ("gone",)
     assert report.problems[video_folder.UNANNOTATED] == ("four.webm.mp4",)
-    assert report.problems[examples.CLIPPED] == ("one: 1.0 to 9.0 of 4.00 s",)
-    assert report.problems[examples.OUTSIDE] == ("one: 4.5 to 9.0 of 4.00 s",)
-    assert report.problems[examples.SHORTER] == ("three: 5.00 of 60.00 s",)
-    (torn,) = report.problems[examples.UNREADABLE]
+    assert report.problems[annotate.CLIPPED] == ("one: 1.0 to 9.0 of 4.00 s",)
+    assert report.problems[annotate.OUTSIDE] == ("one: 4.5 to 9.0 of 4.00 s",)
+    assert report.problems[annotate.SHORTER] == ("three: 5.00 of 60.00 s",)
+    (torn,) = report.problems[annotate.UNREADABLE]
     assert torn.startswith("torn: ") and "torn.mp4" in torn
     saved = json.loads(pathlib.Path(builder.data_dir, "report.json").read_text())
     assert saved["videos"] == report.videos
@@ -138,7 +138,7 @@ def test_a_broken_video_is_used_up_to_the_break(shared_data, tmp_path):
     record = records.Records(builder, "test")[0]
     assert record["duration"] == pytest.approx(2.8)
     assert record["segments"] == pytest.approx(np.array([[1.0, 2.8]]))
-    assert report.problems[examples.BROKEN] == ("corrupted: decodes up to 2.80 of 5.00 s",)
+    assert report.problems[annotate.BROKEN] == ("corrupted: decodes up to 2.80 of 5.00 s",)
 
 
 def test_the_bytes_do_not_depend_on_workers_or_shards(videos, annotations, tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from lofi_jax.errors import UserError
 from lofi_jax.run.workdir import load_encoder
 from lofi_jax.training.checkpoints import load_state
-from lofi_jax.weights import assign, checkpoint_files, convert
+from lofi_jax.weights import assign, checkpoint_files, convert, encoder_layouts
 
 ROOT = pathlib.Path(__file__).parents[1]
 BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
@@ -158,7 +158,7 @@ ARRAYS = {
 
 
 def test_every_array_finds_its_place():
-    fit = assign.fit(ARRAYS, SHAPES, assign.ENCODER_LAYOUTS)
+    fit = assign.fit(ARRAYS, SHAPES, encoder_layouts.ENCODER_LAYOUTS)
     assert fit.problems == [] and fit.layout == "torchvision's ResNet"
     assert {path: array.shape for path, array in fit.variables.items()} == SHAPES
     assert fit.used == ["conv1.weight", "bn1.weight", "bn1.running_var"]
@@ -192,7 +192,7 @@ def test_every_array_finds_its_place():
 def test_whatever_does_not_fit_is_named(key, array, problem):
     arrays = ARRAYS | {key: array}
     arrays = {key: array for key, array in arrays.items() if array is not None}
-    assert assign.fit(arrays, SHAPES, assign.ENCODER_LAYOUTS).problems == [problem]
+    assert assign.fit(arrays, SHAPES, encoder_layouts.ENCODER_LAYOUTS).problems == [problem]
 
 
 def test_another_network_is_refused_with_the_encoder_that_it_is(resnet18, tmp_path):

@@ -12,7 +12,7 @@ from flax import traverse_util
 
 from lofi_jax.models import ENCODERS, tsm
 from lofi_jax.run.workdir import load_encoder
-from lofi_jax.weights import assign, convert
+from lofi_jax.weights import assign, convert, encoder_layouts
 
 torch = pytest.importorskip("torch", reason="the reference networks need the extra [torch]")
 import torch_encoders as reference  # noqa: E402
@@ -193,5 +193,5 @@ def placed(arrays, encoder):
     """The TSM authors' arrays at their places among our variables."""
     variables = jax.eval_shape(encoder.init, jax.random.key(0), pictures())
     shapes = {k: v.shape for k, v in traverse_util.flatten_dict(variables, sep=".").items()}
-    fit = assign.fit(arrays, shapes, assign.ENCODER_LAYOUTS)
+    fit = assign.fit(arrays, shapes, encoder_layouts.ENCODER_LAYOUTS)
     return traverse_util.unflatten_dict(fit.variables, sep=".")

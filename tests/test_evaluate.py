@@ -10,6 +10,7 @@ import pytest
 
 from lofi_jax.data.annotations import activitynet
 from lofi_jax.detection import metrics, thresholds
+from lofi_jax.results import ground_truth
 
 ROOT = pathlib.Path(__file__).parents[1]
 TIOUS_THUMOS = thresholds.parse(thresholds.THUMOS, "")
@@ -142,8 +143,8 @@ def bad_cases(folder, truth):
 
 
 def test_bad_input_is_one_line(tmp_path, truth):
-    for ground_truth, found, subset, says in bad_cases(tmp_path, truth):
-        done = run(ground_truth, found, subset, f"--output={tmp_path / 'metrics.json'}")
+    for annotations, found, subset, says in bad_cases(tmp_path, truth):
+        done = run(annotations, found, subset, f"--output={tmp_path / 'metrics.json'}")
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith("error: ") and says in done.stderr
         assert len(done.stderr.splitlines()) == 1
@@ -198,7 +199,7 @@ def test_real_annotations_against_the_library(shared_data, tmp_path):
     done = run(path, found, "test", "--tiou=0.3:0.1:0.7", f"--output={output}")
     assert (done.returncode, done.stderr) == (0, "")
     classes = tuple(sorted({label for one in videos.values() for label in one.labels}))
-    truth = activitynet.ground_truth(videos, classes)
+    truth = ground_truth.ground_truth(videos, classes)
     rng = np.random.default_rng(0)
     guessed = truth._replace(
         segment=truth.segment + [0, 1],

@@ -8,6 +8,7 @@ import pytest
 from lofi_jax.data.annotations import activitynet
 from lofi_jax.detection import metrics, thresholds
 from lofi_jax.detection.metrics import Instances
+from lofi_jax.results import ground_truth
 
 HALF = np.array([0.5])
 TIOUS_THUMOS = thresholds.parse(thresholds.THUMOS, "")
@@ -293,7 +294,7 @@ def noisy_predictions(rng, truth, videos, classes, count):
 def test_real_annotations_at_full_scale(shared_data, file, subset, tious):
     annotated = activitynet.load(shared_data / "annotations" / file, repair=False)
     videos, classes = annotated.subset(subset), annotated.classes
-    truth = activitynet.ground_truth(videos, classes)
+    truth = ground_truth.ground_truth(videos, classes)
     rng = np.random.default_rng(1)
     found = noisy_predictions(rng, truth, len(videos), len(classes), 100)
     result = metrics.average_precision(truth, found, len(classes), tious)
@@ -312,7 +313,7 @@ def test_real_annotations_at_full_scale(shared_data, file, subset, tious):
 
 def test_the_truth_itself_is_perfect(shared_data):
     annotated = activitynet.load(shared_data / "annotations" / "thumos14.json")
-    truth = activitynet.ground_truth(annotated.subset("test"), annotated.classes)
+    truth = ground_truth.ground_truth(annotated.subset("test"), annotated.classes)
     scores = metrics.evaluate(truth, truth, len(annotated.classes), TIOUS_THUMOS)
     assert scores["average_mAP"] == 1
     assert scores["AR"]["100"] == 1

@@ -122,7 +122,7 @@ def test_a_larger_world_begins_with_the_smaller(small, tmp_path):
     assert contents(small / "target" / "videos").items() < larger.items()
 
 
-@pytest.mark.parametrize("world", builtin.WORLDS)
+@pytest.mark.parametrize("world", script.WORLDS)
 def test_actions_and_gaps_are_as_documented(world):
     made, subset, indices = target(world, SCRIPTS)
     counts, lengths, gaps = [], [], []
@@ -155,7 +155,7 @@ def test_annotated_seconds_are_the_scripts_frames():
 
 def test_shape_gives_the_class_away_in_one_world_only():
     shapes = {}
-    for world in builtin.WORLDS:
+    for world in script.WORLDS:
         made = builtin.World(world, 0, 1200, 300, 1)
         for subset in (made.subsets()[0], made.subsets()[2]):
             pairs = [made.plan(subset, index)[:2] for index in range(subset.count)]
@@ -295,7 +295,7 @@ def test_workers_that_cannot_start_are_an_error_of_one_line(tmp_path):
     arguments = {**SMALL, "workers": 2}
     code = (
         "from lofi_jax.data.world import builtin\n"
-        f"synthetic.generate({str(tmp_path)!r}, **{arguments!r})\n"
+        f"builtin.generate({str(tmp_path)!r}, **{arguments!r})\n"
     )
     done = subprocess.run(
         [sys.executable, "-"],

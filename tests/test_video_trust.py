@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from videos import number, numbered, write
 
+from lofi_jax.data.ingest import annotate
 from lofi_jax.data.ingest.sampling import Sampling, read_record
-from lofi_jax.data.prepared import dataset, examples, records
+from lofi_jax.data.prepared import dataset, records
 from lofi_jax.data.video import video_file
 from lofi_jax.data.video.sample_times import sample_times
 
@@ -193,7 +194,7 @@ def test_a_dataset_of_them_holds_what_can_be_used_and_reports_the_rest(folder, t
     annotations.write_text(f'{{"database": {{{database}}}}}')
     builder, report = dataset.build("trust", videos, annotations, tmp_path / "data", SAMPLING)
     assert report.videos == {"training": len(names) - 2}
-    unreadable = report.problems[examples.UNREADABLE]
+    unreadable = report.problems[annotate.UNREADABLE]
     assert [entry.split(":")[0] for entry in unreadable] == ["hollow", "sound"]
     assert "holds no video, only audio" in unreadable[1]
     for record in records.Records(builder, "training"):

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lofi_jax.data.annotations import windows
 from lofi_jax.data.annotations.activitynet import Video
 from lofi_jax.data.features.store import FeatureStore
-from lofi_jax.data.loader.window_clips import FeatureWindows, Pieces, WindowRecords
+from lofi_jax.data.features.training import FeatureWindows
+from lofi_jax.data.loader.window_clips import Pieces, WindowRecords
 from lofi_jax.detection import windows as w
 from lofi_jax.detection.proposals import Proposals
 from lofi_jax.detection.windows import Windows
@@ -67,7 +69,7 @@ def test_training_windows_hold_a_whole_instance_and_the_larger_parts_of_others()
         video([]),
         video([[0, 30]]),
     ]
-    found = w.to_train_on(videos, [16, 16, 16], HALF)
+    found = windows.to_train_on(videos, [16, 16, 16], HALF)
     # The first holds a whole, and a quarter of b; the second b whole, half of a, 0.7 of c; the third 0.75 of b.
     assert [(x.number, x.start) for x in found] == [(0, 0), (0, 4)]
     assert found[0].video.labels == ("a",)
@@ -111,7 +113,7 @@ def test_what_a_window_shows_of_an_instance_merges_back_to_it(length, seed):
 def test_windows_of_frames_and_of_features_agree(tmp_path):
     """Frames and features that are the snippet's number show which snippets a window has."""
     (annotated,) = [video([[1, 3], [4.5, 5.0]], "ab")]
-    (chosen,) = w.to_train_on([annotated], [11], dataclasses.replace(HALF, overlap=0.0))[:1]
+    (chosen,) = windows.to_train_on([annotated], [11], dataclasses.replace(HALF, overlap=0.0))[:1]
     late = dataclasses.replace(chosen, start=9)
     record = {"video_id": "v", "frames": list(range(22)), "duration": 5.2, "height": 4}
     store = FeatureStore(tmp_path)

@@ -6,7 +6,7 @@ from lofi_jax import fidelity
 from lofi_jax.config import rows
 from lofi_jax.config.keys import AUTO, AUTO_KEYS, DATASETS, DTYPES, STAGES
 from lofi_jax.config.values import factors, full_fidelity, rows_of, tious
-from lofi_jax.data.world.builtin import WORLDS
+from lofi_jax.data.world.script import WORLDS
 from lofi_jax.detection.nms import METHODS
 from lofi_jax.errors import UserError
 from lofi_jax.models import ENCODERS, HEADS, chunked

@@ -4,8 +4,8 @@ import pathlib
 
 import numpy as np
 
-from lofi_jax.data.annotations.activitynet import write_json
 from lofi_jax.errors import UserError
+from lofi_jax.files import write_json
 from lofi_jax.jobs import export_layouts
 from lofi_jax.run import datasets
 from lofi_jax.run.workdir import Run

@@ -5,8 +5,8 @@
 
 import numpy as np
 
-from lofi_jax.data.annotations.activitynet import first, read_json
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UserError, first
+from lofi_jax.files import read_json
 
 
 def load(path: str, video_ids: list[str], classes: tuple[str, ...]) -> tuple[np.ndarray, list[str]]:

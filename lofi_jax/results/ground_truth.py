@@ -3,15 +3,15 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from lofi_jax import errors
 from lofi_jax.data.annotations import activitynet
-from lofi_jax.data.annotations.activitynet import Annotations, Video, first
-from lofi_jax.detection.matching import Instances
-from lofi_jax.errors import UserError
+from lofi_jax.data.annotations.activitynet import Annotations, Video
+from lofi_jax.detection.metrics import Instances
+from lofi_jax.errors import UserError, first
 from lofi_jax.results import predictions
 from lofi_jax.results.predictions import Predictions
 
@@ -35,7 +35,7 @@ class Truth:
     @functools.cached_property
     def instances(self) -> Instances:
         """The segments to find."""
-        return activitynet.ground_truth(self.videos, self.classes)
+        return ground_truth(self.videos, self.classes)
 
     @property
     def durations(self) -> np.ndarray:
@@ -136,3 +136,22 @@ def _warnings_of_predictions(
             f"{where}{total} predictions have labels that the ground truth lacks: "
             f"{first(tuple(unknown))}: left out of the mAP"
         )
+
+
+def ground_truth(videos: Mapping[str, Video], classes: Sequence[str]) -> Instances:
+    """The segments of `videos` for the metrics.
+
+    Args:
+        videos: by id; the n-th is video number n.
+        classes: names by label number, holding every label of `videos`.
+    """
+    number = {name: index for index, name in enumerate(classes)}
+    counts = [len(video.labels) for video in videos.values()]
+    segments = [video.segments for video in videos.values()]
+    labels = [number[name] for video in videos.values() for name in video.labels]
+    return Instances(
+        video=np.repeat(np.arange(len(videos)), counts),
+        label=np.array(labels, dtype=np.int64),
+        segment=np.concatenate([np.zeros((0, 2)), *segments]),
+        score=np.ones(len(labels)),
+    )

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from lofi_jax.data.annotations.activitynet import is_number, read_json, write_json
 from lofi_jax.detection.metrics import Instances
 from lofi_jax.errors import UserError
+from lofi_jax.files import is_number, read_json, write_json
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

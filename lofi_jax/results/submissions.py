@@ -7,8 +7,9 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lofi_jax.data.annotations.activitynet import DURATION_TOLERANCE, is_number, read_json
+from lofi_jax.data.annotations.activitynet import DURATION_TOLERANCE
 from lofi_jax.errors import UserError
+from lofi_jax.files import is_number, read_json
 from lofi_jax.results.ground_truth import Truth
 
 KEYS = ("version", "results", "external_data")

@@ -5,14 +5,16 @@ import functools
 from collections.abc import Sequence
 
 from lofi_jax.config import rows_of
-from lofi_jax.data.annotations import activitynet, formats
+from lofi_jax.data.annotations import formats
 from lofi_jax.data.annotations.activitynet import Video
+from lofi_jax.data.annotations.windows import Window, to_train_on
 from lofi_jax.data.loader.window_clips import WindowRecords
+from lofi_jax.data.subset import Subset
 from lofi_jax.data.video.sample_times import snippets_in
 from lofi_jax.detection.metrics import Instances
-from lofi_jax.detection.windows import Window, Windows, to_train_on
+from lofi_jax.detection.windows import Windows
 from lofi_jax.errors import UserError
-from lofi_jax.results import predictions
+from lofi_jax.results import ground_truth, predictions
 from lofi_jax.run import sources
 from lofi_jax.run.sources import Records
 from lofi_jax.run.workdir import Run
@@ -77,7 +79,7 @@ class Target:
     def test_instances(self) -> Instances:
         """The test videos' ground truth for the metrics."""
         videos = {video.video_id: video for video in self.test_videos}
-        return activitynet.ground_truth(videos, self.classes)
+        return ground_truth.ground_truth(videos, self.classes)
 
     def as_instances(self, found: predictions.Predictions) -> Instances:
         """Predictions of the test videos for the metrics."""
@@ -85,24 +87,11 @@ class Target:
         return predictions.instances(found, ids, self.classes)
 
 
-class Chosen:
-    """Some of the records, by number."""
-
-    def __init__(self, records: Records, numbers: Sequence[int]):
-        self._records, self._numbers = records, numbers
-
-    def __len__(self) -> int:
-        return len(self._numbers)
-
-    def __getitem__(self, i: int) -> dict:
-        return self._records[self._numbers[i]]
-
-
 @dataclasses.dataclass(frozen=True)
 class Source:
     """The source dataset of stage 1: stored clips, and the classes' names."""
 
-    records: Chosen
+    records: Subset
     classes: tuple[str, ...]
 
 
@@ -174,7 +163,7 @@ def joint_examples(run: Run) -> Sequence[dict]:
     )
 
 
-def with_segments(records: Records, videos: list[Video]) -> Chosen:
+def with_segments(records: Records, videos: list[Video]) -> Subset:
     """The records of those videos that have a segment, which is what classification learns from.
 
     Raises:
@@ -183,7 +172,7 @@ def with_segments(records: Records, videos: list[Video]) -> Chosen:
     numbers = [i for i, video in enumerate(videos) if video.labels]
     if not numbers:
         raise UserError("not one video to train on has an annotated segment")
-    return Chosen(records, numbers)
+    return Subset(records, numbers)
 
 
 def target_clips(run: Run, subset: str = "") -> Source:

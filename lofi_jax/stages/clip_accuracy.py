@@ -8,8 +8,8 @@ import jax
 import numpy as np
 
 from lofi_jax.config import full_fidelity
-from lofi_jax.data.annotations.activitynet import write_json
 from lofi_jax.data.loader import clips, trimmed_clips
+from lofi_jax.files import write_json
 from lofi_jax.run import datasets
 from lofi_jax.run.workdir import Run, make_encoder
 from lofi_jax.training.checkpoints import load_state

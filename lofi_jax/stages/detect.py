@@ -18,6 +18,7 @@ import numpy as np
 
 from lofi_jax.config import rows_of, suppression, tious
 from lofi_jax.config.rows import Row
+from lofi_jax.data import subset
 from lofi_jax.data.features.padded_batches import feature_batches, padded_batches
 from lofi_jax.detection import metrics
 from lofi_jax.detection.proposals import Proposals, suppress, with_classes
@@ -63,7 +64,7 @@ def run(run: Run, row: Row) -> None:
         )
     else:
         batches = propose.all(
-            feature_batches(datasets.Chosen(videos, own), run.config.detect.batch_size)
+            feature_batches(subset.Subset(videos, own), run.config.detect.batch_size)
         )
     for found in batches:
         for proposals, i in zip(found, numbers, strict=False):

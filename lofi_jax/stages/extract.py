@@ -9,11 +9,13 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 
 from lofi_jax.config import full_fidelity
+from lofi_jax.data import subset
 from lofi_jax.data.features import external, fingerprints
 from lofi_jax.data.features.fingerprints import Fingerprint
-from lofi_jax.data.features.store import FeatureStore, FeatureVideos
+from lofi_jax.data.features.store import FeatureStore
+from lofi_jax.data.features.training import FeatureVideos, FeatureWindows
 from lofi_jax.data.loader import clips
-from lofi_jax.data.loader.window_clips import FeatureWindows, Pieces
+from lofi_jax.data.loader.window_clips import Pieces
 from lofi_jax.errors import UserError
 from lofi_jax.run import datasets
 from lofi_jax.run.workdir import Run, encode_videos
@@ -183,7 +185,7 @@ def _encode(run: Run, encoder: str, features: FeatureStore) -> None:
         done += len(own) - len(missing)
         rest = [annotated[i] for i in missing]
         lengths = [datasets.length(config, video.duration) for video in rest]
-        wanted = datasets.Chosen(records, missing)
+        wanted = subset.Subset(records, missing)
         pieces = Pieces(wanted, lengths, full.snippets, config.data.frames)
         batches = clips.evaluation_batches(pieces, whole, config.extract.batch_size)
         encoded = (x for batch in batches for x in encode(batch["frames"]))

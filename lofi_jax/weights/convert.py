@@ -9,11 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from lofi_jax.data.annotations.activitynet import first
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UserError, first
 from lofi_jax.models import ENCODERS, HEADS
 from lofi_jax.training.checkpoints import save_state
-from lofi_jax.weights import assign, checkpoint_files, head_layouts
+from lofi_jax.weights import assign, checkpoint_files, encoder_layouts, head_layouts
 from lofi_jax.weights.assign import Fit
 
 # The encoders that leave no size open.
@@ -101,7 +100,7 @@ def _check(name: str, kind: str, names: tuple[str, ...]) -> None:
 
 def _fit_encoder(arrays: Arrays, name: str) -> Fit:
     frames = jax.ShapeDtypeStruct((1, 8, 112, 112, 3), jnp.uint8)
-    return assign.fit(arrays, _shapes(ENCODERS[name](), frames), assign.ENCODER_LAYOUTS)
+    return assign.fit(arrays, _shapes(ENCODERS[name](), frames), encoder_layouts.ENCODER_LAYOUTS)
 
 
 def _shapes(module, inputs) -> dict[str, tuple[int, ...]]:

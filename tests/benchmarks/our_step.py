@@ -17,7 +17,7 @@ from lofi_jax.stages.extract import FullFidelityEncoder
 from lofi_jax.training import memory, optimizer
 from lofi_jax.training.sharding import make_mesh, placement, replicate, shard_batch
 from lofi_jax.training.step import initial_state, jit_step, make_step
-from lofi_jax.weights import assign, head_layouts
+from lofi_jax.weights import assign, encoder_layouts, head_layouts
 
 Weights = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
 
@@ -133,7 +133,7 @@ def _extract(run: Run, arrays: dict, public: Weights):
 
 def _encoder(run: Run, public: Weights) -> dict:
     empty = jax.eval_shape(lambda: initial_encoder(run.config, jax.random.key(0)))
-    return _fitted(public[0], empty, assign.ENCODER_LAYOUTS)
+    return _fitted(public[0], empty, encoder_layouts.ENCODER_LAYOUTS)
 
 
 def _head_params(params: dict, public: Weights) -> dict:

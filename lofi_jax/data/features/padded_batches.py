@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lofi_jax.data.features.store import FeatureVideos
+from lofi_jax.data.features.training import FeatureVideos
 
 
 def feature_batches(videos: FeatureVideos, size: int) -> Iterator[tuple[np.ndarray, int]]:

@@ -17,8 +17,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lofi_jax.data.annotations.activitynet import Video
-from lofi_jax.data.annotations.padding import pad_instances
 from lofi_jax.data.features.fingerprints import Fingerprint, differences
 from lofi_jax.errors import UserError
 
@@ -156,36 +154,3 @@ class FeatureStore:
         part = self.folder / ".features.part"
         part.write_text(json.dumps(description))
         os.replace(part, self._path)
-
-
-class FeatureVideos:
-    """Random access to videos as features with their annotation padded to `instances`.
-
-    Args:
-        standardise: see `FeatureStore.standardise`; otherwise the features come as they are stored.
-    """
-
-    def __init__(
-        self,
-        store: FeatureStore,
-        videos: list[Video],
-        classes: tuple[str, ...],
-        instances: int,
-        standardise: bool,
-    ):
-        self._store, self._videos, self._instances = store, videos, instances
-        self._index = {label: i for i, label in enumerate(classes)}
-        self._standardise = standardise
-
-    def __len__(self) -> int:
-        return len(self._videos)
-
-    def __getitem__(self, i: int) -> dict[str, np.ndarray]:
-        video = self._videos[i]
-        features = self._store.read(video.video_id)
-        if self._standardise:
-            features = self._store.standardise(features)
-        labels = [self._index[label] for label in video.labels]
-        return {"features": features} | pad_instances(
-            video.segments / video.duration, labels, self._instances
-        )

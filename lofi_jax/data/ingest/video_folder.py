@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lofi_jax import errors
 from lofi_jax.data.annotations import activitynet as annotation_files
 from lofi_jax.data.annotations import formats
 from lofi_jax.data.video import video_file as video_files
@@ -122,7 +123,7 @@ def check_source(folder: pathlib.Path, old: Mapping[str, Any], new: Mapping[str,
         ("changed", {name for name in before.keys() & now.keys() if before[name] != now[name]}),
     ):
         if names:
-            changes.append(f"{len(names)} videos {what} ({annotation_files.first(sorted(names))})")
+            changes.append(f"{len(names)} videos {what} ({errors.first(sorted(names))})")
     if changes:
         raise UserError(
             f"{folder} was made from other input: now there are {', '.join(changes)};"

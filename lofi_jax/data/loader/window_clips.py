@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from lofi_jax.data.annotations.padding import pad_instances
-from lofi_jax.data.features.store import FeatureStore
-from lofi_jax.data.frames import Picked
-from lofi_jax.detection.windows import Window, Windows, shown
+from lofi_jax.data.annotations.windows import Window
+from lofi_jax.data.subset import Subset
+from lofi_jax.detection.windows import Windows, shown
 
 Record = dict[str, Any]
 
@@ -20,7 +19,7 @@ def _part(record: Record, start: int, size: int, frames: int) -> Record:
     snippets = shown(start, size, len(stored) // frames)
     numbers = (snippets[:, None] * frames + np.arange(frames)).ravel()
     nothing = {"segments": np.zeros((0, 2)), "labels": np.zeros(0, np.int64)}
-    return record | nothing | {"frames": Picked(stored, numbers)}
+    return record | nothing | {"frames": Subset(stored, numbers)}
 
 
 class WindowRecords:
@@ -79,33 +78,3 @@ class Pieces(Sequence[Record]):
     def __getitem__(self, i: int) -> Record:
         number, start = self._places[i]
         return _part(self._record(number), start, self._size, self._frames)
-
-
-class FeatureWindows:
-    """Windows to train on, as features with their annotation padded to `instances`; see `FeatureVideos`."""
-
-    def __init__(
-        self,
-        store: FeatureStore,
-        chosen: Sequence[Window],
-        windows: Windows,
-        classes: tuple[str, ...],
-        instances: int,
-        standardise: bool,
-    ):
-        self._store, self._chosen, self._size = store, chosen, windows.size
-        self._instances, self._standardise = instances, standardise
-        self._index = {label: i for i, label in enumerate(classes)}
-
-    def __len__(self) -> int:
-        return len(self._chosen)
-
-    def __getitem__(self, i: int) -> dict[str, np.ndarray]:
-        window = self._chosen[i]
-        features = self._store.read(window.video.video_id)
-        part = features[shown(window.start, self._size, len(features))]
-        if self._standardise:
-            part = self._store.standardise(part)
-        segments = window.video.segments / window.video.duration
-        labels = [self._index[label] for label in window.video.labels]
-        return {"features": part} | pad_instances(segments, labels, self._instances)

@@ -16,41 +16,17 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from lofi_jax.data.annotations import activitynet as annotation_files
+from lofi_jax import errors
 from lofi_jax.data.annotations import formats
 from lofi_jax.data.ingest import video_folder
+from lofi_jax.data.ingest.annotate import UNREADABLE
+from lofi_jax.data.ingest.report import Report
 from lofi_jax.data.ingest.sampling import Sampling
 from lofi_jax.data.prepared import beam_pool, disk, local_pool, records
 from lofi_jax.data.prepared import shards as shard_files
-from lofi_jax.data.prepared.examples import UNREADABLE, features
+from lofi_jax.data.prepared.examples import features
 from lofi_jax.data.video.video_file import EXTENSIONS
 from lofi_jax.errors import UserError
-
-
-@dataclasses.dataclass(frozen=True)
-class Report:
-    """What came of the input.
-
-    Attributes:
-        videos: how many each split holds.
-        problems: what was wrong, reason -> entries such as "v_abc: no such file".
-    """
-
-    videos: dict[str, int]
-    problems: dict[str, tuple[str, ...]]
-
-    def summary(self) -> str:
-        """A line of counts, then a line for each kind of problem with its first entries."""
-        counts = ", ".join(f"{count} in {split}" for split, count in self.videos.items())
-        lines = [f"{sum(self.videos.values())} videos ({counts})"]
-        for reason, entries in self.problems.items():
-            lines.append(f"{len(entries)} {reason}: {annotation_files.first(entries)}")
-        return "\n".join(lines)
-
-    def to_json(self) -> dict[str, Any]:
-        """What lies in report.json: "videos", "counts" (reason -> number of entries) and "problems"."""
-        counts = {reason: len(entries) for reason, entries in self.problems.items()}
-        return {"videos": self.videos, "counts": counts, "problems": self.problems}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +86,7 @@ def build(
                 raise UserError(
                     f"{video_dir}: holds none of the {len(parsed.videos)} annotated videos, as"
                     f" v_<id> or <id> with {' '.join(EXTENSIONS)}:"
-                    f" {annotation_files.first(problems[video_folder.MISSING])}"
+                    f" {errors.first(problems[video_folder.MISSING])}"
                 )
             shards = shard_files.plan(jobs, parsed.classes, sampling)
             _write_shards(writer, shards, workers or os.cpu_count() or 1, progress, say, beam)
@@ -120,7 +96,7 @@ def build(
         builder = records.load(data_dir, name, sampling)
         video_folder.check_source(folder, builder.info.metadata["source"], source)
         report = _report(builder)
-        annotation_files.write_json(folder / "report.json", report.to_json())
+        files.write_json(folder / "report.json", report.to_json())
     return builder, report
 
 
@@ -178,7 +154,7 @@ def _complete(
     if not any(videos.values()):
         writer.discard()
         count = sum(len(shard.jobs) for shard in shards)
-        first = annotation_files.first(problems[UNREADABLE])
+        first = errors.first(problems[UNREADABLE])
         raise UserError(f"not one of the {count} videos can be used: {first}")
     metadata = {
         "classes": writer.classes,

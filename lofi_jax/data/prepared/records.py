@@ -11,9 +11,9 @@ import tensorflow_datasets as tfds
 from absl import logging
 
 from lofi_jax.data.annotations.activitynet import Video
-from lofi_jax.data.frames import Picked
 from lofi_jax.data.ingest import metadata
 from lofi_jax.data.ingest.sampling import Sampling
+from lofi_jax.data.subset import Subset
 from lofi_jax.errors import UserError
 
 VERSION = "2.0.0"
@@ -100,7 +100,7 @@ class Frames(Sequence[bytes]):
 
     def __getitem__(self, i):
         if isinstance(i, slice):
-            return Picked(self, range(self._count)[i])
+            return Subset(self, range(self._count)[i])
         snippet, frame = divmod(range(self._count)[i], self._frames)
         # Threads may share the video: each goes on with what it has read itself.
         number, jpegs = self._last

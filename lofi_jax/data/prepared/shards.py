@@ -18,12 +18,12 @@ from typing import Any
 import tensorflow_datasets as tfds
 from array_record.python import array_record_module
 
-from lofi_jax.data.annotations.activitynet import write_json
 from lofi_jax.data.ingest.sampling import Sampling
 from lofi_jax.data.ingest.video_folder import Job
 from lofi_jax.data.prepared import examples
 from lofi_jax.data.prepared.records import FILE_FORMAT, VERSION
 from lofi_jax.data.video import video_file
+from lofi_jax.files import write_json
 
 SHARD_BYTES = 256 << 20
 # Roughly what a JPEG of quality 95 takes.

@@ -8,13 +8,11 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from lofi_jax.data.annotations import activitynet as annotation_files
 from lofi_jax.data.annotations import formats
 from lofi_jax.data.annotations.activitynet import Video
-from lofi_jax.data.ingest import metadata, video_folder
+from lofi_jax.data.ingest import annotate, metadata, video_folder
+from lofi_jax.data.ingest.report import Report
 from lofi_jax.data.ingest.sampling import Sampling
-from lofi_jax.data.prepared import examples
-from lofi_jax.data.prepared.dataset import Report
 from lofi_jax.data.streamed import video_frames
 from lofi_jax.data.video.packets import VideoError
 from lofi_jax.errors import UserError
@@ -147,7 +145,7 @@ def scan(
         "problems": problems,
         "videos": videos,
     }
-    annotation_files.write_json(path, content)
+    files.write_json(path, content)
     return Scan(content, video_dir, sampling)
 
 
@@ -156,6 +154,6 @@ def _look(job: video_folder.Job, classes: Sequence[str], sampling: Sampling):
     try:
         opened, broken = video_frames.open_video(job.path, sampling)
     except VideoError as error:
-        return None, [(examples.UNREADABLE, f"{job.video.video_id}: {error}")]
-    record, problems = examples.annotate(job.video, opened, broken, classes)
+        return None, [(annotate.UNREADABLE, f"{job.video.video_id}: {error}")]
+    record, problems = annotate.annotate(job.video, opened, broken, classes)
     return {"path": str(job.path)} | metadata.of(record), problems

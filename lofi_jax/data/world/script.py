@@ -158,3 +158,6 @@ def _place(rng, radius, angle):
     margin = 0.16 + 1.15 * radius
     x, y = rng.uniform(margin, 1 - margin, 2)
     return np.array([x, y, angle + rng.uniform(-0.6, 0.6), rng.uniform(-0.1, 0.1)])
+
+
+WORLDS = ("appearance", "motion")

@@ -1,0 +1,80 @@
+"""JSON and text files: one reader and one writer, whose readers never see half a file."""
+
+import json
+import numbers
+import os
+import pathlib
+from typing import Any
+
+from lofi_jax.errors import UserError
+
+# Parsed JSON takes some six times the file's size in memory.
+MAX_JSON_BYTES = 1_000_000_000
+
+
+def read_json(path: str | os.PathLike) -> tuple[Any, list[str]]:
+    """A JSON file's value, and the keys that an object of it holds more than once (first kept).
+
+    Raises:
+        UserError: no such file, empty, over `MAX_JSON_BYTES`, or not JSON.
+    """
+    repeated: list[str] = []
+
+    def to_dict(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        result = dict(pairs)
+        if len(result) < len(pairs):
+            result = {}
+            for key, value in pairs:
+                if key in result:
+                    repeated.append(key)
+                else:
+                    result[key] = value
+        return result
+
+    try:
+        size = os.stat(path).st_size
+        if size > MAX_JSON_BYTES:
+            raise UserError(
+                f"{path}: {size / 1e9:.1f} GB, over the {MAX_JSON_BYTES / 1e9:.0f} GB that are "
+                "read as JSON: split it, or keep fewer entries a video"
+            )
+        with open(path, encoding="utf-8-sig") as file:
+            text = file.read()
+        if not text.strip():
+            raise UserError(f"{path}: the file is empty")
+        return json.loads(text, object_pairs_hook=to_dict), repeated
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({error})") from error
+    except RecursionError as error:
+        raise UserError(f"{path}: not the expected JSON (nested too deep)") from error
+
+
+def write_json(path: str | os.PathLike, value: Any) -> None:
+    """Writes JSON whole or not at all: a reader never sees half a file. Makes missing folders.
+
+    Raises:
+        UserError: the file cannot be written (no permission, full disk).
+    """
+    write_text(path, json.dumps(value, allow_nan=False, default=lambda array: array.tolist()))
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """As `write_json`, for any text."""
+    path = pathlib.Path(path)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            unfinished.write_text(text, encoding="utf-8")
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number, of a size that a time or a score can have."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) <= 1e15
