@@ -27,6 +27,7 @@ from lofi_jax.data.prepared import shards as shard_files
 from lofi_jax.data.prepared.examples import features
 from lofi_jax.data.video.video_file import EXTENSIONS
 from lofi_jax.errors import UserError
+from lofi_jax.files import write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +97,7 @@ def build(
         builder = records.load(data_dir, name, sampling)
         video_folder.check_source(folder, builder.info.metadata["source"], source)
         report = _report(builder)
-        files.write_json(folder / "report.json", report.to_json())
+        write_json(folder / "report.json", report.to_json())
     return builder, report
 
 

@@ -16,6 +16,7 @@ from lofi_jax.data.ingest.sampling import Sampling
 from lofi_jax.data.streamed import video_frames
 from lofi_jax.data.video.packets import VideoError
 from lofi_jax.errors import UserError
+from lofi_jax.files import write_json
 
 
 class Scan:
@@ -145,7 +146,7 @@ def scan(
         "problems": problems,
         "videos": videos,
     }
-    files.write_json(path, content)
+    write_json(path, content)
     return Scan(content, video_dir, sampling)
 
 

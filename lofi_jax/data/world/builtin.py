@@ -25,12 +25,12 @@ import av
 import numpy as np
 import tqdm
 
-from lofi_jax import files
 from lofi_jax.data.annotations import activitynet
 from lofi_jax.data.workers import end_with_parent
 from lofi_jax.data.world.scene import SHAPES, SIZE, film
 from lofi_jax.data.world.script import CLASSES, WORLDS, Script, trimmed, untrimmed
 from lofi_jax.errors import UserError
+from lofi_jax.files import read_json, write_json
 
 FPS = 8
 _SHAPE_OF = dict(zip(CLASSES, SHAPES, strict=True))
@@ -170,9 +170,9 @@ def _claim(out_dir: pathlib.Path, made: World) -> None:
         (out_dir / side / "videos").mkdir(parents=True, exist_ok=True)
     note, wanted = out_dir / "world.json", made._asdict()
     if not note.exists():
-        files.write_json(note, wanted)
+        write_json(note, wanted)
         return
-    held, _ = files.read_json(note)
+    held, _ = read_json(note)
     if held != wanted:
         held = held if isinstance(held, dict) else {}
         other = ", ".join(key for key in wanted if held.get(key) != wanted[key])
