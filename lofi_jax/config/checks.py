@@ -1,11 +1,9 @@
 """The checks that a config passes before any work starts."""
 
-from ml_collections import ConfigDict
-
 from lofi_jax import fidelity
 from lofi_jax.config import rows
-from lofi_jax.config.keys import AUTO, AUTO_KEYS, DATASETS, DTYPES, STAGES
-from lofi_jax.config.values import factors, full_fidelity, rows_of, tious
+from lofi_jax.config.settings import AUTO, AUTO_KEYS, DATASETS, DTYPES, STAGES, Config, Data
+from lofi_jax.config.values import full_fidelity, rows_of, tious
 from lofi_jax.data.world.script import WORLDS
 from lofi_jax.detection.nms import METHODS
 from lofi_jax.errors import UserError
@@ -27,7 +25,7 @@ _NUMBERS = (
 )
 
 
-def validate(config: ConfigDict) -> None:
+def validate(config: Config) -> None:
     """Checks all that can be checked before any work starts, but for where the data lies.
 
     Raises:
@@ -45,36 +43,36 @@ def validate(config: ConfigDict) -> None:
     _choice("dtype", config.dtype, DTYPES)
     _choice("synthetic.world", config.synthetic.world, WORLDS)
     for part in ("pretrain", "fine_tune", "joint", "head_training", "classifier"):
-        settings = config[part].optimizer
+        settings = getattr(config, part).optimizer
         _choice(f"{part}.optimizer.name", settings.name, OPTIMIZERS)
         _choice(f"{part}.optimizer.schedule", settings.schedule, SCHEDULES)
     _choice("joint.keep", config.joint.keep, chunked.KEEPS)
     _choice("mesh.parameters", config.mesh.parameters, PARAMETERS)
     for key in ("snippets", "frames", "height", "width", "short_side"):
-        if config.data[key] < 1:
-            raise UserError(f"config.data.{key} is {config.data[key]}: it must be at least 1")
+        if (number := getattr(config.data, key)) < 1:
+            raise UserError(f"config.data.{key} is {number}: it must be at least 1")
     for part, key, least in _NUMBERS:
-        number, name = config[part][key], f"{part}.{key}"
+        number, name = getattr(getattr(config, part), key), f"{part}.{key}"
         if number < least and not (name in AUTO_KEYS and number == AUTO):
             raise UserError(f"config.{name} is {number}: it must be at least {least}")
     _check_windows(config.data)
     _check_source(config)
     _choice("detect.nms", config.detect.nms, METHODS)
     for key in ("nms_threshold", "vote"):
-        if not 0 <= config.detect[key] <= 1:
-            raise UserError(f"config.detect.{key} is {config.detect[key]}: a tIoU is in 0..1")
+        if not 0 <= (tiou := getattr(config.detect, key)) <= 1:
+            raise UserError(f"config.detect.{key} is {tiou}: a tIoU is in 0..1")
     for key in ("top_k", "batch_size"):
-        if config.detect[key] < 1:
-            raise UserError(f"config.detect.{key} is {config.detect[key]}: it must be at least 1")
+        if (number := getattr(config.detect, key)) < 1:
+            raise UserError(f"config.detect.{key} is {number}: it must be at least 1")
     if not config.detect.nms_sigma > 0:
         raise UserError(f"config.detect.nms_sigma is {config.detect.nms_sigma}: it must be above 0")
     tious(config)
     for row in rows_of(config):
         if row.start == "lofi":
-            fidelity.schedule(row.fidelity, full_fidelity(config), factors(config), 1)
+            fidelity.schedule(row.fidelity, full_fidelity(config), config.joint.factors, 1)
 
 
-def _check_windows(data: ConfigDict) -> None:
+def _check_windows(data: Data) -> None:
     rate, window, overlap = data.snippets_per_second, data.window, data.window_overlap
     if rate < 0:
         raise UserError(f"config.data.snippets_per_second is {rate}: it must be a rate, or 0")
@@ -93,7 +91,7 @@ def _check_windows(data: ConfigDict) -> None:
         raise UserError(f"config.data.window_overlap is {overlap}: it must be in [0, 1)")
 
 
-def _check_source(config: ConfigDict) -> None:
+def _check_source(config: Config) -> None:
     source = config.source
     if config.data.stride and any("speednet" in row.start for row in rows_of(config)):
         raise UserError(
@@ -116,7 +114,7 @@ def _check_source(config: ConfigDict) -> None:
         raise UserError(f"config.source.stride is {source.stride}: it must be at least 1")
 
 
-def validate_data(config: ConfigDict) -> None:
+def validate_data(config: Config) -> None:
     """Checks that the config says where the data lies.
 
     Raises:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from lofi_jax.config.keys import AUTO, AUTO_KEYS
+from lofi_jax.config.settings import AUTO, AUTO_KEYS
 from lofi_jax.errors import UserError
 
 

@@ -3,7 +3,7 @@
 from ml_collections import ConfigDict
 
 from lofi_jax.config import rows
-from lofi_jax.config.keys import defaults, named
+from lofi_jax.config.typed import defaults, named
 from lofi_jax.errors import UserError
 
 

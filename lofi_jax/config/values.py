@@ -1,27 +1,29 @@
 """What a config's keys mean, as the types that the rest works with."""
 
+import dataclasses
+
 import numpy as np
-from ml_collections import ConfigDict
 
 from lofi_jax import fidelity
 from lofi_jax.config import rows
+from lofi_jax.config.settings import Config
 from lofi_jax.detection import thresholds
 from lofi_jax.detection.proposals import Suppression
 from lofi_jax.models import HEADS
 
 
-def rows_of(config: ConfigDict) -> list[rows.Row]:
+def rows_of(config: Config) -> list[rows.Row]:
     """The rows of the table."""
     return rows.parse(config.rows, config.joint.fidelity, config.head.name, tuple(HEADS))
 
 
-def tious(config: ConfigDict) -> np.ndarray:
+def tious(config: Config) -> np.ndarray:
     """The thresholds (K,) that the mAP is averaged over."""
     text = config.evaluate.tious or thresholds.of_dataset(config.dataset)
     return thresholds.parse(text, "config.evaluate.tious")
 
 
-def suppression(config: ConfigDict) -> Suppression:
+def suppression(config: Config) -> Suppression:
     """How overlapping proposals are suppressed."""
     settings = config.detect
     return Suppression(
@@ -33,12 +35,14 @@ def suppression(config: ConfigDict) -> Suppression:
     )
 
 
-def full_fidelity(config: ConfigDict) -> fidelity.Fidelity:
+def full_fidelity(config: Config) -> fidelity.Fidelity:
     """The resolution of a video, or of a window of it, as prepared."""
     snippets = config.data.window or config.data.snippets
     return fidelity.Fidelity(snippets, config.data.height, config.data.width)
 
 
-def factors(config: ConfigDict, **changes) -> fidelity.Factors:
-    """By how much the config's low fidelities divide the full one, but for the given changes."""
-    return fidelity.Factors(**{**config.joint.factors, **changes})
+def fidelities(config: Config, name: str) -> list[fidelity.Fidelity]:
+    """The fidelities that a schedule goes through."""
+    factors = dataclasses.replace(config.joint.factors, short_cycle=1, long_cycle=1)
+    at = fidelity.schedule(name, full_fidelity(config), factors, 1)
+    return list(dict.fromkeys(at(step) for step in range(3)))

@@ -8,8 +8,8 @@ from lofi_jax.errors import UserError
 from lofi_jax.files import write_json
 from lofi_jax.jobs import export_layouts
 from lofi_jax.run import datasets
-from lofi_jax.run.workdir import Run
-from lofi_jax.stages import extract
+from lofi_jax.run import features as run_features
+from lofi_jax.run.start import Run
 
 
 def run(run: Run, encoder: str, layout: str, output: pathlib.Path) -> str:
@@ -29,12 +29,12 @@ def run(run: Run, encoder: str, layout: str, output: pathlib.Path) -> str:
     """
     if layout not in export_layouts.NAMES:
         raise UserError(f"--layout={layout}: choose one of {', '.join(export_layouts.NAMES)}")
-    there = sorted(path.parent.name for path in run.workdir.glob("features/*/features.json"))
+    there = sorted(path.parent.name for path in run.workdir.root.glob("features/*/features.json"))
     if encoder not in there:
         raise UserError(
-            f"--encoder={encoder}: {run.workdir / 'features'} has no features of it, only of: {', '.join(there)}"
+            f"--encoder={encoder}: {run.workdir.root / 'features'} has no features of it, only of: {', '.join(there)}"
         )
-    data, target, store = run.config.data, datasets.target(run), extract.store(run, encoder)
+    data, target, store = run.config.data, datasets.target(run), run_features.store(run, encoder)
     # Both projects train on nothing but videos with an action.
     train = [video for video in target.train_videos if video.labels]
     videos = [*train, *target.test_videos]

@@ -1,6 +1,7 @@
 """The pictures of a run: timelines of test videos and the training curves."""
 
 import dataclasses
+import pathlib
 
 import numpy as np
 
@@ -11,8 +12,9 @@ from lofi_jax.fidelity import Fidelity
 from lofi_jax.reports import curves, timelines
 from lofi_jax.reports.tables import row_name
 from lofi_jax.run import datasets
-from lofi_jax.run.workdir import Run
-from lofi_jax.stages import detect
+from lofi_jax.jobs import detection
+from lofi_jax.run.start import Run
+from lofi_jax.stages.detect import Detection
 from lofi_jax.training.loop import read_curve
 
 _THUMBNAILS = 16
@@ -24,8 +26,8 @@ def draw(run: Run) -> None:
     """Draws timelines/<video_id>.png of the first test videos, and curves.png."""
     target = datasets.target(run)
     table = rows_of(run.config)
-    found = {row_name(dataclasses.asdict(row)): detect.load_detections(run, row) for row in table}
-    folder = run.workdir / "timelines"
+    found = {row_name(dataclasses.asdict(row)): detection.load_detections(run, row) for row in table}
+    folder = run.workdir.timelines
     folder.mkdir(exist_ok=True)
     for i, video in enumerate(target.test_videos[: run.config.timelines]):
         truth = [
@@ -42,25 +44,25 @@ def draw(run: Run) -> None:
             frames=thumbnails(run, target.test[i]) if target.test else None,
             classes=target.classes,
         )
-    order = ("encoders", "classifier", "heads")
-    paths = [path for name in order for path in sorted((run.workdir / name).glob("**/curve.jsonl"))]
-    curves.draw(run.workdir / "curves.png", {_name(run, path): _curve(path) for path in paths})
+    curves.draw(
+        run.workdir.curves,
+        {
+            folder.relative_to(run.workdir.root).as_posix(): _curve(folder)
+            for folder in run.workdir.trainings()
+        },
+    )
 
 
-def strongest(detections: list[detect.Detection]) -> list[detect.Detection]:
+def strongest(detections: list[Detection]) -> list[Detection]:
     """Those of a video's detections, best first, that a picture shows."""
     return [d for d in detections[:_STRONGEST] if d["score"] >= _FAINTEST]
 
 
-def _name(run: Run, path) -> str:
-    return path.parent.relative_to(run.workdir).as_posix()
-
-
-def _curve(path) -> list[dict[str, float]]:
+def _curve(training: pathlib.Path) -> list[dict[str, float]]:
     """A training's curve without what is no part of its loss."""
     return [
         {name: value for name, value in entry.items() if name != "waiting_for_data"}
-        for entry in read_curve(path.parent)
+        for entry in read_curve(training)
     ]
 
 

@@ -4,12 +4,14 @@ import json
 import time
 
 from lofi_jax.config import rows_of
-from lofi_jax.config.rows import names
+from lofi_jax.config.rows import Row, names
 from lofi_jax.errors import UserError
-from lofi_jax.jobs import auto, pictures
+from lofi_jax.files import write_json, write_text
+from lofi_jax.jobs import auto, detection, pictures, trainings
+from lofi_jax.jobs.extraction import extract_features
 from lofi_jax.run import datasets, divisions
-from lofi_jax.run.workdir import Run
-from lofi_jax.stages import classify, detect, extract, head, joint, pretrain
+from lofi_jax.run.checkpoints import ORIGIN
+from lofi_jax.run.start import Run
 from lofi_jax.training import processes
 from lofi_jax.training.memory import OutOfMemory
 
@@ -20,21 +22,24 @@ def run(run: Run) -> dict | None:
     Returns:
         The content of results.json, or None when "evaluate" is not among the stages.
     """
-    divisions.check(run)
+    divisions.check(run.config, run.mesh)
     table = rows_of(run.config)
     parts = list(dict.fromkeys(part for row in table for part in row.encoder.split("+")))
     encoders = list(dict.fromkeys([*parts, *(row.encoder for row in table)]))
     lofi = list({row.encoder: row for row in table if row.start == "lofi"}.values())
-    starts = {part for part in parts if part in pretrain.ORIGIN}
+    starts = {part for part in parts if part in ORIGIN}
     if lofi and run.config.joint.start != "icp":
         starts.add(run.config.joint.start)
     actions = {
         "data": lambda: _by_the_first(lambda: datasets.prepare(run)),
-        "pretrain": lambda: [pretrain.run(run, start) for start in sorted(starts)],
+        "pretrain": lambda: [trainings.pretrain_encoder(run, start) for start in sorted(starts)],
         "joint": lambda: [_joint(run, row) for row in lofi],
-        "extract": lambda: [extract.run(run, encoder) for encoder in encoders],
-        "head": lambda: [classify.run(run), *(head.run(run, row) for row in table)],
-        "detect": lambda: [detect.run(run, row) for row in table],
+        "extract": lambda: [extract_features(run, encoder) for encoder in encoders],
+        "head": lambda: [
+            trainings.train_classifier(run),
+            *(trainings.train_head(run, row) for row in table),
+        ],
+        "detect": lambda: [detection.detect_in_test_videos(run, row) for row in table],
     }
     wanted = names(run.config.stages)
     for stage in wanted:
@@ -44,13 +49,13 @@ def run(run: Run) -> dict | None:
     if "evaluate" not in wanted:
         return None
     with _Timed(run, "evaluate"):
-        results = detect.evaluate(run)
+        results = detection.evaluate(run)
         if not processes.is_first():
             return None
         pictures.draw(run)
     results["seconds"] = _seconds(run)
-    _write(run.workdir / "results.json", results)
-    _write(run.workdir / "detections.json", json.loads(detect.path(run, table[-1]).read_text()))
+    write_json(run.workdir.results, results)
+    write_text(run.workdir.best_detections, run.workdir.detections(table[-1]).read_text())
     return results
 
 
@@ -61,10 +66,10 @@ def _by_the_first(action) -> None:
     processes.wait("done by the first")
 
 
-def _joint(run: Run, row) -> None:
+def _joint(run: Run, row: Row) -> None:
     """Trains jointly, or says what would fit."""
     try:
-        joint.run(run, row)
+        trainings.train_jointly(run, row)
     except OutOfMemory as error:
         raise UserError(f"{error}; {auto.advice(run)}") from error
 
@@ -84,18 +89,9 @@ class _Timed:
             return
         spent = time.monotonic() - self._started
         seconds[self._stage] = round(seconds.get(self._stage, 0.0) + spent, 1)
-        _write(self._run.workdir / "seconds.json", seconds)
+        write_json(self._run.workdir.seconds, seconds)
 
 
 def _seconds(run: Run) -> dict[str, float]:
-    path = run.workdir / "seconds.json"
+    path = run.workdir.seconds
     return json.loads(path.read_text()) if path.exists() else {}
-
-
-def _write(path, value) -> None:
-    part = path.with_suffix(".part")
-    try:
-        part.write_text(json.dumps(value, indent=1))
-        part.replace(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error

@@ -21,9 +21,12 @@ from lofi_jax.jobs import pictures
 from lofi_jax.reports import timelines
 from lofi_jax.reports.tables import row_name
 from lofi_jax.results import predictions
-from lofi_jax.run import sources
-from lofi_jax.run.workdir import Run
-from lofi_jax.stages import classify, detect, extract, head, pretrain
+from lofi_jax.jobs import detection
+from lofi_jax.jobs.extraction import full_fidelity_encoder
+from lofi_jax.jobs.trainings import CLASSIFIER_STANDARDISES, classifier_encoder
+from lofi_jax.run import checkpoints, features, sources
+from lofi_jax.run.start import Run
+from lofi_jax.stages.detect import Detection
 from lofi_jax.training.progress import Progress
 
 
@@ -89,23 +92,19 @@ class Detector:
     """Detects with the last of a run's rows that has been trained to the end."""
 
     def __init__(self, run: Run):
-        trained = [row for row in rows_of(run.config) if head.checkpoint(run, row).is_dir()]
+        root = run.workdir.root
+        trained = [row for row in rows_of(run.config) if checkpoints.of_head(run, row).is_dir()]
         if not trained:
-            raise UserError(f"{run.workdir}: holds no trained head: let the run finish first")
-        self._run, self.row = run, trained[-1]
-        self._classify = classify.Classifier(run)
-        self._propose = detect.Proposer(run, self.row, len(self._classify.classes))
-        parts = {*self.row.encoder.split("+"), *classify.encoder(run).split("+")}
+            raise UserError(f"{root}: holds no trained head: let the run finish first")
+        self._run, self.row, labels_by = run, trained[-1], classifier_encoder(run)
+        self._classify = detection.classifier(run)
+        self._propose = detection.proposer(run, self.row, len(self._classify.classes))
+        parts = {*self.row.encoder.split("+"), *labels_by.split("+")}
         if "external" in parts:
-            raise UserError(f"{run.workdir}: works on external features, not on videos")
-        self._encoders = {
-            part: extract.FullFidelityEncoder(run, pretrain.variables(run, part))
-            for part in sorted(parts)
-        }
-
+            raise UserError(f"{root}: works on external features, not on videos")
+        self._encoders = {part: full_fidelity_encoder(run, part) for part in sorted(parts)}
         self._stores = {
-            encoder: extract.store(run, encoder)
-            for encoder in (self.row.encoder, classify.encoder(run))
+            encoder: features.store(run, encoder) for encoder in (self.row.encoder, labels_by)
         }
 
     @property
@@ -113,7 +112,7 @@ class Detector:
         """The names of the classes."""
         return self._classify.classes
 
-    def __call__(self, record) -> list[detect.Detection]:
+    def __call__(self, record) -> list[Detection]:
         """The detections in a video stored as `read_record` does, best first, in seconds."""
         config = self._run.config
         full = full_fidelity(config)
@@ -126,16 +125,16 @@ class Detector:
                 encoded[part].append(encode(frames[None])[0])
         parts = {part: np.concatenate(rows)[:length] for part, rows in encoded.items()}
 
-        def features(encoder, standardise):
-            joined = np.concatenate([parts[part] for part in encoder.split("+")], axis=1)
-            return self._stores[encoder].standardise(joined) if standardise else joined
+        def joined(encoder: str, standardise: bool) -> np.ndarray:
+            side_by_side = np.concatenate([parts[part] for part in encoder.split("+")], axis=1)
+            return self._stores[encoder].standardise(side_by_side) if standardise else side_by_side
 
-        return detect.label(
+        seen = joined(self.row.encoder, config.head_training.standardise)
+        whole_video = joined(classifier_encoder(self._run), CLASSIFIER_STANDARDISES)
+        return detection.labelled(
             self._run,
-            self._propose(
-                features(self.row.encoder, config.head_training.standardise), record["duration"]
-            ),
-            self._classify.video(features(classify.encoder(self._run), True)),
+            self._propose(seen, record["duration"]),
+            self._classify.video(whole_video),
             self.classes,
             record["duration"],
         )

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 
-from lofi_jax.config import rows_of
+from lofi_jax.config import Config, rows_of
 from lofi_jax.data.annotations import formats
 from lofi_jax.data.annotations.activitynet import Video
 from lofi_jax.data.annotations.windows import Window, to_train_on
@@ -17,7 +17,7 @@ from lofi_jax.errors import UserError
 from lofi_jax.results import ground_truth, predictions
 from lofi_jax.run import sources
 from lofi_jax.run.sources import Records
-from lofi_jax.run.workdir import Run
+from lofi_jax.run.start import Run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +123,7 @@ def target(run: Run) -> Target:
     )
 
 
-def needs_no_videos(config) -> bool:
+def needs_no_videos(config: Config) -> bool:
     """Whether all rows work on external features."""
     return all(row.start == "external" for row in rows_of(config))
 
@@ -139,7 +139,7 @@ def _annotated(run: Run) -> Target:
     return Target(None, None, train, test, parsed.classes, windows_of(run.config))
 
 
-def windows_of(config) -> Windows | None:
+def windows_of(config: Config) -> Windows | None:
     """How the target's videos are cut, where they are."""
     data = config.data
     if not data.window:
@@ -147,7 +147,7 @@ def windows_of(config) -> Windows | None:
     return Windows(data.window, data.window_overlap, data.snippets_per_second)
 
 
-def length(config, duration: float) -> int:
+def length(config: Config, duration: float) -> int:
     """How many snippets a video of `duration` seconds has."""
     rate = config.data.snippets_per_second
     return snippets_in(duration, rate, config.data.snippets)

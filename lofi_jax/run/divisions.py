@@ -1,54 +1,52 @@
-"""Whether batches and videos divide evenly over devices, parts and chunks: checked before any work starts."""
+"""Whether batches and videos divide evenly over devices, microbatches and chunks: checked before any work starts."""
+
+from collections.abc import Sequence
+
+from jax.sharding import Mesh
 
 from lofi_jax import config as configs
-from lofi_jax import fidelity
+from lofi_jax.config import Config
+from lofi_jax.config.settings import Joint
 from lofi_jax.errors import UserError
-from lofi_jax.models import HEADS
-from lofi_jax.run.workdir import Run
+from lofi_jax.fidelity import Fidelity
+from lofi_jax.run.networks import classifies
 from lofi_jax.training.sharding import DATA, SNIPPET, local_mesh
 
 
-def check(run: Run) -> None:
+def check(config: Config, mesh: Mesh) -> None:
     """Checks every stage that the config's rows need.
 
     Raises:
         UserError: naming the key that does not divide.
     """
-    config, table = run.config, configs.rows_of(run.config)
-    data, snippet = run.mesh.shape[DATA], run.mesh.shape[SNIPPET]
+    table = configs.rows_of(config)
+    data, snippet = mesh.shape[DATA], mesh.shape[SNIPPET]
     if any(row.start not in ("external", "icp") for row in table):
         _divides("pretrain.batch_size", config.pretrain.batch_size, data * snippet, "devices")
     if any("acp_plus" in row.start for row in table):
         _divides("fine_tune.batch_size", config.fine_tune.batch_size, data * snippet, "devices")
     _divides("head_training.batch_size", config.head_training.batch_size, data, "devices")
-    if not config.classifier.file and not all(HEADS[row.head].classifies for row in table):
+    if not config.classifier.file and not all(classifies(row.head) for row in table):
         _divides("classifier.batch_size", config.classifier.batch_size, data, "devices")
     for row in table:
         if row.start == "lofi":
-            check_joint(run, fidelities(config, row.fidelity))
+            check_joint(config.joint, mesh, configs.fidelities(config, row.fidelity))
     if any(row.start != "external" for row in table):
-        local = local_mesh(run.mesh).shape[DATA]
+        local = local_mesh(mesh).shape[DATA]
         videos = -(-config.extract.batch_size // local)
         length = _split(configs.full_fidelity(config).snippets, snippet)
         _chunk("extract.chunk", config.extract.chunk, videos * length)
 
 
-def check_joint(run: Run, at: list[fidelity.Fidelity]) -> None:
+def check_joint(settings: Joint, mesh: Mesh, at: Sequence[Fidelity]) -> None:
     """Checks the joint stage at the given fidelities; raises as `check`."""
-    settings, data = run.config.joint, run.mesh.shape[DATA]
+    data = mesh.shape[DATA]
     _divides("joint.batch_size", settings.batch_size, data, "devices")
     videos = settings.batch_size // data
-    _divides("joint.batch_size", videos, settings.accumulate, "parts of joint.accumulate")
+    _divides("joint.batch_size", videos, settings.accumulate, "microbatches of joint.accumulate")
     for low in at:
-        length = _split(low.snippets, run.mesh.shape[SNIPPET])
+        length = _split(low.snippets, mesh.shape[SNIPPET])
         _chunk("joint.chunk", settings.chunk, videos * length)
-
-
-def fidelities(config, name: str) -> list[fidelity.Fidelity]:
-    """The fidelities that a schedule goes through."""
-    factors = configs.factors(config, short_cycle=1, long_cycle=1)
-    at = fidelity.schedule(name, configs.full_fidelity(config), factors, 1)
-    return list(dict.fromkeys(at(step) for step in range(3)))
 
 
 def _divides(key: str, number: int, parts: int, what: str) -> None:

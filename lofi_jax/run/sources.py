@@ -10,7 +10,8 @@ from lofi_jax.data.ingest.sampling import Sampling
 from lofi_jax.data.prepared import dataset, records
 from lofi_jax.data.streamed import scan, speed
 from lofi_jax.data.world import builtin
-from lofi_jax.run.workdir import Run
+from lofi_jax.config import Config
+from lofi_jax.run.start import Run
 from lofi_jax.training.progress import Progress
 
 Records = Sequence[dict[str, Any]]
@@ -31,7 +32,7 @@ class Opened(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
+class Dataset:
     """A folder of videos with an annotation file, and how they are sampled."""
 
     name: str
@@ -67,12 +68,12 @@ class _Prepared:
         return records.videos(self._builder, split)
 
 
-def target(run: Run) -> Part:
+def target(run: Run) -> Dataset:
     """The untrimmed videos."""
-    return _part(run, "target", run.config.data, sampling_of(run.config))
+    return _dataset(run, "target", run.config.data, sampling_of(run.config))
 
 
-def source(run: Run) -> Part | None:
+def source(run: Run) -> Dataset | None:
     """The trimmed clips; None where stage 1 uses the target's own videos."""
     config = run.config
     if config.dataset != "synthetic" and not config.source.video_dir:
@@ -83,21 +84,21 @@ def source(run: Run) -> Part | None:
         snippets_per_second=config.source.snippets_per_second,
     )
     if config.source.sampling != "snippet":
-        # Clips are drawn from a row of frames that are equally far apart.
+        # Clips are drawn from a row of frames that are equally far aone.
         sampling = dataclasses.replace(sampling, stride=0)
-    return _part(run, "source", config.source, sampling)
+    return _dataset(run, "source", config.source, sampling)
 
 
-def _part(run: Run, side: str, files, sampling: Sampling) -> Part:
+def _dataset(run: Run, side: str, files, sampling: Sampling) -> Dataset:
     if run.config.dataset == "synthetic":
         folder = _world(run) / side
         made = folder / "videos", folder / "annotations.json"
-        return Part(f"synthetic_{side}", *made, sampling)
+        return Dataset(f"synthetic_{side}", *made, sampling)
     name = run.config.dataset if side == "target" else f"{run.config.dataset}_source"
-    return Part(name, files.video_dir, files.annotations, sampling)
+    return Dataset(name, files.video_dir, files.annotations, sampling)
 
 
-def sampling_of(config) -> Sampling:
+def sampling_of(config: Config) -> Sampling:
     """How the target's videos are sampled and stored."""
     data = config.data
     return Sampling(
@@ -111,7 +112,7 @@ def sampling_of(config) -> Sampling:
 
 
 def prepare(run: Run) -> None:
-    """Renders the built-in world where it is asked for, and makes both parts: prepared, or looked through."""
+    """Renders the built-in world where it is asked for, and makes both datasets: prepared, or looked through."""
     config = run.config
     if config.dataset == "synthetic":
         world = config.synthetic
@@ -123,15 +124,15 @@ def prepare(run: Run) -> None:
             world.train_videos,
             world.test_videos,
         )
-    for part in filter(None, (target(run), source(run))):
+    for one in filter(None, (target(run), source(run))):
         progress = None
 
-        def show(done, total, name=part.name):
+        def show(done, total, name=one.name):
             nonlocal progress
             progress = progress or Progress(f"prepare {name}", total, done, unit="videos")
             progress.show(done, {})
 
-        given = part.name, part.video_dir, part.annotations, _data_dir(run), part.sampling
+        given = one.name, one.video_dir, one.annotations, _data_dir(run), one.sampling
         if config.data.streaming:
             scanned = scan.scan(*given, progress=show)
             report, pace = scanned.report, speed.compare(scanned)
@@ -140,13 +141,13 @@ def prepare(run: Run) -> None:
             pace = ""
         if progress:
             progress.close()
-        print(f"{part.name}: {report.summary()}")
+        print(f"{one.name}: {report.summary()}")
         if pace:
-            print(f"{part.name}: {pace}")
+            print(f"{one.name}: {pace}")
 
 
 def _data_dir(run: Run) -> pathlib.Path:
-    return pathlib.Path(run.config.data.data_dir or run.workdir / "data")
+    return pathlib.Path(run.config.data.data_dir or run.workdir.data)
 
 
 def _world(run: Run) -> pathlib.Path:

@@ -3,87 +3,95 @@
 The encoder begins from stage 1 with its BatchNorm's statistics frozen; the head begins from scratch.
 """
 
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+from grain import transforms
+from jax.sharding import Mesh
 
-from lofi_jax import fidelity
-from lofi_jax.config import factors, full_fidelity
-from lofi_jax.config.rows import Row
-from lofi_jax.data.loader import clips
-from lofi_jax.run import datasets
-from lofi_jax.run.workdir import (
-    Run,
-    apply_heads,
-    encode_videos,
-    feature_width,
-    make_head,
-    steps_for,
-)
-from lofi_jax.stages import pretrain
-from lofi_jax.training import loop, optimizer, processes
-from lofi_jax.training.step import initial_state, make_step
+from lofi_jax.models.protocols import Encoder, Head
+from lofi_jax.stages.train import Task, train
+from lofi_jax.training import optimizer
+from lofi_jax.training.networks import Chunks, apply_heads, encode_videos, feature_width
+from lofi_jax.training.recipe import Recipe
+from lofi_jax.training.session import Session
+from lofi_jax.training.step import Loss, Tree
 
 
-def run(run: Run, row: Row) -> None:
-    """Trains to the end of `config.joint.epochs`, at the fidelities the row's schedule gives."""
-    config, settings = run.config, run.config.joint
-    target = datasets.target(run)
-    examples = datasets.joint_examples(run)
-    steps = steps_for(settings.epochs, len(examples), settings.batch_size)
-    folder = pretrain.folder(run, row.encoder)
-    if loop.is_finished(folder, steps):
-        return
-    encoder = pretrain.variables(run, settings.start)
-    steps_per_epoch = max(len(examples) // settings.batch_size, 1)
-    schedule = optimizer.learning_rate(settings.optimizer, steps, steps_per_epoch)
-    state, step = make_training(run, row, encoder, len(target.classes), schedule)
-    fidelity_of_step = fidelity.schedule(
-        row.fidelity, full_fidelity(config), factors(config), steps_per_epoch
-    )
-    transformation = clips.WholeVideo(
-        lambda index: fidelity_of_step(index // settings.batch_size),
-        config.data.frames,
-        target.most_instances,
-        clips.Augmentation(tuple(config.data.crop_area), config.data.flip),
-        config.seed,
-    )
-    batches = clips.training_batches(
-        examples,
-        transformation,
-        settings.batch_size,
-        config.seed,
-        config.data.workers,
-        processes.place(),
-    )
-    loop.train(
-        f"joint ({row.fidelity}, {row.head})",
-        folder,
-        state,
-        step,
-        batches,
-        steps,
-        run.mesh,
-        config.mesh.parameters,
-        run.logging,
-        schedule,
-    )
+@dataclasses.dataclass(frozen=True)
+class Networks:
+    """An encoder and a head that train together.
+
+    Attributes:
+        encoder, head: the modules.
+        dtype: of the head's computation; the encoder's is its own.
+        chunks: what a device holds in memory at once.
+    """
+
+    encoder: Encoder
+    head: Head
+    dtype: str = "float32"
+    chunks: Chunks = Chunks()
 
 
-def make_training(run: Run, row: Row, encoder: dict, classes: int, schedule):
-    """The initial state of a row's joint training, and its step.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Videos:
+    """What stage 2 learns from.
 
-    The loss balances its terms over the whole batch, so however many parts the batch is worked in, the parts end in
-    the head's outputs, which are small, and one loss sees them all.
+    Attributes:
+        records: whole videos, or windows of them.
+        transformation: makes of a record its "frames" (L, T, H, W, 3) at the fidelity of its place in the stream,
+            and its instances.
+        shape: (L, T, H, W, 3) of the full fidelity.
+    """
+
+    records: Sequence[Any]
+    transformation: transforms.MapWithIndex
+    shape: tuple[int, int, int, int, int]
+
+
+def run(
+    name: str,
+    networks: Networks,
+    variables: dict[str, Any],
+    videos: Videos,
+    recipe: Recipe,
+    encoder_scale: float,
+    folder: pathlib.Path,
+    session: Session,
+) -> None:
+    """Trains at whatever fidelities the videos come in.
 
     Args:
-        encoder: variables to begin from.
-        classes: of the target dataset.
-        schedule: the learning rate as a function of the step.
+        name: what the user sees.
+        variables: the encoder's, to begin from.
+        encoder_scale: the encoder's learning rate as a part of the head's.
     """
-    config, settings = run.config, run.config.joint
-    encode = encode_videos(run, settings.chunk, settings.keep, settings.accumulate)
-    head = make_head(config, row.head, classes)
-    apply = apply_heads(run, head, settings.accumulate)
+    task = Task(
+        name,
+        videos.records,
+        videos.transformation,
+        lambda: initial(networks, variables, videos.shape, session.seed),
+        make_loss(networks, session.mesh),
+        functools.partial(optimizer.make_joint, encoder_scale=encoder_scale),
+    )
+    train(task, recipe, folder, session)
+
+
+def make_loss(networks: Networks, mesh: Mesh) -> Loss:
+    """The loss of the joint step.
+
+    It balances its terms over the whole batch, so however many microbatches the batch is split into, these end in the
+    head's outputs, which are small, and one loss sees them all.
+    """
+    head, chunks = networks.head, networks.chunks
+    encode = encode_videos(networks.encoder, mesh, chunks)
+    apply = apply_heads(head, networks.dtype, mesh, chunks.microbatches)
 
     def loss(params, statistics, batch, key):
         variables = {"params": params["encoder"], "batch_stats": statistics}
@@ -91,11 +99,18 @@ def make_training(run: Run, row: Row, encoder: dict, classes: int, schedule):
         total, terms = head.loss(outputs, batch, key)
         return total, (terms, statistics)
 
-    features = jnp.zeros((1, full_fidelity(config).snippets, feature_width(config)))
-    params = {
-        "encoder": encoder["params"],
-        "head": jax.jit(head.init)(jax.random.key(config.seed), features)["params"],
-    }
-    transform = optimizer.make_joint(settings.optimizer, schedule, settings.encoder_scale)
-    state = initial_state(params, encoder["batch_stats"], transform)
-    return state, make_step(loss, transform, config.seed)
+    return loss
+
+
+def initial(
+    networks: Networks, variables: dict[str, Any], shape: tuple[int, ...], seed: int
+) -> tuple[Tree, Tree]:
+    """The parameters {"encoder", "head"} to begin from, and BatchNorm's statistics.
+
+    Args:
+        variables: the encoder's.
+        shape: (L, T, H, W, 3) of the full fidelity.
+    """
+    features = jnp.zeros((1, shape[0], feature_width(networks.encoder, shape[1:])))
+    made = jax.jit(networks.head.init)(jax.random.key(seed), features)
+    return {"encoder": variables["params"], "head": made["params"]}, variables["batch_stats"]

@@ -1,118 +1,56 @@
-"""Stage 1: the encoder learns to classify clips, as encoders for TAL usually do; and the other starts of the paper.
+"""Stage 1: the encoder learns to classify clips, as encoders for TAL usually do; and the other starts of the paper."""
 
-ICP is the encoder as it begins; ACP learns the source's action classes from there; ACP+ goes on from ACP with the
-target's own foreground segments; Arrow of Time and SpeedNet learn from ICP to tell a clip's direction or speed.
-"""
-
+import dataclasses
 import pathlib
+from collections.abc import Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
+from grain import transforms
 
-from lofi_jax.config import full_fidelity
-from lofi_jax.data.loader import clips, pretext_clips, trimmed_clips
-from lofi_jax.errors import UserError
-from lofi_jax.run import datasets, sources
-from lofi_jax.run.workdir import (
-    Run,
-    feature_width,
-    initial_encoder,
-    load_own_encoder,
-    make_encoder,
-    steps_for,
-)
-from lofi_jax.stages import clip_accuracy
-from lofi_jax.training import loop, optimizer, processes
-from lofi_jax.training.step import initial_state, make_step
-
-# Which encoder each one begins from.
-ORIGIN = {"acp": "icp", "acp_plus": "acp", "arrow_of_time": "icp", "speednet": "icp"}
+from lofi_jax.models.protocols import Encoder
+from lofi_jax.stages.train import Task, train
+from lofi_jax.training.networks import feature_width
+from lofi_jax.training.recipe import Recipe
+from lofi_jax.training.session import Session
 
 
-def folder(run: Run, encoder: str) -> pathlib.Path:
-    """Where an encoder's training lies."""
-    return run.workdir / "encoders" / encoder
+@dataclasses.dataclass(frozen=True, eq=False)
+class Clips:
+    """What stage 1 learns from.
 
-
-def checkpoint(run: Run, encoder: str) -> pathlib.Path:
-    """The checkpoints of an encoder: a training's own, or the one the config names in its place."""
-    if encoder == "acp" and run.config.encoder_checkpoint:
-        return pathlib.Path(run.config.encoder_checkpoint)
-    return folder(run, encoder) / "checkpoints"
-
-
-def run(run: Run, start: str) -> None:
-    """Trains a start other than "icp", and before it the ones it begins from; finished ones are not repeated."""
-    lineage = [start]
-    while ORIGIN[lineage[0]] != "icp":
-        lineage.insert(0, ORIGIN[lineage[0]])
-    for step in lineage:
-        if step == "acp" and run.config.encoder_checkpoint:
-            print(f"pretrain (acp): not needed, it comes from {run.config.encoder_checkpoint}")
-        else:
-            _train(run, step)
-            if step == "acp":
-                clip_accuracy.run(run, folder(run, step), source_drawing(run))
-
-
-def variables(run: Run, start: str) -> dict:
-    """The variables of a start's encoder, which has been trained.
-
-    Raises:
-        UserError: it has not.
+    Attributes:
+        records: stored clips, or videos with segments.
+        classes: how many there are.
+        transformation: makes of a record a clip, "frames" (T, H, W, 3) uint8, and its "label".
+        shape: (T, H, W, 3) of a clip.
     """
-    if start != "icp":
-        return load_own_encoder(run.config, checkpoint(run, start))
-    if run.config.initial_checkpoint:
-        return load_own_encoder(run.config, run.config.initial_checkpoint)
-    return initial_encoder(run.config, jax.random.split(jax.random.key(run.config.seed))[0])
+
+    records: Sequence[Any]
+    classes: int
+    transformation: transforms.MapWithIndex
+    shape: tuple[int, int, int, int]
 
 
-def _task(run: Run, start: str):
-    """The records a start learns from, the number of its classes, and what turns a record into a labelled clip."""
-    config, full = run.config, full_fidelity(run.config)
-    augmentation = clips.Augmentation(tuple(config.data.crop_area), config.data.flip)
-    source = datasets.target_clips(run) if start == "acp_plus" else datasets.source(run)
-    if start in ("acp", "acp_plus"):
-        drawing = (
-            source_drawing(run) if start == "acp" else _drawing(config, "snippet", config.data)
-        )
-        clip = trimmed_clips.TrainingClip(full, drawing, augmentation, config.seed)
-        return source.records, len(source.classes), clip
-    if start == "speednet" and len(source.records[0]["frames"]) < 2 * config.data.frames:
-        raise UserError(
-            "speednet needs two snippets a clip of the source: set config.source.snippets to 2"
-        )
-    task = {"arrow_of_time": pretext_clips.ArrowOfTime, "speednet": pretext_clips.SpeedNet}[start]
-    return source.records, 2, task(full, config.data.frames, augmentation, config.seed)
+def run(
+    start: str,
+    encoder: Encoder,
+    origin: dict[str, Any],
+    clips: Clips,
+    recipe: Recipe,
+    folder: pathlib.Path,
+    session: Session,
+) -> None:
+    """Trains encoder and a linear layer by cross-entropy, BatchNorm on the batch's statistics.
 
-
-def source_drawing(run: Run) -> trimmed_clips.Drawing:
-    """How clips are drawn from the source's actions."""
-    config = run.config
-    return _drawing(
-        config, config.source.sampling, config.source if sources.source(run) else config.data
-    )
-
-
-def _drawing(config, sampling: str, stored) -> trimmed_clips.Drawing:
-    return trimmed_clips.Drawing(
-        sampling, config.data.frames, config.source.stride, stored.snippets_per_second
-    )
-
-
-def _train(run: Run, start: str) -> None:
-    """Trains encoder and a linear layer by cross-entropy, BatchNorm on the batch's statistics."""
-    config = run.config
-    settings = config.fine_tune if start == "acp_plus" else config.pretrain
-    records, classes, transformation = _task(run, start)
-    steps = steps_for(settings.epochs, len(records), settings.batch_size)
-    if loop.is_finished(folder(run, start), steps):
-        return
-    encoder, classifier = make_encoder(config), nn.Dense(classes)
-    origin = variables(run, ORIGIN[start])
+    Args:
+        start: what it is called.
+        origin: the encoder's variables to begin from.
+    """
+    classifier = nn.Dense(clips.classes)
 
     def loss(params, statistics, batch, key):
         current = {"params": params["encoder"], "batch_stats": statistics}
@@ -122,32 +60,11 @@ def _train(run: Run, start: str) -> None:
         accuracy = jnp.mean(logits.argmax(axis=1) == batch["label"])
         return entropy, ({"accuracy": accuracy}, new["batch_stats"])
 
-    key = jax.random.split(jax.random.key(config.seed))[1]
-    features = jnp.zeros((1, feature_width(config)))
-    params = {
-        "encoder": origin["params"],
-        "classifier": classifier.init(key, features)["params"],
-    }
-    steps_per_epoch = max(len(records) // settings.batch_size, 1)
-    schedule = optimizer.learning_rate(settings.optimizer, steps, steps_per_epoch)
-    transform = optimizer.make(settings.optimizer, schedule)
-    batches = clips.training_batches(
-        records,
-        transformation,
-        settings.batch_size,
-        config.seed,
-        config.data.workers,
-        processes.place(),
-    )
-    loop.train(
-        f"pretrain ({start})",
-        folder(run, start),
-        initial_state(params, origin["batch_stats"], transform),
-        make_step(loss, transform, config.seed),
-        batches,
-        steps,
-        run.mesh,
-        run.config.mesh.parameters,
-        run.logging,
-        schedule,
-    )
+    def initial():
+        key = jax.random.split(jax.random.key(session.seed))[1]
+        made = classifier.init(key, jnp.zeros((1, feature_width(encoder, clips.shape))))
+        params = {"encoder": origin["params"], "classifier": made["params"]}
+        return params, origin["batch_stats"]
+
+    task = Task(f"pretrain ({start})", clips.records, clips.transformation, initial, loss)
+    train(task, recipe, folder, session)

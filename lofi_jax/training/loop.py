@@ -6,70 +6,60 @@ import json
 import pathlib
 import time
 from collections.abc import Callable
+from typing import Any
 
+import grain
 import jax
 import numpy as np
-from jax.sharding import Mesh
 from tensorboardX import SummaryWriter
 
-from lofi_jax.data.loader.batches import Stream
 from lofi_jax.errors import UserError
 from lofi_jax.training.checkpoints import Checkpoints
 from lofi_jax.training.memory import naming_exhausted_memory
 from lofi_jax.training.preemption import told_to_end
 from lofi_jax.training.processes import agree, is_first, place
 from lofi_jax.training.progress import Progress
+from lofi_jax.training.session import Session
 from lofi_jax.training.sharding import placement, shard_batch
 from lofi_jax.training.step import TrainState, jit_step
 
 
-@dataclasses.dataclass(frozen=True)
-class Logging:
-    """How often a training speaks and saves.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Training:
+    """One training, ready to begin.
 
     Attributes:
-        every: steps between two log entries.
-        checkpoint_seconds: longest time between two checkpoints; several processes save at a log entry only.
-    """
-
-    every: int
-    checkpoint_seconds: float
-
-
-def train(
-    name: str,
-    folder: pathlib.Path,
-    state: TrainState,
-    step: Callable,
-    batches: Stream,
-    steps: int,
-    mesh: Mesh,
-    parameters: str,
-    logging: Logging,
-    schedule: Callable[[int], float],
-) -> TrainState:
-    """Trains to `steps` steps, from the newest checkpoint in the folder where there is one.
-
-    Args:
         name: what the user sees.
         folder: gets checkpoints/, tensorboard/ and curve.jsonl (one line each log entry).
-        state: the initial state, the same in every process.
+        state: the initial one, the same in every process.
         step: of `make_step`.
-        batches: endless; this process's videos of each.
         steps: in all.
-        mesh: the devices.
-        parameters: how the state lies on them: see `sharding.placement`.
-        logging: see `Logging`.
-        schedule: the learning rate, for the log.
+        learning_rate: as a function of the step, for the log.
+    """
+
+    name: str
+    folder: pathlib.Path
+    state: TrainState
+    step: Callable
+    steps: int
+    learning_rate: Callable[[int], Any]
+
+
+def train(training: Training, batches: grain.IterDataset, session: Session) -> TrainState:
+    """Trains to the last step, from the newest checkpoint in the folder where there is one.
+
+    Args:
+        batches: endless; this process's examples of each.
 
     Raises:
         UserError: told to end by SIGTERM; what was trained is saved.
         OutOfMemory: a step does not fit into the device.
     """
+    name, folder, steps, mesh = training.name, training.folder, training.steps, session.mesh
     checkpoints = Checkpoints(folder / "checkpoints")
-    placed = placement(state, mesh, parameters)
-    state = jax.device_put(jax.tree.map(np.asarray, state), placed)
-    step = jit_step(step, placed)
+    placed = placement(training.state, mesh, session.parameters)
+    state = jax.device_put(jax.tree.map(np.asarray, training.state), placed)
+    step = jit_step(training.step, placed)
     iterator = iter(batches)
     first = checkpoints.latest_step() or 0
     if first:
@@ -92,10 +82,10 @@ def train(
             with naming_exhausted_memory(name):
                 state, terms = step(state, batch)
             running.append(terms["loss"])
-            if (i + 1) % logging.every == 0 or i + 1 == steps:
+            if (i + 1) % session.log_every == 0 or i + 1 == steps:
                 with naming_exhausted_memory(name):
                     values = {k: float(v) for k, v in jax.device_get(terms).items()}
-                values["learning_rate"] = float(schedule(i))
+                values["learning_rate"] = float(training.learning_rate(i))
                 values["waiting_for_data"] = waited / max(progress.elapsed(), 1e-9)
                 curve.add(i + 1, values)
                 progress.show(i + 1, values)
@@ -106,8 +96,8 @@ def train(
                     f"{name}: told to end after step {i + 1}: the same command goes on there"
                 )
             # Several processes save together, so they ask for the time where they have waited for a step anyway.
-            may_save = i + 1 < steps and (place()[1] == 1 or (i + 1) % logging.every == 0)
-            if may_save and agree(time.monotonic() - saved_at > logging.checkpoint_seconds):
+            may_save = i + 1 < steps and (place()[1] == 1 or (i + 1) % session.log_every == 0)
+            if may_save and agree(time.monotonic() - saved_at > session.checkpoint_seconds):
                 checkpoints.save(i + 1, state)
                 saved_at, saved_step = time.monotonic(), i + 1
     if saved_step < steps:

@@ -1,5 +1,6 @@
 """An optimizer from its settings."""
 
+import dataclasses
 import math
 
 import optax
@@ -10,11 +11,35 @@ OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("constant", "cosine", "step")
 
 
-def learning_rate(settings, steps: int, steps_per_epoch: int) -> optax.Schedule:
+@dataclasses.dataclass(frozen=True)
+class Optimizer:
+    """An optimizer's settings.
+
+    Attributes:
+        name: one of `OPTIMIZERS`.
+        learning_rate: the highest.
+        momentum: of sgd.
+        weight_decay: of all parameters.
+        schedule: one of `SCHEDULES`; "step": x `decay` every `decay_epochs`.
+        warmup_epochs: of a linear rise from zero.
+        clip_norm: the largest global norm of a gradient; 0: no limit.
+    """
+
+    name: str = "adamw"
+    learning_rate: float = 1e-3
+    momentum: float = 0.0
+    weight_decay: float = 1e-4
+    schedule: str = "cosine"
+    decay: float = 0.1
+    decay_epochs: float = 5.0
+    warmup_epochs: float = 0.0
+    clip_norm: float = 0.0
+
+
+def learning_rate(settings: Optimizer, steps: int, steps_per_epoch: int) -> optax.Schedule:
     """The learning rate as a function of the step.
 
     Args:
-        settings: of `config.optimizer`.
         steps: of the whole training.
         steps_per_epoch: the unit of `decay_epochs` and `warmup_epochs`.
     """
@@ -37,7 +62,7 @@ def learning_rate(settings, steps: int, steps_per_epoch: int) -> optax.Schedule:
     return optax.join_schedules([rise, schedule], [warmup])
 
 
-def make(settings, schedule: optax.Schedule) -> optax.GradientTransformation:
+def make(settings: Optimizer, schedule: optax.Schedule) -> optax.GradientTransformation:
     """The gradient transformation of the settings at the given learning rate."""
     if settings.name == "sgd":
         decay = optax.add_decayed_weights(settings.weight_decay)
@@ -54,13 +79,14 @@ def make(settings, schedule: optax.Schedule) -> optax.GradientTransformation:
     return step
 
 
-def make_joint(settings, schedule: optax.Schedule, encoder_scale: float):
+def make_joint(
+    settings: Optimizer, schedule: optax.Schedule, encoder_scale: float
+) -> optax.GradientTransformation:
     """One optimizer for {"encoder", "head"}, the encoder's learning rate being `encoder_scale` of the head's.
 
     The gradient's norm is limited over both together.
     """
-    inner = settings.copy_and_resolve_references()
-    inner.clip_norm = 0.0
+    inner = dataclasses.replace(settings, clip_norm=0.0)
     parts = {
         "encoder": make(inner, lambda step: encoder_scale * schedule(step)),
         "head": make(inner, schedule),

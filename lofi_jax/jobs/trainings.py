@@ -1,0 +1,205 @@
+"""The trainings of a run: each stage's values, taken from the config, the workdir and the devices."""
+
+import json
+from typing import Any
+
+from lofi_jax import fidelity
+from lofi_jax.config import full_fidelity, rows_of
+from lofi_jax.config.rows import Row
+from lofi_jax.config.settings import Data, Source
+from lofi_jax.data.loader import clips, pretext_clips, trimmed_clips
+from lofi_jax.data.loader.clips import Augmentation
+from lofi_jax.errors import UserError
+from lofi_jax.files import write_json
+from lofi_jax.models.classifier import VideoClassifier
+from lofi_jax.run import checkpoints, datasets, features, sources, workdir
+from lofi_jax.run.checkpoints import ORIGIN
+from lofi_jax.run.networks import joint_chunks, make_encoder, make_head, snippet_shape
+from lofi_jax.run.start import Run
+from lofi_jax.stages import classify, clip_accuracy, head, joint, pretrain
+from lofi_jax.stages.pretrain import Clips
+from lofi_jax.stages.train import is_finished
+from lofi_jax.training import processes
+from lofi_jax.training.checkpoints import load_state
+
+# Whatever `config.head_training.standardise` says for heads: the classifier is our own.
+CLASSIFIER_STANDARDISES = True
+
+
+def pretrain_encoder(run: Run, start: str) -> None:
+    """Trains a start other than "icp", and before it the ones it begins from; finished ones are not repeated."""
+    lineage = [start]
+    while ORIGIN[lineage[0]] != "icp":
+        lineage.insert(0, ORIGIN[lineage[0]])
+    for step in lineage:
+        if step == "acp" and run.config.encoder_checkpoint:
+            print(f"pretrain (acp): not needed, it comes from {run.config.encoder_checkpoint}")
+        else:
+            _pretrain(run, step)
+            if step == "acp":
+                _measure_accuracy(run)
+
+
+def _pretrain(run: Run, start: str) -> None:
+    config, folder = run.config, run.workdir.encoder(start)
+    recipe = config.fine_tune if start == "acp_plus" else config.pretrain
+    learned = _clips(run, start)
+    if not is_finished(folder, recipe, len(learned.records)):
+        origin = checkpoints.encoder_variables(run, ORIGIN[start])
+        encoder = make_encoder(config)
+        pretrain.run(start, encoder, origin, learned, recipe, folder, run.session)
+
+
+def _clips(run: Run, start: str) -> Clips:
+    """What a start learns from."""
+    config, full = run.config, full_fidelity(run.config)
+    augmentation = _augmentation(config.data)
+    source = datasets.target_clips(run) if start == "acp_plus" else datasets.source(run)
+    if start == "speednet" and len(source.records[0]["frames"]) < 2 * config.data.frames:
+        raise UserError(
+            "speednet needs two snippets a clip of the source: set config.source.snippets to 2"
+        )
+    if start in ("acp", "acp_plus"):
+        drawing = _source_drawing(run) if start == "acp" else _drawing(run, "snippet", config.data)
+        classes = len(source.classes)
+        clip = trimmed_clips.TrainingClip(full, drawing, augmentation, config.seed)
+    else:
+        task = {"arrow_of_time": pretext_clips.ArrowOfTime, "speednet": pretext_clips.SpeedNet}
+        classes = 2
+        clip = task[start](full, config.data.frames, augmentation, config.seed)
+    return Clips(source.records, classes, clip, snippet_shape(config))
+
+
+def _augmentation(data: Data) -> Augmentation:
+    return Augmentation(data.crop_area, data.flip)
+
+
+def _source_drawing(run: Run) -> trimmed_clips.Drawing:
+    """How clips are drawn from the source's actions."""
+    config = run.config
+    stored = config.source if sources.source(run) else config.data
+    return _drawing(run, config.source.sampling, stored)
+
+
+def _drawing(run: Run, sampling: str, stored: Data | Source) -> trimmed_clips.Drawing:
+    config = run.config
+    return trimmed_clips.Drawing(
+        sampling, config.data.frames, config.source.stride, stored.snippets_per_second
+    )
+
+
+def _measure_accuracy(run: Run) -> None:
+    """Measures stage 1's encoder on the source's test subset, where there is one, into accuracy.json."""
+    config, folder = run.config, run.workdir.encoder("acp")
+    subset, path = config.source.test_subset, folder / "accuracy.json"
+    if not subset:
+        return
+    if not path.exists():
+        source = datasets.source(run, subset)
+        clip = trimmed_clips.TestClips(full_fidelity(config), _source_drawing(run))
+        test = Clips(source.records, len(source.classes), clip, snippet_shape(config))
+        state = load_state(workdir.checkpoints(folder))
+        measured = clip_accuracy.measure(make_encoder(config), state, test)
+        write_json(path, {"subset": subset} | measured)
+    measured = json.loads(path.read_text())
+    print(
+        f"accuracy on {measured['videos']} videos of {subset!r}, {measured['clips']} clips each: top-1"
+        f" {100 * measured['top1']:.2f}%, top-5 {100 * measured['top5']:.2f}%"
+    )
+
+
+def train_jointly(run: Run, row: Row) -> None:
+    """Stage 2 of a row, at the fidelities that its schedule gives."""
+    config, settings = run.config, run.config.joint
+    folder, examples = run.workdir.encoder(row.encoder), datasets.joint_examples(run)
+    if is_finished(folder, settings, len(examples)):
+        return
+    target, full = datasets.target(run), full_fidelity(config)
+    at = fidelity.schedule(
+        row.fidelity, full, settings.factors, settings.steps_per_epoch(len(examples))
+    )
+    transformation = clips.WholeVideo(
+        lambda index: at(index // settings.batch_size),
+        config.data.frames,
+        target.most_instances,
+        _augmentation(config.data),
+        config.seed,
+    )
+    joint.run(
+        f"joint ({row.fidelity}, {row.head})",
+        joint_networks(run, row, len(target.classes)),
+        checkpoints.encoder_variables(run, settings.start),
+        joint.Videos(examples, transformation, (full.snippets, *snippet_shape(config))),
+        settings,
+        settings.encoder_scale,
+        folder,
+        run.session,
+    )
+
+
+def joint_networks(run: Run, row: Row, classes: int) -> joint.Networks:
+    """The encoder and the head that a row trains together."""
+    config = run.config
+    made = make_head(config, row.head, classes)
+    return joint.Networks(make_encoder(config), made, config.dtype, joint_chunks(config))
+
+
+def train_head(run: Run, row: Row) -> None:
+    """Stage 3 of a row; the seed and all settings are the same for every encoder."""
+    config, settings = run.config, run.config.head_training
+    if config.head_checkpoint:
+        print(f"head ({row.name}): not needed, it comes from {config.head_checkpoint}")
+        return
+    target, folder = datasets.target(run), run.workdir.head(row)
+    _claim(run, folder, row.encoder)
+    if not is_finished(folder, settings, target.training_examples):
+        examples = features.training_examples(run, row.encoder, settings.standardise)
+        made = make_head(config, row.head, len(target.classes))
+        name = f"head ({row.name})"
+        head.run(name, made, config.dtype, examples, settings, folder, run.session)
+
+
+def classifier_encoder(run: Run) -> str:
+    """The encoder whose features the classifier of videos sees: the first row's, the one pretrained to classify.
+
+    The same classifier labels the proposals of every row: rows differ in localization alone, as in the paper, where one
+    external classifier serves them all.
+    """
+    return rows_of(run.config)[0].encoder
+
+
+def classifier_model(run: Run, classes: int) -> VideoClassifier:
+    return VideoClassifier(classes, run.config.classifier.hidden)
+
+
+def train_classifier(run: Run) -> None:
+    """Trains the classifier of videos, unless an external file has its scores."""
+    settings, encoder = run.config.classifier, classifier_encoder(run)
+    if settings.file:
+        return
+    target, folder = datasets.target(run), run.workdir.classifier(encoder)
+    _claim(run, folder, encoder)
+    if is_finished(folder, settings, target.training_examples):
+        return
+    if processes.is_first():
+        write_json(folder / "classes.json", target.classes)
+    examples = features.training_examples(run, encoder, CLASSIFIER_STANDARDISES)
+    model = classifier_model(run, len(target.classes))
+    classify.run(model, examples, settings, folder, run.session)
+
+
+def _claim(run: Run, folder: Any, encoder: str) -> None:
+    """Notes in a training's folder which features it learns from.
+
+    Raises:
+        UserError: it has learned from others.
+    """
+    if not processes.is_first():
+        return
+    path, fingerprint = folder / "features.json", features.fingerprint(run, encoder)
+    if not path.exists():
+        write_json(path, fingerprint)
+    if json.loads(path.read_text()) != fingerprint:
+        raise UserError(
+            f"{folder}: was trained on other features than those of {encoder!r} are now: delete the folder"
+        )

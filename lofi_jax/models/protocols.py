@@ -1,0 +1,64 @@
+"""What encoders and heads have in common: all that the rest of the project asks of one, ours or a third party's.
+
+Both are Flax modules, known by the shapes that go in and come out. A config names one of `models.ENCODERS` or
+`models.HEADS`, or any class as "package.module:Class".
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from lofi_jax.detection.proposals import Proposals
+
+Tree = Any
+
+
+class Module(Protocol):
+    """The part of a Flax module that is used."""
+
+    def init(self, key: Any, x: Any, /) -> Any:
+        """Fresh variables for an input."""
+
+    def init_with_output(self, key: Any, x: Any, /) -> Any:
+        """The output and fresh variables."""
+
+    def apply(self, variables: Any, x: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """The output for an input."""
+
+
+class Encoder(Module, Protocol):
+    """Snippets in, one feature a snippet out: frames (N, T, H, W, 3) uint8 or float in 0..255 -> (N, C) float32.
+
+    Snippets are treated one by one. Called with `train=True` and `mutable="batch_stats"`, BatchNorm uses and updates the
+    batch's statistics. Made with `dtype` (of the computation) and `remat` (keep only each block's input).
+    """
+
+
+class Head(Module, Protocol):
+    """Features of videos in, raw outputs out: (B, L, C) -> a dict of arrays, each (B, ...).
+
+    Attributes:
+        classifies: gives its proposals labels; it is then made with `classes`, their number.
+    """
+
+    classifies: bool
+
+    def loss(
+        self, outputs: Mapping[str, Array], batch: Mapping[str, Array], key: PRNGKeyArray
+    ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
+        """The loss and its terms, in float32.
+
+        Args:
+            outputs: of a call.
+            batch: "segments" (B, M, 2) in units of the video, "labels" (B, M) int and "valid" (B, M) bool.
+            key: of what is drawn at random.
+        """
+        ...
+
+    def proposals(
+        self, outputs: Mapping[str, np.ndarray], use_boundaries: bool
+    ) -> Sequence[Proposals]:
+        """Every video's proposals, before suppression."""
+        ...

@@ -1,0 +1,80 @@
+"""The weights of a run's encoders and heads: where they come from."""
+
+import pathlib
+from typing import Any
+
+import jax
+from flax.traverse_util import flatten_dict
+
+from lofi_jax.config import Config
+from lofi_jax.config.rows import Row
+from lofi_jax.errors import UserError
+from lofi_jax.run import workdir
+from lofi_jax.run.networks import initial_encoder
+from lofi_jax.run.start import Run
+from lofi_jax.training.checkpoints import load_state
+
+# Which encoder each one begins from. ICP is the encoder as it begins; ACP learns the source's action classes from there;
+# ACP+ goes on from ACP with the target's own foreground segments; Arrow of Time and SpeedNet learn from ICP to tell a
+# clip's direction or speed.
+ORIGIN = {"acp": "icp", "acp_plus": "acp", "arrow_of_time": "icp", "speednet": "icp"}
+
+
+def of_head(run: Run, row: Row) -> pathlib.Path:
+    """The checkpoints of a row's head: its training's own, or the one the config names in its place."""
+    own = workdir.checkpoints(run.workdir.head(row))
+    return pathlib.Path(run.config.head_checkpoint or own)
+
+
+def of_encoder(run: Run, encoder: str) -> pathlib.Path:
+    """The checkpoints of an encoder: a training's own, or the one the config names in its place."""
+    if encoder == "acp" and run.config.encoder_checkpoint:
+        return pathlib.Path(run.config.encoder_checkpoint)
+    return workdir.checkpoints(run.workdir.encoder(encoder))
+
+
+def encoder_variables(run: Run, encoder: str) -> dict[str, Any]:
+    """The variables of an encoder that has been trained, or of "icp", which needs no training.
+
+    Raises:
+        UserError: it has not.
+    """
+    config = run.config
+    if encoder != "icp":
+        return load_own_encoder(config, of_encoder(run, encoder))
+    if config.initial_checkpoint:
+        return load_own_encoder(config, config.initial_checkpoint)
+    return initial_encoder(config, jax.random.split(jax.random.key(config.seed))[0])
+
+
+def load_encoder(path: str | pathlib.Path) -> dict[str, Any]:
+    """Encoder variables from any training's checkpoint.
+
+    Raises:
+        UserError: there is no checkpoint, or it holds no encoder.
+    """
+    state = load_state(path)
+    if "encoder" not in state["params"]:
+        raise UserError(f"{path}: holds no encoder (its parts: {', '.join(state['params'])})")
+    return {"params": state["params"]["encoder"], "batch_stats": state["statistics"]}
+
+
+def load_own_encoder(config: Config, path: str | pathlib.Path) -> dict[str, Any]:
+    """Encoder variables from a checkpoint, which must be of the config's own encoder.
+
+    Raises:
+        UserError: as `load_encoder`, or it holds another encoder.
+    """
+    loaded = load_encoder(path)
+    wanted = jax.eval_shape(lambda: initial_encoder(config, jax.random.key(0)))
+    there, here = (
+        {name: x.shape for name, x in flatten_dict(tree, sep=".").items()}
+        for tree in (loaded, wanted)
+    )
+    if there != here:
+        name = next(name for name in {**here, **there} if there.get(name) != here.get(name))
+        raise UserError(
+            f"{path}: holds another encoder than config.encoder ({config.encoder.name}): {name} is"
+            f" {there.get(name, 'missing')}, not {here.get(name, 'expected')}"
+        )
+    return loaded

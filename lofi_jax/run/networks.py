@@ -1,0 +1,90 @@
+"""The networks that a config names, made."""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from lofi_jax import config as configs
+from lofi_jax.config import Config
+from lofi_jax.config.settings import Named
+from lofi_jax.errors import UserError
+from lofi_jax.models import ENCODERS, HEADS
+from lofi_jax.models.protocols import Encoder, Head
+from lofi_jax.training import networks
+from lofi_jax.training.networks import Chunks
+
+
+def check(config: Config) -> None:
+    """Makes all modules that the config names.
+
+    Raises:
+        UserError: options that one of them does not have.
+    """
+    make_encoder(config)
+    for row in configs.rows_of(config):
+        make_head(config, row.head, classes=1)
+
+
+def make_encoder(config: Config) -> Encoder:
+    """The encoder that the config names."""
+    computed = {"dtype": jnp.dtype(config.dtype), "remat": config.joint.keep == "blocks"}
+    return _make(ENCODERS, config.encoder, "encoder", **computed)
+
+
+def make_head(config: Config, name: str, classes: int) -> Head:
+    """A head by name, with the config's options for it; one that classifies gets the number of classes."""
+    settings = config.head
+    if name != settings.name:
+        settings = Named(name, config.other_heads.get(name, {}))
+    classifies = find(HEADS, name, "head").classifies
+    return _make(HEADS, settings, "head", **{"classes": classes} if classifies else {})
+
+
+def classifies(name: str) -> bool:
+    """Whether a head of this name labels its proposals."""
+    return find(HEADS, name, "head").classifies
+
+
+def find(known: Mapping[str, Any], name: str, key: str) -> Any:
+    """A class by its name among the known ones, or by "package.module:Class".
+
+    Raises:
+        UserError: no such class.
+    """
+    if name in known:
+        return known[name]
+    module, _, attribute = name.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"config.{key}.name is {name!r}: choose one of {', '.join(known)}, or package.module:Class ({error})"
+        ) from error
+
+
+def _make(known: Mapping[str, Any], settings: Named, key: str, **options: Any) -> Any:
+    options |= settings.options
+    try:
+        return find(known, settings.name, key)(**options)
+    except TypeError as error:
+        raise UserError(
+            f"config.{key}: {settings.name} cannot be made with {options} ({error})"
+        ) from error
+
+
+def snippet_shape(config: Config) -> tuple[int, int, int, int]:
+    """The shape (T, H, W, 3) of a snippet at full fidelity."""
+    return (config.data.frames, config.data.height, config.data.width, 3)
+
+
+def initial_encoder(config: Config, key: jax.Array) -> dict[str, Any]:
+    """Fresh encoder variables: "params" and "batch_stats"."""
+    return networks.initial_variables(make_encoder(config), snippet_shape(config), key)
+
+
+def joint_chunks(config: Config) -> Chunks:
+    """What a device holds at once in joint training."""
+    return Chunks(config.joint.chunk, config.joint.keep, config.joint.accumulate)

@@ -1,0 +1,103 @@
+"""A run: one config in one workdir on one mesh of devices. How it is checked, begun and opened again."""
+
+import dataclasses
+import pathlib
+
+import jax
+from jax.sharding import Mesh
+
+from lofi_jax import config as configs
+from lofi_jax.config import Config
+from lofi_jax.errors import UserError
+from lofi_jax.files import write_text
+from lofi_jax.run import networks
+from lofi_jax.run.workdir import Workdir
+from lofi_jax.training import processes
+from lofi_jax.training.session import Session
+from lofi_jax.training.sharding import make_mesh
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """One config in one workdir on one mesh of devices."""
+
+    config: Config
+    workdir: Workdir
+    mesh: Mesh
+
+    @property
+    def session(self) -> Session:
+        config = self.config
+        return Session(
+            self.mesh,
+            config.mesh.parameters,
+            config.seed,
+            config.data.workers,
+            config.log.every,
+            config.log.checkpoint_seconds,
+        )
+
+
+def start_run(config: Config, folder: str) -> Run:
+    """Checks the config and the workdir, chooses the devices and the cache of compiled programs.
+
+    Must run before JAX is used.
+
+    Raises:
+        UserError: an impossible config, a workdir that cannot be written, or one that holds another config's run.
+    """
+    configs.validate(config)
+    configs.validate_data(config)
+    networks.check(config)
+    run = open_run(config, folder)
+    if processes.is_first():
+        _claim(run.workdir, config)
+    processes.wait("workdir claimed")
+    return run
+
+
+def open_run(config: Config, folder: str | pathlib.Path) -> Run:
+    """Chooses the devices and the cache of compiled programs. Must run before JAX is used."""
+    workdir = Workdir(pathlib.Path(folder).absolute())
+    if jax.config.jax_num_cpu_devices != config.mesh.cpu_devices:
+        jax.config.update("jax_num_cpu_devices", config.mesh.cpu_devices)
+    jax.config.update("jax_compilation_cache_dir", config.log.cache_dir or str(workdir.cache))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    return Run(config, workdir, make_mesh(config.mesh.data, config.mesh.snippet))
+
+
+def load_run(folder: str | pathlib.Path) -> Run:
+    """The run that a workdir holds, on all devices at hand. Must run before JAX is used.
+
+    Raises:
+        UserError: it holds none.
+    """
+    config = stored_config(folder)
+    if config is None:
+        path = Workdir(pathlib.Path(folder).absolute()).config
+        raise UserError(f"{path.parent}: holds no run ({path.name} is missing): train one there first")
+    # Whatever devices it was trained on.
+    mesh = dataclasses.replace(config.mesh, data=-1, snippet=1)
+    return open_run(dataclasses.replace(config, mesh=mesh), folder)
+
+
+def stored_config(folder: str | pathlib.Path) -> Config | None:
+    """The config of the run that a workdir holds, if it holds one."""
+    path = Workdir(pathlib.Path(folder)).config
+    return configs.from_json(path.read_text()) if path.is_file() else None
+
+
+def _claim(workdir: Workdir, config: Config) -> None:
+    """Writes the config into the workdir, or compares it with the one that is there."""
+    stored = stored_config(workdir.root)
+    differing = configs.differing_keys(stored, config) if stored else {}
+    if differing:
+        changes = "; ".join(f"{k}: {a!r} -> {b!r}" for k, (a, b) in differing.items())
+        raise UserError(
+            f"{workdir.root} holds a run of another config ({changes}): name another --workdir,"
+            " or change these keys back"
+        )
+    try:
+        write_text(workdir.config, configs.to_json(config))
+    except UserError as error:
+        raise UserError(f"{error}: name another --workdir") from error

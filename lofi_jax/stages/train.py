@@ -1,0 +1,62 @@
+"""What every stage that trains does: its batches, its optimizer and its loop put together, once."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import optax
+from grain import transforms
+
+from lofi_jax.data.loader.clips import training_batches
+from lofi_jax.training import loop, optimizer, processes
+from lofi_jax.training.loop import Training
+from lofi_jax.training.recipe import Recipe
+from lofi_jax.training.session import Session
+from lofi_jax.training.step import Loss, Tree, initial_state, make_step
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Task:
+    """What is to be learned.
+
+    Attributes:
+        name: what the user sees.
+        examples: random access to what is learned from.
+        transformation: of an example and its place in the stream; None: examples are ready as they are.
+        initial: makes the parameters and BatchNorm's statistics to begin from.
+        loss: as `make_step` wants it.
+        transform: makes the gradient transformation from the recipe's optimizer and its learning rate.
+    """
+
+    name: str
+    examples: Sequence[Any]
+    transformation: transforms.MapWithIndex | None
+    initial: Callable[[], tuple[Tree, Tree]]
+    loss: Loss
+    transform: Callable[..., optax.GradientTransformation] = optimizer.make
+
+
+def is_finished(folder: pathlib.Path, recipe: Recipe, examples: int) -> bool:
+    """Whether the folder's training has reached its last step."""
+    return loop.is_finished(folder, recipe.steps(examples))
+
+
+def train(task: Task, recipe: Recipe, folder: pathlib.Path, session: Session) -> None:
+    """Trains to the end, from the newest checkpoint in the folder where there is one."""
+    steps = recipe.steps(len(task.examples))
+    steps_per_epoch = recipe.steps_per_epoch(len(task.examples))
+    rate = optimizer.learning_rate(recipe.optimizer, steps, steps_per_epoch)
+    transform = task.transform(recipe.optimizer, rate)
+    params, statistics = task.initial()
+    state = initial_state(params, statistics, transform)
+    step = make_step(task.loss, transform, session.seed)
+    batches = training_batches(
+        task.examples,
+        task.transformation,
+        recipe.batch_size,
+        session.seed,
+        session.workers if task.transformation else 0,
+        processes.place(),
+    )
+    loop.train(Training(task.name, folder, state, step, steps, rate), batches, session)

@@ -1,0 +1,72 @@
+"""Encoder and head on batches that are spread over devices."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from jaxtyping import Array, Float
+
+from lofi_jax.models import chunked
+from lofi_jax.models.protocols import Encoder, Head
+from lofi_jax.training.sharding import DATA, SNIPPET, over_mesh
+
+Tree = Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Chunks:
+    """What an encoder holds in memory at once; see `chunked.encode`.
+
+    Attributes:
+        size: snippets; 0: all.
+        keep: of a chunk's activations for the backward pass: one of `chunked.KEEPS`.
+        microbatches: into which a batch is split.
+    """
+
+    size: int = 0
+    keep: str = "all"
+    microbatches: int = 1
+
+
+def encode_videos(encoder: Encoder, mesh: Mesh, chunks: Chunks = Chunks()) -> Callable:
+    """A function (encoder variables, frames (B, L, T, H, W, 3)) -> features (B, L, C), spread over the mesh."""
+
+    def encode(variables, frames):
+        apply = lambda x: encoder.apply(variables, x)  # noqa: E731
+        return chunked.encode(apply, frames, chunks.size, chunks.keep, chunks.microbatches)
+
+    return over_mesh(encode, mesh, DATA, SNIPPET)
+
+
+def apply_head(head: Head, dtype: str, params: Tree, features: Float[Array, "B L C"]) -> Tree:
+    """The head's raw outputs, computed in a dtype."""
+    cast = jax.tree.map(lambda x: jnp.asarray(x, dtype), params)
+    return head.apply({"params": cast}, features.astype(dtype))
+
+
+def apply_heads(head: Head, dtype: str, mesh: Mesh, microbatches: int = 1) -> Callable:
+    """A function (head parameters, features (B, L, C)) -> raw outputs, the videos spread over the mesh.
+
+    Devices that share a video work on its whole length: the head is small.
+    """
+
+    def apply(params, features):
+        one = lambda x: apply_head(head, dtype, params, x)  # noqa: E731
+        return chunked.in_parts(one, features, microbatches)
+
+    return over_mesh(apply, mesh, DATA)
+
+
+def feature_width(encoder: Encoder, shape: tuple[int, ...]) -> int:
+    """Channels of the encoder's features of a snippet (T, H, W, 3)."""
+    frames = jax.ShapeDtypeStruct((1, *shape), jnp.uint8)
+    features = jax.eval_shape(lambda x: encoder.init_with_output(jax.random.key(0), x)[0], frames)
+    return features.shape[-1]
+
+
+def initial_variables(encoder: Encoder, shape: tuple[int, ...], key: Array) -> dict[str, Tree]:
+    """Fresh encoder variables, "params" and "batch_stats", for snippets (T, H, W, 3)."""
+    return jax.jit(encoder.init)(key, jnp.zeros((1, *shape), jnp.uint8))
