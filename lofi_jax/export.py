@@ -13,7 +13,7 @@ from absl import flags
 
 from lofi_jax import errors
 from lofi_jax.jobs import export, export_layouts
-from lofi_jax.run.workdir import load_run
+from lofi_jax.run.start import load_run
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a run of lofi_jax.main with features.")
 _ENCODER = flags.DEFINE_string("encoder", None, "One of the names in WORKDIR/features.")

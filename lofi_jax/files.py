@@ -51,13 +51,14 @@ def read_json(path: str | os.PathLike) -> tuple[Any, list[str]]:
         raise UserError(f"{path}: not the expected JSON (nested too deep)") from error
 
 
-def write_json(path: str | os.PathLike, value: Any) -> None:
+def write_json(path: str | os.PathLike, value: Any, indent: int | None = None) -> None:
     """Writes JSON whole or not at all: a reader never sees half a file. Makes missing folders.
 
     Raises:
         UserError: the file cannot be written (no permission, full disk).
     """
-    write_text(path, json.dumps(value, allow_nan=False, default=lambda array: array.tolist()))
+    text = json.dumps(value, allow_nan=False, indent=indent, default=lambda array: array.tolist())
+    write_text(path, text)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

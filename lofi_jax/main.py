@@ -4,10 +4,10 @@ from absl import flags
 from ml_collections import config_flags
 
 from lofi_jax import errors
-from lofi_jax.config import parse_flags
+from lofi_jax.config import parse_flags, typed
 from lofi_jax.jobs import auto, pipeline
 from lofi_jax.reports import tables
-from lofi_jax.run.workdir import start_run
+from lofi_jax.run.start import start_run
 from lofi_jax.training import processes
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file under configs/.")
@@ -23,14 +23,15 @@ def main(argv):
     if len(argv) > 1:
         raise errors.UserError(f"unexpected arguments {argv[1:]}: write --name=value")
     processes.start(_DISTRIBUTED.value)
-    run = start_run(auto.resolve(_CONFIG.value, _WORKDIR.value), _WORKDIR.value)
+    config = auto.resolve(typed(_CONFIG.value), _WORKDIR.value)
+    run = start_run(config, _WORKDIR.value)
     processes.silence_others()
-    with errors.naming_full_disk(run.workdir):
+    with errors.naming_full_disk(run.workdir.root):
         results = pipeline.run(run)
     if results:
         print(tables.results(results))
         print(tables.seconds(results["seconds"]))
-        print(f"everything lies in {run.workdir}")
+        print(f"everything lies in {run.workdir.root}")
 
 
 if __name__ == "__main__":

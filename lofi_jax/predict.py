@@ -6,7 +6,7 @@ from absl import flags
 
 from lofi_jax import errors
 from lofi_jax.jobs import predict
-from lofi_jax.run.workdir import load_run
+from lofi_jax.run.start import load_run
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a finished run of lofi_jax.main.")
 _VIDEOS = flags.DEFINE_string(

@@ -4,18 +4,19 @@ Every seed is a run of lofi_jax.main in D/seed_N, with its own world where the d
 computed once. Ends with D/study.json, a table of mean and standard deviation, and D/study.png.
 """
 
-import json
+import dataclasses
 import pathlib
 
 from absl import flags
 from ml_collections import config_flags
 
 from lofi_jax import errors
-from lofi_jax.config import parse_flags
+from lofi_jax.config import parse_flags, typed
 from lofi_jax.config.rows import names
+from lofi_jax.files import write_json
 from lofi_jax.jobs import auto, pipeline
 from lofi_jax.reports import bars, tables
-from lofi_jax.run.workdir import start_run
+from lofi_jax.run.start import start_run
 from lofi_jax.training import processes
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file under configs/.")
@@ -41,8 +42,7 @@ def main(argv):
     folder = pathlib.Path(_WORKDIR.value)
     runs = {}
     for seed in seeds:
-        config = _CONFIG.value.copy_and_resolve_references()
-        config.seed = seed
+        config = dataclasses.replace(typed(_CONFIG.value), seed=seed)
         if processes.is_first():
             print(f"seed {seed}")
         with errors.naming_full_disk(folder):
@@ -53,7 +53,7 @@ def main(argv):
         runs[str(seed)] = results
     if not processes.is_first():
         return
-    (folder / "study.json").write_text(json.dumps(runs, indent=1))
+    write_json(folder / "study.json", runs, indent=1)
     bars.draw(folder / "study.png", list(runs.values()))
     print(tables.study(list(runs.values())))
     print(f"everything lies in {folder}")

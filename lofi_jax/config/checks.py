@@ -34,8 +34,12 @@ def validate(config: Config) -> None:
     _choice("dataset", config.dataset, DATASETS)
     for stage in rows.names(config.stages):
         _choice("stages", stage, STAGES)
-    _choice("encoder.name", config.encoder.name, tuple(ENCODERS))
-    _choice("head.name", config.head.name, tuple(HEADS))
+    for key, name, known in (
+        ("encoder", config.encoder.name, ENCODERS),
+        ("head", config.head.name, HEADS),
+    ):
+        if ":" not in name:  # else a class of a third party, package.module:Class
+            _choice(f"{key}.name", name, tuple(known))
     _choice("joint.fidelity", config.joint.fidelity, fidelity.NAMES)
     _choice(
         "joint.start", config.joint.start, ("icp", "acp", "acp_plus", "arrow_of_time", "speednet")

@@ -32,12 +32,17 @@ class Row:
     @property
     def encoder(self) -> str:
         """The name of the encoder, which rows may share."""
-        return f"lofi_{self.fidelity}_{self.head}" if self.start == "lofi" else self.start
+        return f"lofi_{self.fidelity}_{_plain(self.head)}" if self.start == "lofi" else self.start
 
     @property
     def name(self) -> str:
         """The name of the row, for files."""
-        return f"{self.encoder}_{self.head}" if self.start != "lofi" else self.encoder
+        return f"{self.encoder}_{_plain(self.head)}" if self.start != "lofi" else self.encoder
+
+
+def _plain(head: str) -> str:
+    """A head's name as a part of a file's: one of a third party is package.module:Class."""
+    return head.replace(":", ".")
 
 
 def parse(text: str, default_fidelity: str, default_head: str, heads: tuple[str, ...]) -> list[Row]:
@@ -54,7 +59,8 @@ def parse(text: str, default_fidelity: str, default_head: str, heads: tuple[str,
             _check("start", part, STARTS, entry)
         if start != "lofi" and (low or "lofi" in start):
             raise UserError(f"config.rows: {entry!r}: only lofi by itself has a fidelity")
-        _check("head", head or default_head, heads, entry)
+        if ":" not in (head or default_head):
+            _check("head", head or default_head, heads, entry)
         _check("fidelity", low or default_fidelity, fidelity.NAMES, entry)
         low = (low or default_fidelity) if start == "lofi" else NO_FIDELITY
         rows.append(Row(start, low, head or default_head))

@@ -196,7 +196,9 @@ class Config:
     synthetic: Synthetic = Synthetic()
     encoder: Named = field(default_factory=lambda: Named("tsm_resnet18"))
     head: Named = field(default_factory=lambda: Named("gtad"))
-    other_heads: Mapping[str, Any] = field(default_factory=dict)  # options of heads that only rows name
+    other_heads: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # options of heads that only rows name
     # Stage 1: action classification on trimmed clips, BatchNorm in training.
     pretrain: Recipe = Recipe(50.0, 64, Optimizer(name="sgd", learning_rate=0.02, momentum=0.9))
     # ACP+: stage 1's encoder fine-tuned to classify the target's own foreground segments.

@@ -1,4 +1,4 @@
-"""A config in its two forms: the ConfigDict that files and command lines change, and the typed value of all the rest."""
+"""A config in its two forms: the ConfigDict that files and command lines change, and the value for all the rest."""
 
 import dataclasses
 import typing

@@ -1,19 +1,17 @@
 """What "auto" stands for in a config's joint stage: the largest batch size and chunk that fit into a device."""
 
-import dataclasses
 import math
-import pathlib
 
-from ml_collections import ConfigDict
+from jax.sharding import Mesh
 
 from lofi_jax import config as configs
-from lofi_jax.config import AUTO
+from lofi_jax.config import AUTO, Config, fidelities
 from lofi_jax.config.rows import Row
 from lofi_jax.errors import UserError
 from lofi_jax.fidelity import Fidelity
-from lofi_jax.jobs.planning import changed, divisor, lofi_rows, measure
-from lofi_jax.run.divisions import check_joint, fidelities
-from lofi_jax.run.workdir import Run, open_run, stored_config
+from lofi_jax.jobs.planning import divisor, lofi_rows, measure, with_joint
+from lofi_jax.run.divisions import check_joint
+from lofi_jax.run.start import open_run, stored_config
 from lofi_jax.training import memory
 from lofi_jax.training.sharding import DATA, SNIPPET
 
@@ -22,7 +20,7 @@ BATCH_SIZES = (16, 8, 4, 2, 1)
 CHUNKS = (25, 10, 5, 2, 1)
 
 
-def resolve(config: ConfigDict, workdir: str) -> ConfigDict:
+def resolve(config: Config, workdir: str) -> Config:
     """The config with what it leaves to the planner filled in: a batch size or a chunk of "auto".
 
     A workdir that holds a run keeps what was chosen there. Must run before JAX is used.
@@ -36,50 +34,46 @@ def resolve(config: ConfigDict, workdir: str) -> ConfigDict:
     configs.validate(config)
     stored = stored_config(workdir)
     if stored is not None:
-        chosen = {key: stored.joint[key] for key in ("batch_size", "chunk")}
+        chosen = {"batch_size": stored.joint.batch_size, "chunk": stored.joint.chunk}
     else:
-        chosen = choose(open_run(config, pathlib.Path(workdir).absolute()))
+        chosen = choose(config, open_run(config, workdir).mesh)
         print(f"joint: batch_size={chosen['batch_size']} chunk={chosen['chunk']} fit")
-    filled = config.copy_and_resolve_references()
-    for key, value in chosen.items():
-        if settings[key] == AUTO:
-            filled.joint[key] = value
-    return filled
+    wanted = {key: value for key, value in chosen.items() if getattr(settings, key) == AUTO}
+    return with_joint(config, **wanted)
 
 
-def advice(run: Run) -> str:
+def advice(config: Config, mesh: Mesh) -> str:
     """What would have fitted, in one whose joint step did not: clearly less than it, whatever the device says."""
-    failed = max(measure(run, row, at)[1] for row, at in _steps(run.config))
-    limit = min(_limit_gib(run.config), 0.9 * failed)
-    wanted = dict(batch_size=AUTO, chunk=AUTO, memory_gib=limit)
+    failed = max(measure(config, mesh, row, at).peak_gib for row, at in _steps(config))
+    limit = min(_limit_gib(config), 0.9 * failed)
+    wanted = with_joint(config, batch_size=AUTO, chunk=AUTO, memory_gib=limit)
     try:
-        chosen = choose(dataclasses.replace(run, config=changed(run.config, joint=wanted)))
+        chosen = choose(wanted, mesh)
     except UserError as error:
         return str(error)
     keys = " and ".join(f"config.joint.{key}={value}" for key, value in chosen.items())
     return f"{keys} would fit"
 
 
-def _limit_gib(config: ConfigDict) -> float:
+def _limit_gib(config: Config) -> float:
     """The memory of a device that joint training may take, in GiB."""
     return config.joint.memory_gib or memory.limit_gib()
 
 
-def _steps(config: ConfigDict) -> list[tuple[Row, Fidelity]]:
+def _steps(config: Config) -> list[tuple[Row, Fidelity]]:
     """Every joint row at every fidelity that it goes through."""
     return [(row, at) for row in lofi_rows(config) for at in fidelities(config, row.fidelity)]
 
 
-def choose(run: Run) -> dict[str, int]:
+def choose(config: Config, mesh: Mesh) -> dict[str, int]:
     """The largest batch size, and with it the largest chunk, at which all joint rows fit into a device's memory.
 
     Raises:
         UserError: not even the smallest ones do.
     """
-    config, smallest = run.config, math.inf
-    limit, steps = _limit_gib(config), _steps(config)
-    common = math.gcd(*(at.snippets for _, at in steps)) // run.mesh.shape[SNIPPET]
-    least = run.mesh.shape[DATA] * config.joint.accumulate
+    smallest, limit, steps = math.inf, _limit_gib(config), _steps(config)
+    common = math.gcd(*(at.snippets for _, at in steps)) // mesh.shape[SNIPPET]
+    least = mesh.shape[DATA] * config.joint.accumulate
     sizes = [n for n in BATCH_SIZES if n % least == 0] or [least]
     if config.joint.batch_size != AUTO:
         sizes = [config.joint.batch_size]
@@ -88,10 +82,9 @@ def choose(run: Run) -> dict[str, int]:
         chunks = [config.joint.chunk]
     for batch_size in sizes:
         for chunk in chunks:
-            settings = dict(batch_size=batch_size, chunk=chunk)
-            candidate = dataclasses.replace(run, config=changed(config, joint=settings))
-            check_joint(candidate, [at for _, at in steps])
-            needed = max(measure(candidate, row, at)[1] for row, at in steps)
+            candidate = with_joint(config, batch_size=batch_size, chunk=chunk)
+            check_joint(candidate.joint, mesh, [at for _, at in steps])
+            needed = max(measure(candidate, mesh, row, at).peak_gib for row, at in steps)
             if needed <= limit:
                 return {"batch_size": batch_size, "chunk": chunk}
             smallest = min(smallest, needed)

@@ -9,10 +9,10 @@ from lofi_jax.config import full_fidelity, rows_of
 from lofi_jax.data.loader import clips
 from lofi_jax.data.video import jpeg
 from lofi_jax.fidelity import Fidelity
+from lofi_jax.jobs import detection
 from lofi_jax.reports import curves, timelines
 from lofi_jax.reports.tables import row_name
 from lofi_jax.run import datasets
-from lofi_jax.jobs import detection
 from lofi_jax.run.start import Run
 from lofi_jax.stages.detect import Detection
 from lofi_jax.training.loop import read_curve
@@ -26,7 +26,9 @@ def draw(run: Run) -> None:
     """Draws timelines/<video_id>.png of the first test videos, and curves.png."""
     target = datasets.target(run)
     table = rows_of(run.config)
-    found = {row_name(dataclasses.asdict(row)): detection.load_detections(run, row) for row in table}
+    found = {
+        row_name(dataclasses.asdict(row)): detection.load_detections(run, row) for row in table
+    }
     folder = run.workdir.timelines
     folder.mkdir(exist_ok=True)
     for i, video in enumerate(target.test_videos[: run.config.timelines]):

@@ -54,7 +54,7 @@ def run(run: Run) -> dict | None:
             return None
         pictures.draw(run)
     results["seconds"] = _seconds(run)
-    write_json(run.workdir.results, results)
+    write_json(run.workdir.results, results, indent=1)
     write_text(run.workdir.best_detections, run.workdir.detections(table[-1]).read_text())
     return results
 
@@ -71,7 +71,7 @@ def _joint(run: Run, row: Row) -> None:
     try:
         trainings.train_jointly(run, row)
     except OutOfMemory as error:
-        raise UserError(f"{error}; {auto.advice(run)}") from error
+        raise UserError(f"{error}; {auto.advice(run.config, run.mesh)}") from error
 
 
 class _Timed:

@@ -4,24 +4,33 @@ import dataclasses
 import functools
 import itertools
 import math
-import pathlib
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from ml_collections import ConfigDict
+from jax.sharding import Mesh
 
 from lofi_jax import config as configs
+from lofi_jax.config import Config, fidelities
 from lofi_jax.config.rows import Row
+from lofi_jax.devices import compile_only
 from lofi_jax.errors import UserError
 from lofi_jax.fidelity import Fidelity
-from lofi_jax.run.divisions import fidelities
-from lofi_jax.run.workdir import Run, encode_videos, initial_encoder
+from lofi_jax.run.networks import (
+    initial_encoder,
+    joint_chunks,
+    make_encoder,
+    make_head,
+    snippet_shape,
+)
 from lofi_jax.stages import joint
+from lofi_jax.training import optimizer
+from lofi_jax.training.networks import encode_videos
 from lofi_jax.training.sharding import DATA, SNIPPET, make_mesh, placement, shard_shapes
-from lofi_jax.training.step import jit_step
+from lofi_jax.training.step import initial_state, jit_step, make_step
 
 GIB = 2**30
 FIDELITIES = ("full", "spatial", "spatiotemporal", "temporal")
@@ -39,9 +48,10 @@ class Plan:
         batch_size: videos a step, over all devices.
         chunk: snippets whose activations a device holds at once; 0: all.
         dtype: of the computation.
-        temporaries_gib: of one device, in GiB, as XLA has planned them.
-        peak_gib: temporaries, state, and two batches (the next one is sent while a step runs).
         tflop: of a step on all devices, what is computed again included.
+        moved_gib: what a step must move at least in the memory of one device, in GiB: the state, read and written, and
+            the batch, read.
+        temporaries_gib, peak_gib, refused: see `Measured`.
     """
 
     fidelity: str
@@ -51,9 +61,26 @@ class Plan:
     batch_size: int
     chunk: int
     dtype: str
+    tflop: float
+    moved_gib: float
+    temporaries_gib: float = math.inf
+    peak_gib: float = math.inf
+    refused: str = ""
+
+
+class Measured(NamedTuple):
+    """The memory that a step takes on one device, in GiB.
+
+    Attributes:
+        temporaries_gib: as XLA has planned them.
+        peak_gib: temporaries, state, and two batches (the next one is sent while a step runs).
+        refused: why the compiler has made no program, "" if it has. The others are then what it says that it needed,
+            infinite if it says nothing.
+    """
+
     temporaries_gib: float
     peak_gib: float
-    tflop: float
+    refused: str = ""
 
 
 class Candidate(NamedTuple):
@@ -66,19 +93,26 @@ class Candidate(NamedTuple):
 
 
 def candidates(
-    run: Run, batch_sizes: Sequence[int], chunks: Sequence[int], dtypes: Sequence[str]
+    config: Config,
+    mesh: Mapping[str, int],
+    names: Sequence[str],
+    batch_sizes: Sequence[int],
+    chunks: Sequence[int],
+    dtypes: Sequence[str],
 ) -> list[Candidate]:
     """Every fidelity, batch size, chunk and dtype.
 
     Args:
+        mesh: the sizes of its axes.
+        names: of the fidelities.
         batch_sizes: those that the mesh, or the parts they are worked in, do not divide are left out.
         chunks: at most so many snippets; the largest divisor of a fidelity's is taken.
     """
-    data, snippet = run.mesh.shape[DATA], run.mesh.shape[SNIPPET]
-    sizes = sorted({n for n in batch_sizes if n % (data * run.config.joint.accumulate) == 0})
+    data, snippet = mesh[DATA], mesh[SNIPPET]
+    sizes = sorted({n for n in batch_sizes if n % (data * config.joint.accumulate) == 0})
     found = []
-    for dtype, name in itertools.product(dtypes, FIDELITIES):
-        (at,) = fidelities(run.config, name)
+    for dtype, name in itertools.product(dtypes, names):
+        (at,) = fidelities(config, name)
         if at.snippets % snippet:
             continue
         held = at.snippets // snippet
@@ -87,25 +121,31 @@ def candidates(
     return found
 
 
-def plans(run: Run, wanted: Sequence[Candidate]) -> Iterator[Plan]:
-    """What the step of the config's first joint row costs in each of the ways."""
-    row = lofi_rows(run.config)[0]
-    work = functools.cache(lambda dtype, at: tflop(changed(run.config, dtype=dtype), row, at))
+def plans(config: Config, mesh: Mesh, wanted: Sequence[Candidate]) -> Iterator[Plan]:
+    """What the step of the config's first joint row costs in each of the ways.
+
+    Each comes twice: before its step is compiled, which may end the process, and after.
+    """
+    row = lofi_rows(config)[0]
+    work = functools.cache(
+        lambda dtype, at: tflop(dataclasses.replace(config, dtype=dtype), row, at)
+    )
     for name, batch_size, chunk, dtype in wanted:
-        (at,) = fidelities(run.config, name)
-        settings = {"batch_size": batch_size, "chunk": chunk}
-        config = changed(run.config, dtype=dtype, joint=settings)
-        temporaries, peak = measure(dataclasses.replace(run, config=config), row, at)
-        yield Plan(
+        (at,) = fidelities(config, name)
+        of_dtype = dataclasses.replace(config, dtype=dtype)
+        this = with_joint(of_dtype, batch_size=batch_size, chunk=chunk)
+        _, state, batch = step_on_shapes(this, mesh, row, at)
+        plan = Plan(
             fidelity=name,
             **dataclasses.asdict(at),
             batch_size=batch_size,
             chunk=chunk,
             dtype=dtype,
-            temporaries_gib=temporaries,
-            peak_gib=peak,
-            tflop=batch_size * work(dtype, at)[recomputations(config)],
+            tflop=batch_size * work(dtype, at)[recomputations(this)],
+            moved_gib=(2 * _held(state) + _held(batch)) / GIB,
         )
+        yield plan
+        yield dataclasses.replace(plan, **measure(this, mesh, row, at)._asdict())
 
 
 def divisor(snippets: int, most: int) -> int:
@@ -113,7 +153,7 @@ def divisor(snippets: int, most: int) -> int:
     return most and max(n for n in range(1, min(most, snippets) + 1) if snippets % n == 0)
 
 
-def lofi_rows(config: ConfigDict) -> list[Row]:
+def lofi_rows(config: Config) -> list[Row]:
     """The rows of the config that train jointly.
 
     Raises:
@@ -125,32 +165,48 @@ def lofi_rows(config: ConfigDict) -> list[Row]:
     return found
 
 
-def changed(config: ConfigDict, **changes) -> ConfigDict:
-    """The config with other values."""
-    other = config.copy_and_resolve_references()
-    other.update(changes)
-    return other
+def with_joint(config: Config, **changes) -> Config:
+    """The config with other values in its joint stage."""
+    return dataclasses.replace(config, joint=dataclasses.replace(config.joint, **changes))
 
 
-def lower(run: Run, row: Row, at: Fidelity):
-    """The jitted joint train step of a row, lowered at a fidelity from shapes alone."""
-    config, made = run.config, {}
+def step_on_shapes(config: Config, mesh: Mesh, row: Row, at: Fidelity):
+    """The jitted joint train step of a row, and the shapes of the state and the batch that it takes at a fidelity."""
+    settings = config.joint
+    head = make_head(config, row.head, CLASSES)
+    networks = joint.Networks(make_encoder(config), head, config.dtype, joint_chunks(config))
+    rate = optax.constant_schedule(0.1)
+    transform = optimizer.make_joint(settings.optimizer, rate, settings.encoder_scale)
+    step = make_step(joint.make_loss(networks, mesh), transform, config.seed)
 
     def initial():
         encoder = initial_encoder(config, jax.random.key(0))
-        rate = optax.constant_schedule(0.1)
-        state, made["step"] = joint.make_training(run, row, encoder, CLASSES, rate)
-        return state
+        full = (configs.full_fidelity(config).snippets, *snippet_shape(config))
+        return initial_state(*joint.initial(networks, encoder, full, config.seed), transform)
 
     state = jax.eval_shape(initial)
-    placed = placement(state, run.mesh, config.mesh.parameters)
+    placed = placement(state, mesh, config.mesh.parameters)
     state = jax.tree.map(
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, placed
     )
-    return jit_step(made["step"], placed).lower(state, shard_shapes(_batch(config, at), run.mesh))
+    return jit_step(step, placed), state, shard_shapes(_batch(config, at), mesh)
 
 
-def _batch(config: ConfigDict, at: Fidelity) -> dict[str, jax.ShapeDtypeStruct]:
+def lower(config: Config, mesh: Mesh, row: Row, at: Fidelity) -> jax.stages.Lowered:
+    """The jitted joint train step of a row, lowered at a fidelity from shapes alone."""
+    step, *shapes = step_on_shapes(config, mesh, row, at)
+    return step.lower(*shapes)
+
+
+def _held(shapes) -> int:
+    """The bytes of arrays on one device."""
+    return sum(
+        math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize
+        for x in jax.tree.leaves(shapes)
+    )
+
+
+def _batch(config: Config, at: Fidelity) -> dict[str, jax.ShapeDtypeStruct]:
     """The shapes of a joint batch."""
     videos = config.joint.batch_size
     frames = (videos, at.snippets, config.data.frames, at.height, at.width, 3)
@@ -162,33 +218,65 @@ def _batch(config: ConfigDict, at: Fidelity) -> dict[str, jax.ShapeDtypeStruct]:
     }
 
 
-def measure(run: Run, row: Row, at: Fidelity) -> tuple[float, float]:
-    """A device's temporaries and its peak, in GiB."""
-    # On the CPU, LLVM's optimizations take half of the time and change no buffer.
-    options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-    sizes = lower(run, row, at).compile(options).memory_analysis()
+def measure(config: Config, mesh: Mesh, row: Row, at: Fidelity) -> Measured:
+    """The memory that a step takes on each device of a mesh, at hand or not."""
+    step, state, batch = step_on_shapes(config, mesh, row, at)
+    try:
+        compiled = _compile(step.lower(state, batch), mesh.devices.flat[0].platform)
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        return _refused(str(error), _held(state), _held(batch))
+    sizes = compiled.memory_analysis()
     temporaries = sizes.temp_size_in_bytes
-    frames = _batch(run.config, at)["frames"]
-    next_batch = math.prod(frames.shape) / run.mesh.size
     held = sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes
-    return temporaries / GIB, (temporaries + held + next_batch) / GIB
+    # As the device lays it out.
+    next_batch = sizes.argument_size_in_bytes - _held(state)
+    return Measured(temporaries / GIB, (temporaries + held + next_batch) / GIB)
 
 
-def recomputations(config: ConfigDict) -> int:
-    """How often the encoder's forward pass is computed again on the way back."""
+def _compile(lowered: jax.stages.Lowered, platform: str) -> jax.stages.Compiled:
+    if platform != jax.default_backend():
+        return compile_only.compiled(lowered, platform)
+    # On the CPU, LLVM's optimizations take half of the time and change no buffer.
+    return lowered.compile({"xla_backend_optimization_level": 0} if platform == "cpu" else None)
+
+
+def _refused(error: str, state: int, batch: int) -> Measured:
+    """What the compiler of a device says when a step does not fit into its memory.
+
+    Args:
+        state, batch: the bytes that they take.
+    """
+    reason = "it does not fit into the device's memory"
+    sizes = re.search(r"([\d.]+)([MGT])\)? (?:exceeds|of) ", error)
+    if sizes is None:
+        return Measured(math.inf, math.inf, reason)
+    needed = float(sizes[1]) * {"M": 1 / 1024, "G": 1, "T": 1024}[sizes[2]]
+    # The one message counts temporaries, the other all that the step itself holds.
+    own = 0 if "temporaries" in error else (state + batch) / GIB
+    return Measured(needed - own, needed - own + (state + 2 * batch) / GIB, reason)
+
+
+def recomputations(config: Config) -> int:
+    """How often the encoder's forward pass is computed again in the backward pass."""
     joint_ = config.joint
     return int(joint_.chunk > 0 or joint_.accumulate > 1) + int(joint_.keep == "blocks")
 
 
-def tflop(config: ConfigDict, row: Row, at: Fidelity) -> list[float]:
+def tflop(config: Config, row: Row, at: Fidelity) -> list[float]:
     """TFLOP a video of a step that computes the encoder's forward pass again 0, 1 and 2 times.
 
     XLA counts a loop's body once, so what is counted is the step without loops.
     """
-    plain = changed(config, joint=dict(batch_size=1, chunk=0, accumulate=1, keep="all"))
-    run = Run(plain, pathlib.Path(), make_mesh(1, 1))
-    step = lower(run, row, at).cost_analysis()["flops"]
+    plain, mesh = (
+        with_joint(config, batch_size=1, chunk=0, accumulate=1, keep="all"),
+        make_mesh(1, 1),
+    )
+    step = lower(plain, mesh, row, at).cost_analysis()["flops"]
     variables = jax.eval_shape(lambda: initial_encoder(plain, jax.random.key(0)))
-    forward = jax.jit(encode_videos(run, 0)).lower(variables, _batch(plain, at)["frames"])
+    forward = jax.jit(encode_videos(make_encoder(plain), mesh)).lower(
+        variables, _batch(plain, at)["frames"]
+    )
     again = forward.cost_analysis()["flops"]
     return [(step + n * again) / 1e12 for n in range(3)]

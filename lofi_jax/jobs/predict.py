@@ -17,13 +17,12 @@ from lofi_jax.data.streamed.video_frames import open_video
 from lofi_jax.data.video.packets import VideoError
 from lofi_jax.data.video.video_file import EXTENSIONS
 from lofi_jax.errors import UserError
-from lofi_jax.jobs import pictures
+from lofi_jax.jobs import detection, pictures
+from lofi_jax.jobs.extraction import full_fidelity_encoder
+from lofi_jax.jobs.trainings import CLASSIFIER_STANDARDISES, classifier_encoder
 from lofi_jax.reports import timelines
 from lofi_jax.reports.tables import row_name
 from lofi_jax.results import predictions
-from lofi_jax.jobs import detection
-from lofi_jax.jobs.extraction import full_fidelity_encoder
-from lofi_jax.jobs.trainings import CLASSIFIER_STANDARDISES, classifier_encoder
 from lofi_jax.run import checkpoints, features, sources
 from lofi_jax.run.start import Run
 from lofi_jax.stages.detect import Detection

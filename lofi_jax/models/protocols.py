@@ -31,8 +31,8 @@ class Module(Protocol):
 class Encoder(Module, Protocol):
     """Snippets in, one feature a snippet out: frames (N, T, H, W, 3) uint8 or float in 0..255 -> (N, C) float32.
 
-    Snippets are treated one by one. Called with `train=True` and `mutable="batch_stats"`, BatchNorm uses and updates the
-    batch's statistics. Made with `dtype` (of the computation) and `remat` (keep only each block's input).
+    Snippets are treated one by one. Called with `train=True` and `mutable="batch_stats"`, BatchNorm uses and updates
+    the batch's statistics. Made with `dtype` (of the computation) and `remat` (keep only each block's input).
     """
 
 

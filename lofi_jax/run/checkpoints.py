@@ -14,9 +14,9 @@ from lofi_jax.run.networks import initial_encoder
 from lofi_jax.run.start import Run
 from lofi_jax.training.checkpoints import load_state
 
-# Which encoder each one begins from. ICP is the encoder as it begins; ACP learns the source's action classes from there;
-# ACP+ goes on from ACP with the target's own foreground segments; Arrow of Time and SpeedNet learn from ICP to tell a
-# clip's direction or speed.
+# Which encoder each one begins from. ICP is the encoder as it begins; ACP learns the source's action classes from
+# there; ACP+ goes on from ACP with the target's own foreground segments; Arrow of Time and SpeedNet learn from ICP to
+# tell a clip's direction or speed.
 ORIGIN = {"acp": "icp", "acp_plus": "acp", "arrow_of_time": "icp", "speednet": "icp"}
 
 

@@ -5,12 +5,12 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from lofi_jax.config import Config
 from lofi_jax.data.annotations.activitynet import Video
 from lofi_jax.data.ingest.sampling import Sampling
 from lofi_jax.data.prepared import dataset, records
 from lofi_jax.data.streamed import scan, speed
 from lofi_jax.data.world import builtin
-from lofi_jax.config import Config
 from lofi_jax.run.start import Run
 from lofi_jax.training.progress import Progress
 

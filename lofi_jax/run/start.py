@@ -75,7 +75,9 @@ def load_run(folder: str | pathlib.Path) -> Run:
     config = stored_config(folder)
     if config is None:
         path = Workdir(pathlib.Path(folder).absolute()).config
-        raise UserError(f"{path.parent}: holds no run ({path.name} is missing): train one there first")
+        raise UserError(
+            f"{path.parent}: holds no run ({path.name} is missing): train one there first"
+        )
     # Whatever devices it was trained on.
     mesh = dataclasses.replace(config.mesh, data=-1, snippet=1)
     return open_run(dataclasses.replace(config, mesh=mesh), folder)
