@@ -26,6 +26,8 @@ from lofi_jax.training.sharding import DATA, SNIPPET, make_mesh, placement, shar
 from lofi_jax.training.step import jit_step
 
 GIB = 2**30
+# JAX's devices and its lowering have names of their own for NVIDIA's.
+_LOWERED = {"gpu": "cuda"}
 FIDELITIES = ("full", "spatial", "spatiotemporal", "temporal")
 # Before the data is prepared; neither number takes memory that matters.
 CLASSES, INSTANCES = 200, 50
@@ -120,7 +122,10 @@ def plans(run: Run, wanted: Sequence[Candidate]) -> Iterator[Plan]:
     Each comes twice: before its step is compiled, which may end the process, and after.
     """
     row = lofi_rows(run.config)[0]
-    work = functools.cache(lambda dtype, at: tflop(changed(run.config, dtype=dtype), row, at))
+    platform = run.mesh.devices.flat[0].platform
+    work = functools.cache(
+        lambda dtype, at: tflop(changed(run.config, dtype=dtype), row, at, platform)
+    )
     for name, batch_size, chunk, dtype in wanted:
         (at,) = fidelities(run.config, name)
         settings = {"batch_size": batch_size, "chunk": chunk}
@@ -254,15 +259,26 @@ def recomputations(config: ConfigDict) -> int:
     return int(joint_.chunk > 0 or joint_.accumulate > 1) + int(joint_.keep == "blocks")
 
 
-def tflop(config: ConfigDict, row: Row, at: Fidelity) -> list[float]:
+def tflop(config: ConfigDict, row: Row, at: Fidelity, platform: str) -> list[float]:
     """TFLOP a video of a step that computes the encoder's forward pass again 0, 1 and 2 times.
 
-    XLA counts a loop's body once, so what is counted is the step without loops.
+    XLA counts a loop's body once, so what is counted is the step without the encoder's loops.
+
+    Args:
+        platform: of the devices, "cpu", "gpu" or "tpu": the forms that their programs are written in differ. Counted is
+            on the CPU for any, as JAX counts on no other.
     """
     plain = changed(config, joint=dict(batch_size=1, chunk=0, accumulate=1, keep="all"))
-    run = Run(plain, pathlib.Path(), make_mesh(1, 1))
-    step = lower(run, row, at).cost_analysis()["flops"]
+    run = Run(plain, pathlib.Path(), make_mesh(1, 1, jax.devices("cpu")))
+    step, state, batch = step_on_shapes(run, row, at)
     variables = jax.eval_shape(lambda: initial_encoder(plain, jax.random.key(0)))
-    forward = jax.jit(encode_videos(run, 0)).lower(variables, _batch(plain, at)["frames"])
-    again = forward.cost_analysis()["flops"]
-    return [(step + n * again) / 1e12 for n in range(3)]
+    forward = jax.jit(encode_videos(run, 0))
+
+    def count(function, *shapes) -> float:
+        lowered = function.trace(*shapes).lower(
+            lowering_platforms=(_LOWERED.get(platform, platform),)
+        )
+        return lowered.cost_analysis()["flops"]
+
+    once, again = count(step, state, batch), count(forward, variables, batch["frames"])
+    return [(once + n * again) / 1e12 for n in range(3)]

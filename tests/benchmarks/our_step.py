@@ -67,7 +67,7 @@ def tflop(work: Work) -> float:
     """Of the work, each product counted once: what is computed again is not."""
     config = work.config
     if work.kind == "head":
-        run = Run(config, pathlib.Path(), make_mesh(1, 1))
+        run = Run(config, pathlib.Path(), make_mesh(1, 1, jax.devices("cpu")))  # which can count
         state, step = _head_training(run, work.width)
         shapes = {
             "features": jax.ShapeDtypeStruct((1, work.at.snippets, work.width), jnp.float32),
@@ -76,7 +76,8 @@ def tflop(work: Work) -> float:
         }
         flops = jax.jit(step).lower(state, shapes).cost_analysis()["flops"]
         return work.batch_size * flops / 1e12
-    step, again, _ = planning.tflop(config, planning.lofi_rows(config)[0], work.at)
+    row, platform = planning.lofi_rows(config)[0], jax.default_backend()
+    step, again, _ = planning.tflop(config, row, work.at, platform)
     return work.batch_size * (again - step if work.kind == "extract" else step)
 
 
