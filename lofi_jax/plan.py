@@ -1,34 +1,40 @@
 """Which fidelities, batch sizes and chunks of joint training fit into a device's memory, and at what cost.
 
-python -m lofi_jax.plan --config=configs/paper/activitynet.py --memory_gib=16
+python -m lofi_jax.plan --config=configs/paper/activitynet.py --device=h100
 
-Compiles the config's own train step for the device at hand, without allocating or running anything, and prints a table,
-the best first: what fits, at high fidelity, in large batches, with little computed twice. On the CPU one device is
-planned for, and the figures are those of XLA's CPU compiler.
+Compiles the config's own train step, without allocating or running anything, and prints a table, the best first: what
+fits, at high fidelity, in large batches, with little computed twice. With --device=NAME for so many devices of that
+name, by their own compiler, none of which need be there; else for the device at hand. On the CPU one device is planned
+for, and the figures are those of XLA's CPU compiler.
 """
 
 import dataclasses
 import json
+import math
 import pathlib
+from collections.abc import Iterator, Sequence
 
-import jax
 from absl import flags
 from ml_collections import config_flags
 
 from lofi_jax import errors
 from lofi_jax.config import AUTO, DTYPES, parse_flags, validate
+from lofi_jax.devices.table import DEVICES
 from lofi_jax.reports import tables
 from lofi_jax.rows import names
-from lofi_jax.stages import auto, planning
-from lofi_jax.stages.setup import Run, check_models
+from lofi_jax.stages import auto, machines, planning
+from lofi_jax.stages.setup import check_models
 from lofi_jax.training.progress import Progress
-from lofi_jax.training.sharding import DATA, make_mesh
+from lofi_jax.training.sharding import DATA
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file under configs/.")
-_MEMORY = flags.DEFINE_float("memory_gib", None, "Memory of one device, in GiB.")
+_MEMORY = flags.DEFINE_float("memory_gib", None, "Of one device, in GiB; default: all it has.")
+_DEVICE = flags.DEFINE_string("device", None, f"One of {', '.join(DEVICES)}.")
+_COUNT = flags.DEFINE_integer("devices", None, "How many of --device; default: 1.")
 _OUTPUT = flags.DEFINE_string("output", None, "JSON file to write.")
 _BATCH_SIZES = flags.DEFINE_string("batch_sizes", None, "Default: 1 and the config's.")
 _CHUNKS = flags.DEFINE_string("chunks", "0,25,5", "Snippets at once; 0: all.")
+_FIDELITIES = flags.DEFINE_string("fidelities", ",".join(planning.FIDELITIES), "At which.")
 _DTYPES = flags.DEFINE_string("dtypes", None, "Default: the config's.")
 
 
@@ -45,34 +51,65 @@ def main(argv):
         raise errors.UserError(f"--dtypes={_DTYPES.value}: choose of {', '.join(DTYPES)}")
     validate(config)
     check_models(config)
-    # Of the CPU, as of one card: one device.
-    one = jax.default_backend() == "cpu"
-    mesh = make_mesh(1, 1) if one else make_mesh(config.mesh.data, config.mesh.snippet)
-    run = Run(config, pathlib.Path(), mesh)
-    candidates = planning.candidates(run, batch_sizes, chunks, dtypes)
+    fidelities = names(_FIDELITIES.value)
+    if not set(fidelities) <= set(planning.FIDELITIES):
+        raise errors.UserError(
+            f"--fidelities={_FIDELITIES.value}: choose of {', '.join(planning.FIDELITIES)}"
+        )
+    if _DEVICE.value:
+        count = 1 if _COUNT.value is None else _COUNT.value
+        machine = machines.elsewhere(config, _DEVICE.value, count)
+    elif _COUNT.value is None:
+        machine = machines.at_hand(config)
+    else:
+        raise errors.UserError(f"--devices={_COUNT.value}: of which? Name them with --device")
+    sizes = (batch_sizes, chunks, dtypes)
+    candidates = planning.candidates(config, machine.mesh, fidelities, *sizes)
     if not candidates:
         raise errors.UserError(
-            f"--batch_sizes={_BATCH_SIZES.value}: none can be spread over {mesh.shape[DATA]} devices"
+            f"--batch_sizes={_BATCH_SIZES.value}: none can be spread over"
+            f" {machine.mesh[DATA]} devices"
         )
-    progress, found = Progress("compile", len(candidates)), []
-    for plan in planning.plans(run, candidates):
-        found.append(plan)
-        progress.show(len(found), {})
-    progress.close()
-    rows = [dataclasses.asdict(p) | {"fits": p.peak_gib <= _MEMORY.value} for p in found]
-    rows.sort(key=rank)
+    limit = machine.memory_gib if _MEMORY.value is None else _MEMORY.value
+    print(machine.about, flush=True)
+    rows = sorted(_rows(machine, candidates, limit), key=rank)
     print(tables.plan(rows))
-    device = jax.devices()[0].device_kind
     if _OUTPUT.value:
-        text = json.dumps({"device": device, "rows": rows}, indent=1)
+        text = json.dumps(
+            {"device": machine.kind, "rows": [_finite(row) for row in rows]}, indent=1
+        )
         pathlib.Path(_OUTPUT.value).write_text(text)
     if not any(row["fits"] for row in rows):
-        least = min(rows, key=lambda row: row["peak_gib"])
-        raise errors.UserError(
-            f"nothing fits into --memory_gib={_MEMORY.value}: the smallest, {least['fidelity']} with"
-            f" batch_size {least['batch_size']} and chunk {least['chunk']}, takes"
-            f" {least['peak_gib']:.2f} GiB; try smaller --chunks, or lower config.joint.factors"
-        )
+        raise errors.UserError(f"nothing fits into --memory_gib={limit:g}: {_least(rows)}")
+
+
+def _rows(
+    machine: machines.Machine, candidates: Sequence[planning.Candidate], limit: float
+) -> Iterator[dict]:
+    """What is told of each plan."""
+    progress = Progress("compile", len(candidates))
+    for done, plan in enumerate(machine.plans(candidates), 1):
+        progress.show(done, {})
+        fits = not plan.refused and plan.peak_gib <= limit
+        yield dataclasses.asdict(plan) | {"bound_seconds": machine.bound(plan), "fits": fits}
+    progress.close()
+
+
+def _finite(row: dict) -> dict:
+    """A row as JSON can hold it: of what nobody knows, null."""
+    return {key: None if value == math.inf else value for key, value in row.items()}
+
+
+def _least(rows: Sequence[dict]) -> str:
+    """The step that takes the least memory, in words."""
+    least = min(rows, key=lambda row: row["peak_gib"])
+    if least["peak_gib"] == math.inf:
+        return f"of no step a program was made ({least['refused']})"
+    return (
+        f"the smallest, {least['fidelity']} with batch_size {least['batch_size']} and chunk"
+        f" {least['chunk']}, takes {least['peak_gib']:.2f} GiB; try smaller --chunks, or lower"
+        " config.joint.factors"
+    )
 
 
 def _numbers(flag: str, text: str, least: int) -> list[int]:
@@ -93,5 +130,5 @@ def rank(row: dict) -> tuple:
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["config", "memory_gib"])
+    flags.mark_flag_as_required("config")
     errors.run(main, parse_flags)

@@ -33,6 +33,7 @@ def test_the_command_writes_the_plans_best_first_and_says_when_none_fits(tmp_pat
     found = json.loads((tmp_path / "plan.json").read_text())
     rows = found["rows"]
     assert found["device"] == "cpu" and len(rows) == 4
+    assert "the figures of XLA's CPU compiler" in table.splitlines()[0]
     by = {row["fidelity"]: row for row in rows}
     # The largest divisor of 16, 4 and 8 snippets that is at most 5.
     assert set(by) == set(planning.FIDELITIES) and {row["chunk"] for row in rows} == {4}
@@ -44,15 +45,21 @@ def test_the_command_writes_the_plans_best_first_and_says_when_none_fits(tmp_pat
     for row in rows:
         assert not row["fits"] and row["peak_gib"] > row["temporaries_gib"]
         assert row["fidelity"] in table
+        # Nobody says what a CPU can do at most.
+        assert row["bound_seconds"] is None and row["refused"] == ""
     fitting = {**by["temporal"], "fits": True}
     assert sorted([*rows, fitting], key=plan.rank)[0] == fitting
 
 
 @pytest.mark.parametrize(
-    "flag", ["--batch_sizes=0", "--batch_sizes=a", "--chunks=-1", "--chunks=,", "--dtypes=float64"]
+    "flag",
+    [
+        *("--batch_sizes=0", "--batch_sizes=a", "--chunks=-1", "--chunks=,", "--dtypes=float64"),
+        *("--fidelities=fast", "--devices=2"),
+    ],
 )
 def test_impossible_flags_are_refused(flag):
-    ended = commands.run("plan", f"--config={commands.TINY}", "--memory_gib=1", flag)
+    ended = commands.run("plan", f"--config={commands.TINY}", flag)
     assert commands.refused(ended, flag)
 
 

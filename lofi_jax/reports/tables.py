@@ -55,20 +55,32 @@ def study(runs: Sequence[Mapping]) -> str:
 
 
 def plan(rows: Sequence[Mapping]) -> str:
-    """One line a row of what `lofi_jax.plan` writes, and its work a video."""
+    """One line a row of what `lofi_jax.plan` writes, with its work a video, and what kept a compiler from a program."""
     lines = [
-        ["fidelity", "dtype", "fits", "frames", "batch_size", "chunk"]
-        + ["temporaries GiB", "peak GiB", "TFLOP a step", "a video"]
+        ["fidelity", "dtype", "fits", "frames", "batch_size", "chunk", "temporaries GiB"]
+        + ["peak GiB", "TFLOP a step", "a video", "bound s a step"]
     ]
     for row in rows:
         frames = f"{row['snippets']} x {row['height']} x {row['width']}"
+        bound = row["bound_seconds"]
         lines.append(
             [row["fidelity"], row["dtype"], "yes" if row["fits"] else "no", frames]
             + [str(row["batch_size"]), str(row["chunk"] or "all")]
-            + [f"{row[key]:.2f}" for key in ("temporaries_gib", "peak_gib")]
+            + [_known(row[key], ".2f") for key in ("temporaries_gib", "peak_gib")]
             + [f"{row['tflop']:.3g}", f"{row['tflop'] / row['batch_size']:.3g}"]
+            + [_known(bound, ".3g")]
         )
-    return align(lines, words=3)
+    notes = [
+        f"{row['fidelity']}, {row['dtype']}, {row['batch_size']}, {row['chunk'] or 'all'}:"
+        f" {row['refused']}"
+        for row in rows
+        if row["refused"]
+    ]
+    return "\n".join([align(lines, words=3), *notes])
+
+
+def _known(number: float | None, form: str) -> str:
+    return "-" if number is None or math.isinf(number) else format(number, form)
 
 
 def row_name(row: Mapping) -> str:

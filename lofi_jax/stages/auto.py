@@ -49,7 +49,7 @@ def resolve(config: ConfigDict, workdir: str) -> ConfigDict:
 
 def advice(run: Run) -> str:
     """What would have fitted, in one whose joint step did not: clearly less than it, whatever the device says."""
-    failed = max(measure(run, row, at)[1] for row, at in _steps(run.config))
+    failed = max(measure(run, row, at).peak_gib for row, at in _steps(run.config))
     limit = min(_limit_gib(run.config), 0.9 * failed)
     wanted = dict(batch_size=AUTO, chunk=AUTO, memory_gib=limit)
     try:
@@ -91,7 +91,7 @@ def choose(run: Run) -> dict[str, int]:
             settings = dict(batch_size=batch_size, chunk=chunk)
             candidate = dataclasses.replace(run, config=changed(config, joint=settings))
             check_joint(candidate, [at for _, at in steps])
-            needed = max(measure(candidate, row, at)[1] for row, at in steps)
+            needed = max(measure(candidate, row, at).peak_gib for row, at in steps)
             if needed <= limit:
                 return {"batch_size": batch_size, "chunk": chunk}
             smallest = min(smallest, needed)

@@ -5,7 +5,8 @@ import functools
 import itertools
 import math
 import pathlib
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -14,6 +15,7 @@ import optax
 from ml_collections import ConfigDict
 
 from lofi_jax import config as configs
+from lofi_jax.devices import compile_only
 from lofi_jax.errors import UserError
 from lofi_jax.fidelity import Fidelity
 from lofi_jax.rows import Row
@@ -39,9 +41,10 @@ class Plan:
         batch_size: videos a step, over all devices.
         chunk: snippets whose activations a device holds at once; 0: all.
         dtype: of the computation.
-        temporaries_gib: of one device, in GiB, as XLA has planned them.
-        peak_gib: temporaries, state, and two batches (the next one is sent while a step runs).
         tflop: of a step on all devices, what is computed again included.
+        moved_gib: what a step must move at least in the memory of one device, in GiB: the state, read and written, and
+            the batch, read.
+        temporaries_gib, peak_gib, refused: see `Measured`.
     """
 
     fidelity: str
@@ -51,9 +54,26 @@ class Plan:
     batch_size: int
     chunk: int
     dtype: str
+    tflop: float
+    moved_gib: float
+    temporaries_gib: float = math.inf
+    peak_gib: float = math.inf
+    refused: str = ""
+
+
+class Measured(NamedTuple):
+    """The memory that a step takes on one device, in GiB.
+
+    Attributes:
+        temporaries_gib: as XLA has planned them.
+        peak_gib: temporaries, state, and two batches (the next one is sent while a step runs).
+        refused: why the compiler has made no program, "" if it has. The others are then what it says that it needed,
+            infinite if it says nothing.
+    """
+
     temporaries_gib: float
     peak_gib: float
-    tflop: float
+    refused: str = ""
 
 
 class Candidate(NamedTuple):
@@ -66,19 +86,26 @@ class Candidate(NamedTuple):
 
 
 def candidates(
-    run: Run, batch_sizes: Sequence[int], chunks: Sequence[int], dtypes: Sequence[str]
+    config: ConfigDict,
+    mesh: Mapping[str, int],
+    names: Sequence[str],
+    batch_sizes: Sequence[int],
+    chunks: Sequence[int],
+    dtypes: Sequence[str],
 ) -> list[Candidate]:
     """Every fidelity, batch size, chunk and dtype.
 
     Args:
+        mesh: the sizes of its axes.
+        names: of the fidelities.
         batch_sizes: those that the mesh, or the parts they are worked in, do not divide are left out.
         chunks: at most so many snippets; the largest divisor of a fidelity's is taken.
     """
-    data, snippet = run.mesh.shape[DATA], run.mesh.shape[SNIPPET]
-    sizes = sorted({n for n in batch_sizes if n % (data * run.config.joint.accumulate) == 0})
+    data, snippet = mesh[DATA], mesh[SNIPPET]
+    sizes = sorted({n for n in batch_sizes if n % (data * config.joint.accumulate) == 0})
     found = []
-    for dtype, name in itertools.product(dtypes, FIDELITIES):
-        (at,) = fidelities(run.config, name)
+    for dtype, name in itertools.product(dtypes, names):
+        (at,) = fidelities(config, name)
         if at.snippets % snippet:
             continue
         held = at.snippets // snippet
@@ -88,24 +115,29 @@ def candidates(
 
 
 def plans(run: Run, wanted: Sequence[Candidate]) -> Iterator[Plan]:
-    """What the step of the config's first joint row costs in each of the ways."""
+    """What the step of the config's first joint row costs in each of the ways.
+
+    Each comes twice: before its step is compiled, which may end the process, and after.
+    """
     row = lofi_rows(run.config)[0]
     work = functools.cache(lambda dtype, at: tflop(changed(run.config, dtype=dtype), row, at))
     for name, batch_size, chunk, dtype in wanted:
         (at,) = fidelities(run.config, name)
         settings = {"batch_size": batch_size, "chunk": chunk}
         config = changed(run.config, dtype=dtype, joint=settings)
-        temporaries, peak = measure(dataclasses.replace(run, config=config), row, at)
-        yield Plan(
+        this = dataclasses.replace(run, config=config)
+        _, state, batch = step_on_shapes(this, row, at)
+        plan = Plan(
             fidelity=name,
             **dataclasses.asdict(at),
             batch_size=batch_size,
             chunk=chunk,
             dtype=dtype,
-            temporaries_gib=temporaries,
-            peak_gib=peak,
             tflop=batch_size * work(dtype, at)[recomputations(config)],
+            moved_gib=(2 * _held(state) + _held(batch)) / GIB,
         )
+        yield plan
+        yield dataclasses.replace(plan, **measure(this, row, at)._asdict())
 
 
 def divisor(snippets: int, most: int) -> int:
@@ -132,8 +164,8 @@ def changed(config: ConfigDict, **changes) -> ConfigDict:
     return other
 
 
-def lower(run: Run, row: Row, at: Fidelity):
-    """The jitted joint train step of a row, lowered at a fidelity from shapes alone."""
+def step_on_shapes(run: Run, row: Row, at: Fidelity):
+    """The jitted joint train step of a row, and the shapes of the state and the batch that it takes at a fidelity."""
     config, made = run.config, {}
 
     def initial():
@@ -147,7 +179,21 @@ def lower(run: Run, row: Row, at: Fidelity):
     state = jax.tree.map(
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, placed
     )
-    return jit_step(made["step"], placed).lower(state, shard_shapes(_batch(config, at), run.mesh))
+    return jit_step(made["step"], placed), state, shard_shapes(_batch(config, at), run.mesh)
+
+
+def lower(run: Run, row: Row, at: Fidelity) -> jax.stages.Lowered:
+    """The jitted joint train step of a row, lowered at a fidelity from shapes alone."""
+    step, *shapes = step_on_shapes(run, row, at)
+    return step.lower(*shapes)
+
+
+def _held(shapes) -> int:
+    """The bytes of arrays on one device."""
+    return sum(
+        math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize
+        for x in jax.tree.leaves(shapes)
+    )
 
 
 def _batch(config: ConfigDict, at: Fidelity) -> dict[str, jax.ShapeDtypeStruct]:
@@ -162,16 +208,44 @@ def _batch(config: ConfigDict, at: Fidelity) -> dict[str, jax.ShapeDtypeStruct]:
     }
 
 
-def measure(run: Run, row: Row, at: Fidelity) -> tuple[float, float]:
-    """A device's temporaries and its peak, in GiB."""
-    # On the CPU, LLVM's optimizations take half of the time and change no buffer.
-    options = {"xla_backend_optimization_level": 0} if jax.default_backend() == "cpu" else None
-    sizes = lower(run, row, at).compile(options).memory_analysis()
+def measure(run: Run, row: Row, at: Fidelity) -> Measured:
+    """The memory that a step takes on each device of the run's mesh, at hand or not."""
+    step, state, batch = step_on_shapes(run, row, at)
+    try:
+        compiled = _compile(step.lower(state, batch), run.mesh.devices.flat[0].platform)
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        return _refused(str(error), _held(state), _held(batch))
+    sizes = compiled.memory_analysis()
     temporaries = sizes.temp_size_in_bytes
-    frames = _batch(run.config, at)["frames"]
-    next_batch = math.prod(frames.shape) / run.mesh.size
     held = sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes
-    return temporaries / GIB, (temporaries + held + next_batch) / GIB
+    # As the device lays it out.
+    next_batch = sizes.argument_size_in_bytes - _held(state)
+    return Measured(temporaries / GIB, (temporaries + held + next_batch) / GIB)
+
+
+def _compile(lowered: jax.stages.Lowered, platform: str) -> jax.stages.Compiled:
+    if platform != jax.default_backend():
+        return compile_only.compiled(lowered, platform)
+    # On the CPU, LLVM's optimizations take half of the time and change no buffer.
+    return lowered.compile({"xla_backend_optimization_level": 0} if platform == "cpu" else None)
+
+
+def _refused(error: str, state: int, batch: int) -> Measured:
+    """What the compiler of a device says when a step does not fit into its memory.
+
+    Args:
+        state, batch: the bytes that they take.
+    """
+    reason = "it does not fit into the device's memory"
+    sizes = re.search(r"([\d.]+)([MGT])\)? (?:exceeds|of) ", error)
+    if sizes is None:
+        return Measured(math.inf, math.inf, reason)
+    needed = float(sizes[1]) * {"M": 1 / 1024, "G": 1, "T": 1024}[sizes[2]]
+    # The one message counts temporaries, the other all that the step itself holds.
+    own = 0 if "temporaries" in error else (state + batch) / GIB
+    return Measured(needed - own, needed - own + (state + 2 * batch) / GIB, reason)
 
 
 def recomputations(config: ConfigDict) -> int:

@@ -4,6 +4,7 @@ With several processes each gives the videos of its own devices; a video stays w
 """
 
 import math
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -15,30 +16,42 @@ DATA, SNIPPET = "data", "snippet"
 PARAMETERS = ("replicated", "sharded")
 
 
-def make_mesh(data: int, snippet: int) -> Mesh:
+def make_mesh(data: int, snippet: int, devices: Sequence[jax.Device] | None = None) -> Mesh:
     """A mesh of data x snippet devices; data = -1 takes all there are.
 
+    Args:
+        devices: default: those at hand.
+
     Raises:
-        UserError: the devices at hand do not make such a mesh.
+        UserError: the devices do not make such a mesh.
     """
-    devices = jax.devices()
+    devices = jax.devices() if devices is None else devices
+    shape = mesh_shape(data, snippet, len(devices), len({d.process_index for d in devices}))
+    grid = np.array(devices[: math.prod(shape)]).reshape(shape)
+    return Mesh(grid, (DATA, SNIPPET))
+
+
+def mesh_shape(data: int, snippet: int, devices: int, processes: int) -> tuple[int, int]:
+    """The sizes of a mesh's axes; see `make_mesh`.
+
+    Args:
+        devices: of all processes.
+    """
     if data == -1:
-        data = len(devices) // snippet
-    if data < 1 or snippet < 1 or data * snippet > len(devices):
+        data = devices // snippet
+    if data < 1 or snippet < 1 or data * snippet > devices:
         raise UserError(
-            f"a mesh of {data} x {snippet} devices is asked for and {len(devices)} are at hand:"
+            f"a mesh of {data} x {snippet} devices is asked for and {devices} are at hand:"
             " change config.mesh.data or config.mesh.snippet"
         )
-    if jax.process_count() > 1 and (
-        data * snippet < len(devices) or jax.local_device_count() % snippet
-    ):
+    held = devices // processes
+    if processes > 1 and (data * snippet < devices or held % snippet):
         raise UserError(
-            f"a mesh of {data} x {snippet} devices does not split evenly over {jax.process_count()}"
-            f" processes of {jax.local_device_count()}: config.mesh.snippet must divide a process's"
+            f"a mesh of {data} x {snippet} devices does not split evenly over {processes}"
+            f" processes of {held}: config.mesh.snippet must divide a process's"
             " devices, and config.mesh.data x snippet be all of them"
         )
-    grid = np.array(devices[: data * snippet]).reshape(data, snippet)
-    return Mesh(grid, (DATA, SNIPPET))
+    return data, snippet
 
 
 def local_mesh(mesh: Mesh) -> Mesh:

@@ -1,0 +1,1 @@
+"""Devices that are not there: facts about them, and XLA's compilers for them."""

@@ -1,0 +1,66 @@
+"""The packages that hold XLA's compilers for devices that are not there."""
+
+import re
+from importlib import metadata
+
+from lofi_jax.errors import UserError
+
+_CUDA = ("jax-cuda12-plugin", "jax-cuda13-plugin")
+
+
+def check(platform: str) -> None:
+    """Looks for a platform's compiler, without loading it.
+
+    Args:
+        platform: "cuda" or "tpu".
+
+    Raises:
+        UserError: it is missing, or does not go with the JAX that is installed.
+    """
+    if platform == "cuda":
+        _check_cuda()
+    else:
+        _check_tpu()
+
+
+def _check_cuda() -> None:
+    jaxlib = metadata.version("jaxlib")
+    found = {name: version for name in _CUDA if (version := _version(name))}
+    if not found:
+        raise UserError(
+            "XLA's compiler for GPUs is not installed: pip install 'lofi_jax[plan-gpu]'"
+        )
+    for name, version in found.items():
+        if _release(version) != _release(jaxlib):
+            raise UserError(
+                f"{name} {version} does not go with jaxlib {jaxlib}: pip install"
+                f" '{name}[with-cuda]=={jaxlib}'"
+            )
+
+
+def _check_tpu() -> None:
+    found = _version("libtpu")
+    if not found:
+        raise UserError(
+            "XLA's compiler for TPUs is not installed: pip install 'lofi_jax[plan-tpu]'"
+        )
+    # libtpu has numbers of its own, and serves JAX from the one on that JAX asks for.
+    asked = [re.match(r"libtpu==([\d.]+)", line) for line in metadata.requires("jax") or ()]
+    for least in (match[1].rstrip(".") for match in asked if match):
+        if _release(found) < _release(least):
+            raise UserError(
+                f"libtpu {found} does not go with jax {metadata.version('jax')}: pip install"
+                f" 'libtpu=={least}.*'"
+            )
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """The numbers of a version, without what follows them, such as ".post1"."""
+    return tuple(int(number) for number in re.match(r"\d+(\.\d+)*", version)[0].split("."))

@@ -1,0 +1,54 @@
+"""How many of a device come together, on how many hosts, and what a compiler calls that."""
+
+from lofi_jax.devices.gpu_target import target_config
+from lofi_jax.devices.table import find
+from lofi_jax.errors import UserError
+
+_GPUS_OF_A_HOST = 8
+# How the TPU chips of a host lie.
+_HOST = {1: (1, 1, 1), 4: (2, 2, 1), 8: (2, 4, 1)}
+
+
+def hosts_of(name: str, count: int) -> int:
+    """The hosts that so many devices come on, as few as there can be; each is a process of JAX.
+
+    Raises:
+        UserError: an unknown device, or one that does not come in this number.
+    """
+    device = find(name)
+    if device.platform == "cuda":
+        if count < 1 or (count > _GPUS_OF_A_HOST and count % _GPUS_OF_A_HOST):
+            raise UserError(
+                f"--devices={count}: {name} comes in 1 to {_GPUS_OF_A_HOST} on a host, and in"
+                f" multiples of {_GPUS_OF_A_HOST} on several"
+            )
+        return -(-count // _GPUS_OF_A_HOST)
+    tpu = device.chip
+    if count not in tpu.shapes:
+        raise UserError(
+            f"--devices={count}: {name} comes in slices of {', '.join(map(str, tpu.shapes))}"
+        )
+    # A slice of several hosts is made of hosts of four.
+    return 1 if count <= tpu.largest_host else count // 4
+
+
+def topology(name: str, count: int, hosts: int | None = None) -> dict:
+    """What `jax.experimental.topologies.get_topology_desc` is to be asked for.
+
+    Args:
+        hosts: default: `hosts_of`; else a number that divides the devices.
+
+    Raises:
+        UserError: as `hosts_of`.
+    """
+    device, hosts = find(name), hosts or hosts_of(name, count)
+    if device.platform == "cuda":
+        shape = f"1x{hosts}x{count // hosts}"
+        asked = dict(topology_name=shape, topology=shape, target_config=target_config(device))
+    else:
+        asked = dict(
+            topology_name=f"{device.chip.generation}:{device.chip.shapes[count]}",
+            chips_per_host_bounds=_HOST[count // hosts],
+            chip_config_name=device.chip.chip_config,
+        )
+    return {"platform": device.platform, **asked}

@@ -1,0 +1,86 @@
+"""The machine that joint training is planned for: the one at hand, or one that is not there."""
+
+import dataclasses
+import itertools
+import pathlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import jax
+from ml_collections import ConfigDict
+
+from lofi_jax.devices import bound, plugins, topology
+from lofi_jax.devices.table import Device, find
+from lofi_jax.stages import absent, planning
+from lofi_jax.stages.setup import Run
+from lofi_jax.training import memory
+from lofi_jax.training.sharding import DATA, SNIPPET, make_mesh, mesh_shape
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """Devices of one kind.
+
+    Attributes:
+        kind: the device's full name.
+        memory_gib: of one device, that a program may take.
+        facts: about the device, where they are known.
+        mesh: the sizes of the mesh's axes.
+        about: whose figures the plans are, in one line.
+        plans: makes a plan of each candidate.
+    """
+
+    kind: str
+    memory_gib: float
+    facts: Device | None
+    mesh: Mapping[str, int]
+    about: str
+    plans: Callable[[Sequence[planning.Candidate]], Iterator[planning.Plan]]
+
+    def bound(self, plan: planning.Plan) -> float | None:
+        """The seconds that a step takes at least: see `bound.seconds`."""
+        if self.facts is None:
+            return None
+        devices = self.mesh[DATA] * self.mesh[SNIPPET]
+        return bound.seconds(self.facts, plan.dtype, plan.tflop / devices, plan.moved_gib)
+
+
+def at_hand(config: ConfigDict) -> Machine:
+    """The devices at hand, in the config's mesh; of the CPU, as of one card, one device."""
+    one = jax.default_backend() == "cpu"
+    mesh = make_mesh(1, 1) if one else make_mesh(config.mesh.data, config.mesh.snippet)
+    run, device = Run(config, pathlib.Path(), mesh), mesh.devices.flat[0]
+    limit = memory.limit_gib()
+    about = f"{mesh.size} x {device.device_kind}, {limit:.2f} GiB each: what their compiler says"
+    if one:
+        about = (
+            "no GPU or TPU is at hand: these are the figures of XLA's CPU compiler, and"
+            " --device=NAME gives another device's own"
+        )
+
+    def plans(wanted):
+        return itertools.islice(planning.plans(run, wanted), 1, None, 2)
+
+    kind = device.device_kind
+    return Machine(kind, limit, bound.known(kind), mesh.shape, about, plans)
+
+
+def elsewhere(config: ConfigDict, name: str, count: int) -> Machine:
+    """So many devices that are not there, in the config's mesh.
+
+    Raises:
+        UserError: an unknown device, or one that does not come in this number, or makes no such mesh; its compiler is
+            missing, or of another version.
+    """
+    device, hosts = find(name), topology.hosts_of(name, count)
+    shape = mesh_shape(config.mesh.data, config.mesh.snippet, count, hosts)
+    plugins.check(device.platform)
+    about = (
+        f"{count} x {device.kind}, {device.memory_gib:.2f} GiB each, not at hand: what their own"
+        f" compiler says (jax {jax.__version__}); nothing was run"
+    )
+
+    def plans(wanted):
+        return absent.plans(config, name, count, wanted)
+
+    mesh = dict(zip((DATA, SNIPPET), shape, strict=True))
+    return Machine(device.kind, device.memory_gib, device, mesh, about, plans)
