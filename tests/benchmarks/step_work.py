@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -112,6 +113,6 @@ def for_torch(work: Work, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray
         "ious": np.asarray(ious),
         "start": boundary(0),
         "end": boundary(1),
-        "inner": inner.matrix,
-        "context": context.matrix,
+        "inner": np.asarray(inner.columns(jnp.asarray(inner.rows))),
+        "context": np.asarray(context.columns(jnp.asarray(context.rows))),
     }
