@@ -60,9 +60,7 @@ def test_a_longest_duration_leaves_out_the_longer_anchors():
     np.testing.assert_array_equal(anchors(9, 4), kept)
     assert len(kept) == 9 + 8 + 7 + 6
     np.testing.assert_array_equal(anchors(3, 64), anchors(3))
-    np.testing.assert_array_equal(
-        matrix(sgalign(9, 4, 4)), matrix(sgalign(9, 4))[..., : len(kept)]
-    )
+    np.testing.assert_array_equal(matrix(sgalign(9, 4, 4)), matrix(sgalign(9, 4))[..., : len(kept)])
 
 
 def test_the_empty_cell_is_sampled_from_the_first_snippet_to_the_second():

@@ -98,6 +98,7 @@ class Sampling:
         given = number * to_next, number * (1 - to_next)
         return (given[0][:-1] + given[1][1:]) / count
 
+
 def graph_alignment(snippets: int, bins: int, low: np.ndarray, high: np.ndarray) -> Sampling:
     """SGAlign (G-TAD, arXiv 1911.11462): equal bins from low to high, at least one snippet in all.
 
