@@ -52,7 +52,9 @@ class Proposer:
 
     def __init__(self, head: Head, params: Any, settings: Settings):
         self._head, self._settings = head, settings
-        self._apply = jax.jit(lambda x: apply_head(head, settings.dtype, params, x))
+        # As an argument, lest the program hold the parameters.
+        apply = jax.jit(lambda params, x: apply_head(head, settings.dtype, params, x))
+        self._apply = functools.partial(apply, jax.device_put(params))
 
     def __call__(self, features: np.ndarray, duration: float) -> Proposals:
         """The proposals of one video, best first, from features (n, C) and the duration in seconds."""
