@@ -4,6 +4,7 @@ The classifier sees the features of the first row's encoder, the one pretrained 
 every row: rows differ in localization alone, as in the paper, where one external classifier serves them all.
 """
 
+import functools
 import json
 import pathlib
 
@@ -85,7 +86,8 @@ class Classifier:
         params = load_state(folder / "checkpoints")["params"]["classifier"]
         self._windows = datasets.windows_of(run.config)
         self._batch = run.config.detect.batch_size
-        self._apply = jax.jit(lambda x: jax.nn.softmax(model.apply({"params": params}, x)))
+        apply = jax.jit(lambda params, x: jax.nn.softmax(model.apply({"params": params}, x)))
+        self._apply = functools.partial(apply, jax.device_put(params))
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         return np.asarray(self._apply(features))

@@ -100,7 +100,9 @@ class Proposer:
         self._windows, self._batch = datasets.windows_of(run.config), run.config.detect.batch_size
         self._head = make_head(run.config, row.head, classes)
         params = load_state(head.checkpoint(run, row))["params"]["head"]
-        self._apply = jax.jit(lambda x: apply_head(self._head, run.config, params, x))
+        # As an argument, lest the program hold the parameters.
+        apply = jax.jit(lambda params, x: apply_head(self._head, run.config, params, x))
+        self._apply = functools.partial(apply, jax.device_put(params))
 
     def __call__(self, features: np.ndarray, duration: float) -> Proposals:
         """The proposals of one video, best first, from features (n, C) and the duration in seconds."""

@@ -36,6 +36,16 @@ def run(run: Run, row: Row) -> None:
     if loop.is_finished(folder(run, row), steps):
         return
     head = make_head(config, row.head, len(datasets.target(run).classes))
+    def initial(features):
+        return {"head": jax.jit(head.init)(jax.random.key(config.seed), features)["params"]}
+
+    videos = extract.training_examples(run, row.encoder, settings.standardise)
+    name, loss = f"head ({row.name})", make_loss(run, head)
+    train(run, name, folder(run, row), videos, settings, steps, initial, loss)
+
+
+def make_loss(run: Run, head):
+    """A head's loss on features, as `step.make_step` wants it."""
     apply = apply_heads(run, head)
 
     def loss(params, statistics, batch, key):
@@ -43,11 +53,7 @@ def run(run: Run, row: Row) -> None:
         total, terms = head.loss(outputs, batch, key)
         return total, (terms, statistics)
 
-    def initial(features):
-        return {"head": jax.jit(head.init)(jax.random.key(config.seed), features)["params"]}
-
-    videos = extract.training_examples(run, row.encoder, settings.standardise)
-    train(run, f"head ({row.name})", folder(run, row), videos, settings, steps, initial, loss)
+    return loss
 
 
 def claim(run: Run, folder: pathlib.Path, encoder: str) -> None:

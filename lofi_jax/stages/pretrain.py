@@ -110,8 +110,43 @@ def _train(run: Run, start: str) -> None:
     steps = steps_for(settings.epochs, len(records), settings.batch_size)
     if loop.is_finished(folder(run, start), steps):
         return
-    encoder, classifier = make_encoder(config), nn.Dense(classes)
+    steps_per_epoch = max(len(records) // settings.batch_size, 1)
+    schedule = optimizer.learning_rate(settings.optimizer, steps, steps_per_epoch)
     origin = variables(run, ORIGIN[start])
+    state, step = make_training(run, settings.optimizer, origin, classes, schedule)
+    batches = clips.training_batches(
+        records,
+        transformation,
+        settings.batch_size,
+        config.seed,
+        config.data.workers,
+        processes.place(),
+    )
+    loop.train(
+        f"pretrain ({start})",
+        folder(run, start),
+        state,
+        step,
+        batches,
+        steps,
+        run.mesh,
+        run.config.mesh.parameters,
+        run.logging,
+        schedule,
+    )
+
+
+def make_training(run: Run, settings, origin: dict, classes: int, schedule):
+    """The initial state of a classification training, and its step.
+
+    Args:
+        settings: of the optimizer.
+        origin: variables of the encoder to begin from.
+        classes: of the clips.
+        schedule: the learning rate as a function of the step.
+    """
+    config = run.config
+    encoder, classifier = make_encoder(config), nn.Dense(classes)
 
     def loss(params, statistics, batch, key):
         current = {"params": params["encoder"], "batch_stats": statistics}
@@ -127,26 +162,6 @@ def _train(run: Run, start: str) -> None:
         "encoder": origin["params"],
         "classifier": classifier.init(key, features)["params"],
     }
-    steps_per_epoch = max(len(records) // settings.batch_size, 1)
-    schedule = optimizer.learning_rate(settings.optimizer, steps, steps_per_epoch)
-    transform = optimizer.make(settings.optimizer, schedule)
-    batches = clips.training_batches(
-        records,
-        transformation,
-        settings.batch_size,
-        config.seed,
-        config.data.workers,
-        processes.place(),
-    )
-    loop.train(
-        f"pretrain ({start})",
-        folder(run, start),
-        initial_state(params, origin["batch_stats"], transform),
-        make_step(loss, transform, config.seed),
-        batches,
-        steps,
-        run.mesh,
-        run.config.mesh.parameters,
-        run.logging,
-        schedule,
-    )
+    transform = optimizer.make(settings, schedule)
+    state = initial_state(params, origin["batch_stats"], transform)
+    return state, make_step(loss, transform, config.seed)
