@@ -34,6 +34,15 @@ def make_encoder(config: Config) -> Encoder:
     return _make(ENCODERS, config.encoder, "encoder", **computed)
 
 
+def make_named_encoder(settings: Named) -> Encoder:
+    """An encoder by its name alone.
+
+    Raises:
+        UserError: no such class, or options that it does not have.
+    """
+    return _make(ENCODERS, settings, "encoder")
+
+
 def make_head(config: Config, name: str, classes: int) -> Head:
     """A head by name, with the config's options for it; one that classifies gets the number of classes."""
     settings = config.head
