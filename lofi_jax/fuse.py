@@ -14,7 +14,7 @@ import numpy as np
 from absl import flags
 
 from lofi_jax import errors
-from lofi_jax.config.rows import names
+from lofi_jax.comma_separated import names
 from lofi_jax.detection.nms import METHODS
 from lofi_jax.detection.proposals import Proposals, Suppression, suppress, union, with_classes
 from lofi_jax.errors import UserError, first

@@ -92,9 +92,7 @@ class Localizer:
             raise UserError(f"{path}: no head has been trained on it: load {root}")
         return cls(run, trained[-1])
 
-    def detect(
-        self, video: Path, min_score: float = 0.0, top_k: int | None = None
-    ) -> Detections:
+    def detect(self, video: Path, min_score: float = 0.0, top_k: int | None = None) -> Detections:
         """The actions in a video file, best first.
 
         Args:

@@ -6,7 +6,7 @@ import itertools
 import pathlib
 from collections.abc import Container
 
-from lofi_jax.config.rows import names
+from lofi_jax.comma_separated import names
 from lofi_jax.data.video.packets import VideoError
 from lofi_jax.data.video.video_file import EXTENSIONS
 from lofi_jax.errors import UserError

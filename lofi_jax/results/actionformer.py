@@ -74,9 +74,7 @@ def load(path: str | os.PathLike, classes: Sequence[str]) -> dict[str, Detection
         raise UserError(f"{path}: {error}") from error
 
 
-def save(
-    path: str | os.PathLike, found: Mapping[str, Detections], classes: Sequence[str]
-) -> None:
+def save(path: str | os.PathLike, found: Mapping[str, Detections], classes: Sequence[str]) -> None:
     """Writes such a file, which ActionFormer's ANETdetection evaluates; a video without detections leaves no trace.
 
     Args:
@@ -89,7 +87,9 @@ def save(
     for video, detections in found.items():
         for label in detections.labels:
             if label not in number:
-                raise UserError(f"{path}: video {video!r}: {label!r} is none of {len(number)} classes")
+                raise UserError(
+                    f"{path}: video {video!r}: {label!r} is none of {len(number)} classes"
+                )
     rows = [(video, d) for video, detections in found.items() for d in detections]
     columns = {
         "video-id": [video for video, _ in rows],

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from lofi_jax.errors import UserError
 from lofi_jax.files import write_text
-from lofi_jax.results import actionformer, comma_separated, predictions, subtitles
+from lofi_jax.results import actionformer, csv_files, predictions, subtitles
 from lofi_jax.results.detections import Detections
 
 ENDINGS = (".json", ".pkl", ".csv", ".vtt", ".srt")
@@ -36,7 +36,7 @@ def load(path: str | os.PathLike, classes: Sequence[str] = ()) -> dict[str, Dete
     if ending == ".pkl":
         return actionformer.load(path, _required(path, classes))
     if ending == ".csv":
-        return comma_separated.load(path)
+        return csv_files.load(path)
     found = subtitles.load(path)
     return {found.video: found}
 
@@ -70,7 +70,7 @@ def save(
     elif ending == ".pkl":
         actionformer.save(path, found, _required(path, classes))
     elif ending == ".csv":
-        write_text(path, comma_separated.to_csv(found))
+        write_text(path, csv_files.to_csv(found))
     elif len(found) != 1:
         raise UserError(f"{path}: holds one video, not {len(found)}: write a file a video")
     else:

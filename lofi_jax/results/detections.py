@@ -112,12 +112,12 @@ class Detections:
     def __repr__(self) -> str:
         classes = len(set(self.labels))
         lines = [f"Detections of {self.video!r}: {len(self)} of {classes} classes"]
-        lines += [f"  {d.score:.2f}  {d.start:.2f} s to {d.end:.2f} s  {d.label}" for d in self.top(5)]
+        lines += [
+            f"  {d.score:.2f}  {d.start:.2f} s to {d.end:.2f} s  {d.label}" for d in self.top(5)
+        ]
         return "\n".join(lines + ["  ..."] * (len(self) > 5))
 
-    def filter(
-        self, min_score: float = 0.0, labels: Iterable[str] | None = None
-    ) -> "Detections":
+    def filter(self, min_score: float = 0.0, labels: Iterable[str] | None = None) -> "Detections":
         """Those with a score of at least `min_score` and, where labels are given, one of these."""
         kept = self.scores >= min_score
         if labels is not None:

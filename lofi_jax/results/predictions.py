@@ -54,7 +54,12 @@ class Predictions:
 
 
 def of_detections(found: Mapping[str, Detections]) -> Predictions:
-    """The columns of some videos' detections, for the metrics."""
+    """The columns of some videos' detections, for the metrics.
+
+    >>> found = {"v1": Detections([[1, 3], [4, 5]], ["run", "jump"], [0.9, 0.5], "v1")}
+    >>> instances(of_detections(found), video_ids=["v0", "v1"], classes=["jump", "run"]).label
+    array([1, 0])
+    """
     segments = [one.segments for one in found.values()]
     scores = [one.scores for one in found.values()]
     names = [label for one in found.values() for label in one.labels]

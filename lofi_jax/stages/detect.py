@@ -25,6 +25,7 @@ from lofi_jax.models.protocols import Head
 from lofi_jax.results.detections import Detections
 from lofi_jax.training.networks import apply_head
 
+
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """How a head's outputs become detections.
