@@ -60,6 +60,11 @@ def load_encoder(
     of_training = path / "checkpoints"
     folder = of_training if of_training.is_dir() else path
     shape = _SNIPPET
+    if not folder.is_dir():
+        raise UserError(f"{checkpoint}: no such checkpoint folder")
+    if (path / "encoders").is_dir():
+        names = ", ".join(sorted(entry.name for entry in (path / "encoders").iterdir()))
+        raise UserError(f"{checkpoint}: a workdir: load one of its folders in encoders: {names}")
     if not encoder:
         config = next(filter(None, map(stored_config, path.parents[:4])), None)
         if config is None:

@@ -185,7 +185,8 @@ def by_video(
     edges = np.searchsorted(of[order], np.arange(len(number) + 1))
     segments, scores = np.asarray(segments), np.asarray(scores)
     found = {}
-    for video, chosen in zip(number, np.split(order, edges[1:-1]), strict=True):
+    for video, low, high in zip(number, edges, edges[1:], strict=False):
+        chosen = order[low:high]
         names = [labels[row] for row in chosen]
         found[video] = Detections(segments[chosen], names, scores[chosen], video)
     return found
