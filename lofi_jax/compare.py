@@ -13,7 +13,7 @@ import numpy as np
 from absl import flags
 
 from lofi_jax import errors
-from lofi_jax.config.rows import names
+from lofi_jax.comma_separated import names
 from lofi_jax.detection import bootstrap, buckets, diagnosis, metrics, thresholds
 from lofi_jax.errors import UserError
 from lofi_jax.files import write_json

@@ -14,11 +14,12 @@ import numpy as np
 from absl import flags
 
 from lofi_jax import errors
-from lofi_jax.config.rows import names
+from lofi_jax.comma_separated import names
 from lofi_jax.detection.nms import METHODS
 from lofi_jax.detection.proposals import Proposals, Suppression, suppress, union, with_classes
 from lofi_jax.errors import UserError, first
-from lofi_jax.results import class_scores, predictions
+from lofi_jax.results import class_scores, detection_files, predictions
+from lofi_jax.results.detections import Detections
 from lofi_jax.results.predictions import Predictions
 
 PREDICTIONS = flags.DEFINE_string("predictions", None, "Files, A,B,...", required=True)
@@ -50,10 +51,10 @@ def main(argv: Sequence[str]) -> None:
     if CLASS_SCORES.value:
         kept, labels = _labelled(kept, videos)
     results = {
-        video: predictions.entries(one.segments, one.scores, [labels[i] for i in one.labels])
+        video: Detections(one.segments, [labels[i] for i in one.labels], one.scores, video)
         for video, one in zip(videos, kept, strict=True)
     }
-    predictions.save(OUTPUT.value, results)
+    detection_files.save(OUTPUT.value, results)
     count = sum(len(system.score) for system in systems)
     written = sum(map(len, results.values()))
     print(

@@ -1,7 +1,7 @@
 """The checks that a config passes before any work starts."""
 
 from lofi_jax import fidelity
-from lofi_jax.config import rows
+from lofi_jax.comma_separated import names
 from lofi_jax.config.settings import AUTO, AUTO_KEYS, DATASETS, DTYPES, STAGES, Config, Data
 from lofi_jax.config.values import full_fidelity, rows_of, tious
 from lofi_jax.data.world.script import WORLDS
@@ -32,7 +32,7 @@ def validate(config: Config) -> None:
         UserError: naming the key and the fix.
     """
     _choice("dataset", config.dataset, DATASETS)
-    for stage in rows.names(config.stages):
+    for stage in names(config.stages):
         _choice("stages", stage, STAGES)
     for key, name, known in (
         ("encoder", config.encoder.name, ENCODERS),

@@ -23,6 +23,13 @@ def mean_precisions(
 ) -> np.ndarray:
     """The average mAP of each draw: exactly that of a dataset that holds every video as often as it was drawn.
 
+    >>> truth = Instances(*map(np.array, ([0, 1], [0, 1], [[1.0, 3.0], [5.0, 9.0]], [1.0, 1.0])))
+    >>> found = truth._replace(segment=truth.segment + [[0.5], [3.0]], score=np.array([0.9, 0.4]))
+    >>> times = draws(videos=2, count=1000, seed=0)
+    >>> drawn = mean_precisions(truth, found, 2, np.array([0.5]), times)
+    >>> np.quantile(drawn, [0.025, 0.975])
+    array([0., 1.])
+
     Matches are within a video, so they are made once. Where the copies of a prediction tie in score, its hits stand
     together, so all have the precision of the last one.
 

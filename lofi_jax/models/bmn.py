@@ -29,6 +29,12 @@ def alignment(snippets: int, layout: str, bins: int, samples: int) -> Sampling:
 class BMN(nn.Module):
     """The head. Defaults are the paper's ActivityNet settings.
 
+    >>> head, features = BMN(channels=16, widths=(16, 16), bins=4), np.zeros((1, 8, 32), np.float32)
+    >>> params = jax.jit(head.init)(jax.random.key(0), features)
+    >>> outputs = jax.device_get(jax.jit(head.apply)(params, features))
+    >>> [found.segments.shape for found in head.proposals(outputs, use_boundaries=False)]
+    [(36, 2)]
+
     Attributes:
         channels: of the 1D features.
         widths: of the layer on each anchor's aligned features, the 1 x 1 convolution and the two 3 x 3 ones.

@@ -32,7 +32,8 @@ class Encoder(Module, Protocol):
     """Snippets in, one feature a snippet out: frames (N, T, H, W, 3) uint8 or float in 0..255 -> (N, C) float32.
 
     Snippets are treated one by one. Called with `train=True` and `mutable="batch_stats"`, BatchNorm uses and updates
-    the batch's statistics. Made with `dtype` (of the computation) and `remat` (keep only each block's input).
+    the batch's statistics; an encoder without BatchNorm has none. Made with `dtype` (of the computation) and `remat`
+    (keep only each block's input for the backward pass).
     """
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from lofi_jax.detection.metrics import Instances
 from lofi_jax.errors import UserError
 from lofi_jax.files import is_number, read_json, write_json
+from lofi_jax.results.detections import Detections, by_video
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,24 +39,39 @@ class Predictions:
     score: np.ndarray
     duplicates: tuple[str, ...] = ()
 
-    def of(self, video_id: str) -> list[dict[str, Any]]:
-        """A video's predictions as the file has them, best first; none for a video that it lacks."""
-        if video_id not in self.video_ids:
-            return []
-        chosen = np.flatnonzero(self.video == self.video_ids.index(video_id))
-        chosen = chosen[np.argsort(-self.score[chosen], kind="stable")]
+    def of(self, video_id: str) -> Detections:
+        """A video's detections, best first; none for a video that the file lacks."""
+        at = self.video_ids.index(video_id) if video_id in self.video_ids else -1
+        chosen = np.flatnonzero(self.video == at)
         names = [self.labels[label] for label in self.label[chosen]]
-        return entries(self.segment[chosen], self.score[chosen], names)
+        return Detections(self.segment[chosen], names, self.score[chosen], video_id).top()
+
+    def by_video(self) -> dict[str, Detections]:
+        """Each video's detections, in the file's order."""
+        videos = [self.video_ids[i] for i in self.video]
+        labels = [self.labels[i] for i in self.label]
+        return by_video(videos, self.segment, labels, self.score, self.video_ids)
 
 
-def entries(
-    segments: np.ndarray, scores: np.ndarray, labels: Sequence[str]
-) -> list[dict[str, Any]]:
-    """One video's predictions as a file has them, from (N, 2) in seconds, (N,) and N class names."""
-    columns = zip(labels, scores.tolist(), segments.tolist(), strict=True)
-    return [
-        {"label": label, "score": score, "segment": segment} for label, score, segment in columns
-    ]
+def of_detections(found: Mapping[str, Detections]) -> Predictions:
+    """The columns of some videos' detections, for the metrics.
+
+    >>> found = {"v1": Detections([[1, 3], [4, 5]], ["run", "jump"], [0.9, 0.5], "v1")}
+    >>> instances(of_detections(found), video_ids=["v0", "v1"], classes=["jump", "run"]).label
+    array([1, 0])
+    """
+    segments = [one.segments for one in found.values()]
+    scores = [one.scores for one in found.values()]
+    names = [label for one in found.values() for label in one.labels]
+    labels = tuple(sorted(set(names)))
+    return Predictions(
+        video_ids=tuple(found),
+        video=np.repeat(np.arange(len(found)), np.array([len(one) for one in found.values()], int)),
+        labels=labels,
+        label=_numbers(names, labels),
+        segment=np.concatenate([np.zeros((0, 2)), *segments]),
+        score=np.concatenate([np.zeros(0), *scores]),
+    )
 
 
 def load(path: str | os.PathLike) -> Predictions:

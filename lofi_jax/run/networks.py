@@ -31,7 +31,16 @@ def check(config: Config) -> None:
 def make_encoder(config: Config) -> Encoder:
     """The encoder that the config names."""
     computed = {"dtype": jnp.dtype(config.dtype), "remat": config.joint.keep == "blocks"}
-    return _make(ENCODERS, config.encoder, "encoder", **computed)
+    return _make(ENCODERS, config.encoder, "config.encoder", **computed)
+
+
+def make_named_encoder(settings: Named) -> Encoder:
+    """An encoder by its name alone.
+
+    Raises:
+        UserError: no such class, or options that it does not have.
+    """
+    return _make(ENCODERS, settings, "encoder")
 
 
 def make_head(config: Config, name: str, classes: int) -> Head:
@@ -39,13 +48,13 @@ def make_head(config: Config, name: str, classes: int) -> Head:
     settings = config.head
     if name != settings.name:
         settings = Named(name, config.other_heads.get(name, {}))
-    classifies = find(HEADS, name, "head").classifies
-    return _make(HEADS, settings, "head", **{"classes": classes} if classifies else {})
+    classifies = find(HEADS, name, "config.head").classifies
+    return _make(HEADS, settings, "config.head", **{"classes": classes} if classifies else {})
 
 
 def classifies(name: str) -> bool:
     """Whether a head of this name labels its proposals."""
-    return find(HEADS, name, "head").classifies
+    return find(HEADS, name, "config.head").classifies
 
 
 def find(known: Mapping[str, Any], name: str, key: str) -> Any:
@@ -61,7 +70,7 @@ def find(known: Mapping[str, Any], name: str, key: str) -> Any:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(
-            f"config.{key}.name is {name!r}: choose one of {', '.join(known)}, or package.module:Class ({error})"
+            f"{key} is named {name!r}: choose one of {', '.join(known)}, or package.module:Class ({error})"
         ) from error
 
 
@@ -71,7 +80,7 @@ def _make(known: Mapping[str, Any], settings: Named, key: str, **options: Any) -
         return find(known, settings.name, key)(**options)
     except TypeError as error:
         raise UserError(
-            f"config.{key}: {settings.name} cannot be made with {options} ({error})"
+            f"{key}: {settings.name} cannot be made with {options} ({error})"
         ) from error
 
 

@@ -22,10 +22,8 @@ from lofi_jax.detection.metrics import Instances
 from lofi_jax.detection.proposals import Proposals, Suppression, suppress, with_classes
 from lofi_jax.detection.windows import Windows
 from lofi_jax.models.protocols import Head
-from lofi_jax.results import predictions
+from lofi_jax.results.detections import Detections
 from lofi_jax.training.networks import apply_head
-
-Detection = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,8 +131,9 @@ def label(
     duration: float,
     top_classes: int,
     top_k: int,
-) -> list[Detection]:
-    """A video's proposals as a file has them, in seconds, best first.
+    video: str,
+) -> Detections:
+    """A video's proposals with labels, in seconds, best first.
 
     Those without a class get the video's most probable ones, each with the proposal's score times the class's.
 
@@ -144,11 +143,12 @@ def label(
         duration: of the video, in seconds.
         top_classes: labels that each proposal gets.
         top_k: detections to keep.
+        video: its id.
     """
     if found.labels is None:
         found = with_classes(found, probabilities, top_classes)
     segments, scores, labels = (array[:top_k] for array in found)
-    return predictions.entries(segments * duration, scores, [classes[c] for c in labels])
+    return Detections(segments * duration, [classes[c] for c in labels], scores, video)
 
 
 def measure(

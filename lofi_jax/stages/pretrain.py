@@ -72,7 +72,7 @@ def make_loss(encoder: Encoder, classes: int) -> Loss:
         logits = classifier.apply({"params": params["classifier"]}, features)
         entropy = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
         accuracy = jnp.mean(logits.argmax(axis=1) == batch["label"])
-        return entropy, ({"accuracy": accuracy}, new["batch_stats"])
+        return entropy, ({"accuracy": accuracy}, new.get("batch_stats", {}))
 
     return loss
 
