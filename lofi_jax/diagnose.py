@@ -28,6 +28,9 @@ GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Annotation file.", req
 PREDICTIONS = flags.DEFINE_string("predictions", None, "Prediction file.", required=True)
 SUBSET = flags.DEFINE_string("subset", None, "The videos to look at.", required=True)
 OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder for the report.", required=True)
+IGNORE_OTHER_VIDEOS = flags.DEFINE_bool(
+    "ignore_other_videos", False, "Leave out predictions in videos that are not of the subset."
+)
 TIOU = flags.DEFINE_string("tiou", thresholds.ACTIVITYNET, "Thresholds, first:step:last.")
 BUCKETS = flags.DEFINE_enum(
     "buckets", "activitynet", buckets.NAMES, "Whose lengths, coverages, ... instances go by."
@@ -46,7 +49,9 @@ def main(argv: Sequence[str]) -> None:
     if argv[1:]:
         raise UserError(f"unexpected argument {argv[1]!r}: this command takes flags only")
     tious = thresholds.parse(TIOU.value, "--tiou")
-    truth, (found,) = judged.load(GROUND_TRUTH.value, SUBSET.value, [PREDICTIONS.value])
+    truth, (found,) = judged.load(
+        GROUND_TRUTH.value, SUBSET.value, [PREDICTIONS.value], IGNORE_OTHER_VIDEOS.value
+    )
     counted, classes = truth.count(found)
     result = _diagnose(truth, counted, classes, tious)
     folder = pathlib.Path(OUTPUT_DIR.value)
@@ -68,7 +73,7 @@ def _diagnose(truth: Truth, found: Instances, classes: int, tious: np.ndarray) -
             f"{truth.annotated.path}: no segment of subset {truth.subset!r} ends after its start and within its video"
         )
     kept = wanted.take(sound)
-    kinds = buckets.buckets(buckets.characteristics(kept, truth.durations), BUCKETS.value)
+    kinds = buckets.buckets(buckets.characteristics(wanted, truth.durations, sound), BUCKETS.value)
     average = metrics.average_precision(wanted, found, classes, tious)
     of_video = diagnosis.video_precision(wanted, ranked(found), classes, tious)
     return {
