@@ -9,12 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lofi_jax.detection.proposals import Suppression, suppress
-from lofi_jax.models.actionformer import (
-    ActionFormer,
-    LocalAttention,
-    assigned,
-    pyramid_points,
-)
+from lofi_jax.models.actionformer import ActionFormer, assigned, pyramid_points
+from lofi_jax.models.local_transformer import LocalAttention
 
 THIN = {"classes": 3, "channels": 16, "heads": 2, "window": 5, "stem": 1}
 TERMS = {"classification", "regression"}
@@ -118,9 +114,22 @@ def test_proposals_worked_by_hand():
     logits[1][0, 1, 1] = 2.0  # at snippet 2, six to both sides: all of the video
     distances[0][0, 0], logits[0][0, 0] = 0.0, 5.0  # no length
     found = head.proposals({"classification": logits, "distances": distances})[0]
-    np.testing.assert_allclose(found.segments, [[0, 1], [1.5 / 4, 3.5 / 4], [1.5 / 4, 3.5 / 4]])
-    np.testing.assert_allclose(found.scores, 1 / (1 + np.exp([-2.0, 0.0, 1.0])))
-    np.testing.assert_array_equal(found.labels, [1, 0, 1])
+    # Level by level, the strongest first; the last reaches beyond the video.
+    short = [1.5 / 4, 3.5 / 4]
+    np.testing.assert_allclose(found.segments, [short, short, [-3.5 / 4, 8.5 / 4]])
+    np.testing.assert_allclose(found.scores, 1 / (1 + np.exp([0.0, 1.0, -2.0])))
+    np.testing.assert_array_equal(found.labels, [0, 1, 1])
+
+
+def test_every_level_keeps_its_strongest_candidates_before_the_short_ones_are_dropped():
+    head = ActionFormer(classes=1, levels=2, candidates=2, shortest=0.5)
+    logits = [np.array([0.0, 3.0, 2.0, 1.0]).reshape(1, 4, 1), np.array([[[-1.0], [-2.0]]])]
+    distances = [np.ones((1, 4, 2)), np.ones((1, 2, 2))]
+    distances[0][0, 1] = 0.1  # the strongest, and too short: the third takes no place of its
+    (found,) = head.proposals({"classification": logits, "distances": distances})
+    np.testing.assert_allclose(found.scores, 1 / (1 + np.exp([-2.0, 1.0, 2.0])))
+    centres = found.segments.mean(axis=1) * 4 - 0.5
+    np.testing.assert_allclose(centres, [2, 0, 2])
 
 
 def test_it_learns_to_find_and_to_name_the_segments_of_a_video():

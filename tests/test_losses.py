@@ -17,6 +17,15 @@ def test_balanced_bce_gives_positives_and_negatives_half_each():
     np.testing.assert_allclose(losses.balanced_bce(logits, labels), expected, rtol=1e-5)
 
 
+def test_extra_counts_make_few_positives_count_for_less():
+    logits, labels = np.array([0.3, -1.0, 0.5]), np.array([1.0, 0.0, 0.0])
+    p = 1 / (1 + np.exp(-logits))
+    # G-TAD's for THUMOS14: ten more of either.
+    expected = -0.5 * np.log(p[0]) / 11 - 0.5 * np.log(1 - p[1:]).sum() / 12
+    found = losses.balanced_bce(logits, labels, 0.9, extra=10.0)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize("labels", [np.zeros(6), np.ones(6)])
 @pytest.mark.parametrize("scale", [1.0, 200.0])
 def test_balanced_bce_is_finite_without_a_positive_or_a_negative(labels, scale):

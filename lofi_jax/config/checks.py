@@ -3,7 +3,7 @@
 from ml_collections import ConfigDict
 
 from lofi_jax import fidelity, rows
-from lofi_jax.config.keys import AUTO, AUTO_KEYS, DATASETS, DTYPES, STAGES
+from lofi_jax.config.keys import AUTO, AUTO_KEYS, DATASETS, DTYPES, OWN, STAGES, defaults
 from lofi_jax.config.meaning import factors, full_fidelity, rows_of, tious
 from lofi_jax.data.synthetic import WORLDS
 from lofi_jax.detection.nms import METHODS
@@ -58,7 +58,7 @@ def validate(config: ConfigDict) -> None:
             raise UserError(f"config.{name} is {number}: it must be at least {least}")
     _check_windows(config.data)
     _check_source(config)
-    _choice("detect.nms", config.detect.nms, METHODS)
+    _choice("detect.nms", config.detect.nms, (OWN, *METHODS))
     for key in ("nms_threshold", "vote"):
         if not 0 <= config.detect[key] <= 1:
             raise UserError(f"config.detect.{key} is {config.detect[key]}: a tIoU is in 0..1")
@@ -67,10 +67,20 @@ def validate(config: ConfigDict) -> None:
             raise UserError(f"config.detect.{key} is {config.detect[key]}: it must be at least 1")
     if not config.detect.nms_sigma > 0:
         raise UserError(f"config.detect.nms_sigma is {config.detect.nms_sigma}: it must be above 0")
+    _check_own_suppression(config.detect)
     tious(config)
     for row in rows_of(config):
         if row.start == "lofi":
             fidelity.schedule(row.fidelity, full_fidelity(config), factors(config), 1)
+
+
+def _check_own_suppression(detect: ConfigDict) -> None:
+    for key in ("nms_sigma", "nms_threshold"):
+        if detect.nms == OWN and detect[key] != defaults().detect[key]:
+            raise UserError(
+                f"config.detect.{key} is {detect[key]} and config.detect.nms is {OWN!r}, which has its own: name one of"
+                f" {', '.join(METHODS)}"
+            )
 
 
 def _check_windows(data: ConfigDict) -> None:

@@ -6,6 +6,8 @@ STAGES = ("data", "pretrain", "joint", "extract", "head", "detect", "evaluate")
 DATASETS = ("synthetic", "activitynet", "hacs", "thumos14", "video_folder")
 DTYPES = ("float32", "bfloat16")
 
+OWN = "own"  # suppression as the head's authors do it
+
 # A number that is left to the planner; on the command line it is written "auto".
 AUTO = -1
 AUTO_KEYS = ("joint.batch_size", "joint.chunk")
@@ -172,8 +174,9 @@ def defaults() -> ConfigDict:
     c.classifier.optimizer = optimizer(name="adamw", learning_rate=1e-3, weight_decay=1e-2)
 
     c.detect = ConfigDict()
-    c.detect.use_boundaries = True  # score = start x end x map values, else the map values alone
-    c.detect.nms = "gaussian"  # or linear or hard
+    # The head's own suppression: Gaussian, of sigma 0.84 (gtad), of 0.4 above a tIoU of 0.5 to 0.9 that grows with the
+    # length (bmn), of 0.5 down to a score of 0.001 (actionformer), so of 0.75 (actionformer_agnostic); or gaussian, linear or hard, with the numbers below.
+    c.detect.nms = OWN
     c.detect.nms_sigma = 0.84  # of gaussian
     c.detect.nms_threshold = 0.5  # tIoU, of linear and hard
     c.detect.vote = 0.0  # tIoU from which proposals refine one that is kept; 0: none do

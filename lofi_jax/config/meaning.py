@@ -4,6 +4,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from lofi_jax import fidelity, rows
+from lofi_jax.config.keys import OWN
 from lofi_jax.detection import thresholds
 from lofi_jax.detection.proposals import Suppression
 from lofi_jax.models import HEADS
@@ -20,9 +21,11 @@ def tious(config: ConfigDict) -> np.ndarray:
     return thresholds.parse(text, "config.evaluate.tious")
 
 
-def suppression(config: ConfigDict) -> Suppression:
-    """How overlapping proposals are suppressed."""
+def suppression(config: ConfigDict, head: str) -> Suppression:
+    """How overlapping proposals of a head, by name, are suppressed."""
     settings = config.detect
+    if settings.nms == OWN:
+        return HEADS[head].suppression._replace(vote=settings.vote, top_k=settings.top_k)
     return Suppression(
         settings.nms,
         settings.nms_sigma,

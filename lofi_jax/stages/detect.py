@@ -95,8 +95,7 @@ class Proposer:
     """Features in, standardised where the config's head sees such; each video's best proposals, suppressed, out."""
 
     def __init__(self, run: Run, row: Row, classes: int):
-        self._use_boundaries = run.config.detect.use_boundaries
-        self._suppression = suppression(run.config)
+        self._suppression = suppression(run.config, row.head)
         self._windows, self._batch = datasets.windows_of(run.config), run.config.detect.batch_size
         self._head = make_head(run.config, row.head, classes)
         params = load_state(head.checkpoint(run, row))["params"]["head"]
@@ -148,12 +147,13 @@ class Proposer:
         return suppress([self._windows.merge(found, length, duration)], self._suppression)
 
     def _finish(self, outputs, count: int) -> list[Proposals]:
-        return suppress(self._all_in(outputs, count), self._suppression)
+        kept = suppress(self._all_in(outputs, count), self._suppression)
+        return [one._replace(segments=one.segments.clip(0, 1)) for one in kept]
 
     def _all_in(self, outputs, count: int) -> list[Proposals]:
         """All proposals in the first `count` of a batch, before suppression."""
         outputs = jax.tree.map(lambda x: np.asarray(x)[:count], outputs)
-        return self._head.proposals(outputs, self._use_boundaries)
+        return self._head.proposals(outputs)
 
 
 def _beside_the_device(jobs: Iterable[Callable], threads: int) -> Iterator:
