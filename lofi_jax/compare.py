@@ -46,9 +46,7 @@ def main(argv: Sequence[str]) -> None:
     paths = names(PREDICTIONS.value)
     if len(paths) != 2:
         raise UserError(f"--predictions={PREDICTIONS.value}: name two files, separated by a comma")
-    truth, both = judged.load(
-        GROUND_TRUTH.value, SUBSET.value, paths, IGNORE_OTHER_VIDEOS.value
-    )
+    truth, both = judged.load(GROUND_TRUTH.value, SUBSET.value, paths, IGNORE_OTHER_VIDEOS.value)
     result = {"predictions": paths, "subset": SUBSET.value} | _compare(truth, both, tious)
     if OUTPUT.value:
         write_json(OUTPUT.value, result)

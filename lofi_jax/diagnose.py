@@ -3,6 +3,7 @@
 python -m lofi_jax.diagnose --ground_truth=annotations.json --predictions=detections.json \\
     --subset=validation --output_dir=diagnosis
 
+What is predicted in videos that are not of the subset is false, unless --ignore_other_videos.
 Writes diagnosis.json, three plots, and report.html: the same in one page that needs no other file,
 with the timelines of the best and the worst videos.
 """

@@ -9,7 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lofi_jax.detection.proposals import Suppression, suppress
-from lofi_jax.models.actionformer import ActionFormer, assigned, pyramid_points
+from lofi_jax.models.actionformer import (
+    ActionFormer,
+    ActionFormerAgnostic,
+    assigned,
+    pyramid_points,
+)
 from lofi_jax.models.local_transformer import LocalAttention
 
 THIN = {"classes": 3, "channels": 16, "heads": 2, "window": 5, "stem": 1}
@@ -141,6 +146,27 @@ def test_it_learns_to_find_and_to_name_the_segments_of_a_video():
     order = np.argsort(found.segments[:, 0])
     np.testing.assert_array_equal(found.labels[order], labels)
     np.testing.assert_allclose(found.segments[order], segments, atol=0.03)
+
+
+def test_without_classes_labels_do_not_count_and_none_are_found():
+    segments = [(1 / 12, 4 / 12), (6 / 12, 10 / 12)]
+    options = {name: value for name, value in THIN.items() if name != "classes"}
+    head = ActionFormerAgnostic(**options, levels=2)
+    assert not head.classifies
+    batches = [video(segments, labels) for labels in ([0, 0], [2, 1])]
+    features = batches[0]["features"]
+    params = jax.jit(head.init, compiler_options=FAST)(jax.random.key(0), features)
+    outputs = jax.jit(head.apply, compiler_options=FAST)(params, features)
+    assert [x.shape[-1] for x in outputs["classification"]] == [1, 1]
+    one, other = (float(head.loss(outputs, batch)[0]) for batch in batches)
+    assert one == other > 0
+    (found,) = head.proposals(jax.tree.map(np.asarray, outputs))
+    assert found.labels is None and len(found.segments) == len(found.scores)
+
+
+def test_a_window_for_each_level_or_one_for_all():
+    with pytest.raises(TypeError, match="is not one number or 6, one a level"):
+        ActionFormer(classes=2, window=(5, 0))
 
 
 def test_the_default_head_has_the_published_size():

@@ -66,7 +66,11 @@ def test_every_head_has_its_authors_suppression_unless_another_is_named():
         ("joint.keep", "none", "config.joint.keep is 'none': choose one of all, convolutions"),
         ("mesh.parameters", "fsdp", "config.mesh.parameters is 'fsdp': choose one of replicated"),
         ("head.name", "ssn", "config.head.name is 'ssn': choose one of gtad"),
-        ("detect.nms", "soft", "config.detect.nms is 'soft': choose one of own, gaussian, linear, hard"),
+        (
+            "detect.nms",
+            "soft",
+            "config.detect.nms is 'soft': choose one of own, gaussian, linear, hard",
+        ),
         ("detect.nms_sigma", 0.0, "config.detect.nms_sigma is 0.0: it must be above 0"),
         ("detect.nms_threshold", 1.5, "config.detect.nms_threshold is 1.5: a tIoU is in 0..1"),
         ("detect.nms_sigma", 0.5, "config.detect.nms_sigma is 0.5 .* has its own: name one of gau"),

@@ -100,7 +100,9 @@ def test_log_scores_backward_segments_and_other_videos_are_diagnosed(folder, tmp
         whole[flag] = json.loads((output / "diagnosis.json").read_text())
     counted, ignored = whole.values()
     assert counted["average_mAP"] < ignored["average_mAP"]
-    assert counted["false_positives"]["predictions"] == 10 + ignored["false_positives"]["predictions"]
+    assert (
+        counted["false_positives"]["predictions"] == 10 + ignored["false_positives"]["predictions"]
+    )
 
 
 class Reader(html.parser.HTMLParser):

@@ -62,6 +62,15 @@ def test_focal_loss_is_that_of_the_paper(logit):
             np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+def test_focal_loss_of_a_label_between():
+    # ActionFormer's: how far off a soft label is says how easy it is.
+    p, label = 1 / (1 + np.exp(-0.7)), 0.9
+    entropy = -label * np.log(p) - (1 - label) * np.log(1 - p)
+    off = 1 - (p * label + (1 - p) * (1 - label))
+    expected = (0.25 * label + 0.75 * (1 - label)) * off**2 * entropy
+    np.testing.assert_allclose(losses.focal(0.7, label), expected, rtol=1e-5)
+
+
 def test_diou_worked_by_hand():
     # 4 to 8 about 6 against 5 to 10: tIoU 3 / 6, centres 1.5 apart, 6 around both.
     found = losses.diou(jnp.array([2.0, 2.0]), jnp.array([1.0, 4.0]))

@@ -192,8 +192,8 @@ def targets(segments: list, snippets: int, rows: int, layout: str, cell: tuple[f
 
     Args:
         segments: (start, end) in units of the video.
-        cell: what of the video, in snippets, stands for snippet 0 when boundaries are labelled: (-0.5, 1.5) in G-TAD for
-            ActivityNet and in mmaction2, (-0.5, 0.5) in BMN's port and in G-TAD for THUMOS14.
+        cell: what of the video, in snippets, stands for snippet 0 when boundaries are labelled: (-0.5, 1.5) in G-TAD
+            for ActivityNet and in mmaction2, (-0.5, 0.5) in BMN's port and in G-TAD for THUMOS14.
     """
     ious, mask = torch.zeros(rows, snippets), torch.zeros(rows, snippets)
     for row, column, start, end in cells(snippets, rows, layout):

@@ -18,10 +18,10 @@ From the code that G-TAD's authors published for THUMOS14 (github.com/frostinass
 30 a second), windows of 256 snippets that share half with the next, anchors up to 64 snippets long, 16 + 16 bins, a
 loss of start + end + regression + 10 x classification with 10 more of either side in the latter's counts, every anchor
 a proposal with the map values alone for a score, none of 300 frames (60 snippets) or more, Adam 4e-5, 10 epochs in
-batches of 8, soft-NMS 0.46, 200 detections a video. A training window must hold 0.9 of an instance. Other than there, the
-last window ends with the video, a short video ends with its last snippet repeated instead of zeros, an instance cut by a
-border counts from half of it on, soft-NMS runs once, over the whole video, and the maps learn tIoUs at the times that
-inference gives their cells (there the two lie half a snippet apart).
+batches of 8, soft-NMS 0.46, 200 detections a video. A training window must hold 0.9 of an instance. Other than there,
+the last window ends with the video, a short video ends with its last snippet repeated instead of zeros, an instance cut
+by a border counts from half of it on, soft-NMS runs once, over the whole video, and the maps learn tIoUs at the times
+that inference gives their cells (there the two lie half a snippet apart).
 
 With two-stream TSN features from frozen encoders, G-TAD reports 40.16 mAP at tIoU 0.5. No result of this config is
 known yet. Snippets of 8 frames, 6 times a second, are 48 stored frames a second, 130 GB in all at 25 kB each;

@@ -174,8 +174,9 @@ def defaults() -> ConfigDict:
     c.classifier.optimizer = optimizer(name="adamw", learning_rate=1e-3, weight_decay=1e-2)
 
     c.detect = ConfigDict()
-    # The head's own suppression: Gaussian, of sigma 0.84 (gtad), of 0.4 above a tIoU of 0.5 to 0.9 that grows with the
-    # length (bmn), of 0.5 down to a score of 0.001 (actionformer), so of 0.75 (actionformer_agnostic); or gaussian, linear or hard, with the numbers below.
+    # The head's own suppression, which is Gaussian: of sigma 0.84 (gtad); of 0.4 above a tIoU of 0.5 to 0.9 that grows
+    # with the length (bmn); of 0.5 (actionformer) or 0.75 (actionformer_agnostic) down to a score of 0.001. Or:
+    # gaussian, linear or hard, with the numbers below.
     c.detect.nms = OWN
     c.detect.nms_sigma = 0.84  # of gaussian
     c.detect.nms_threshold = 0.5  # tIoU, of linear and hard

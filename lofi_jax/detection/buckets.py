@@ -53,9 +53,9 @@ def characteristics(
     """What each instance is like.
 
     The first three are DETAD's. Its paper has the "number" count the instances of one class; the files that its authors
-    publish, and so their tool's numbers, count all of the video, and so do we. Its context size says how far around an instance people recognise it, which its authors
-    had annotated for ActivityNet's test set; no usual annotation file holds it. Ours is the room around the instance,
-    which any file holds, and the two do not compare.
+    publish, and so their tool's numbers, count all of the video, and so do we. Its context size says how far around an
+    instance people recognise it, which its authors had annotated for ActivityNet's test set; no usual annotation file
+    holds it. Ours is the room around the instance, which any file holds, and the two do not compare.
 
     Args:
         ground_truth: M instances.

@@ -55,9 +55,7 @@ class LocalAttention(nn.Module):
     stride: int = 1
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "B T C"], real: Real = None
-    ) -> Float[Array, "B T/stride C"]:
+    def __call__(self, x: Float[Array, "B T C"], real: Real = None) -> Float[Array, "B T/stride C"]:
         channels = x.shape[-1]
 
         def projected(name):
@@ -98,9 +96,7 @@ class Block(nn.Module):
     stride: int = 1
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "B T C"], real: Real = None
-    ) -> Float[Array, "B T/stride C"]:
+    def __call__(self, x: Float[Array, "B T C"], real: Real = None) -> Float[Array, "B T/stride C"]:
         """Takes which positions are real after the stride."""
         channels = x.shape[-1]
 

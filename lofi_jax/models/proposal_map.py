@@ -94,7 +94,9 @@ def loss(
     ious = jax.vmap(lambda s, v: targets.anchor_ious(cells, s, v))(segments, valid)
 
     def boundary(i):
-        at = jax.vmap(lambda s, v: targets.boundary_probabilities(s[:, i], v, snippets, rules.centre))
+        at = jax.vmap(
+            lambda s, v: targets.boundary_probabilities(s[:, i], v, snippets, rules.centre)
+        )
         return at(segments, valid)
 
     regression = jax.nn.sigmoid(outputs["regression"])
