@@ -86,8 +86,8 @@ def test_suppression_without_classes_is_soft_nms():
 
 def test_suppression_hands_on_the_floor_and_the_least_score():
     one = Proposals(SEGMENTS, SCORES)
-    (found,) = suppress([one], how(9)._replace(floor=(0.5, 0.9), min_score=0.55))
-    keep, scores = soft_nms(SEGMENTS, SCORES, 0.5, 9, floor=(0.5, 0.9), min_score=0.55)
+    (found,) = suppress([one], how(9)._replace(floor=(0.5, 0.9), min_score=0.7))
+    keep, scores = soft_nms(SEGMENTS, SCORES, 0.5, 9, floor=(0.5, 0.9), min_score=0.7)
     np.testing.assert_array_equal(found.scores, scores)
     assert len(keep) == 2 < len(suppress([one], how(9))[0].scores)
 
