@@ -36,6 +36,7 @@ def run(run: Run, row: Row) -> None:
     if loop.is_finished(folder(run, row), steps):
         return
     head = make_head(config, row.head, len(datasets.target(run).classes))
+
     def initial(features):
         return {"head": jax.jit(head.init)(jax.random.key(config.seed), features)["params"]}
 
