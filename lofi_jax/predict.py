@@ -9,7 +9,9 @@ from lofi_jax.jobs import predict
 from lofi_jax.jobs.localizer import Localizer
 from lofi_jax.run.start import keep_compiled
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a finished run of lofi_jax.main.")
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Folder of a finished run of lofi_jax.main, or of one head in it."
+)
 _VIDEOS = flags.DEFINE_string(
     "videos", None, "Video files, folders or patterns such as 'clips/*.mp4', separated by commas."
 )

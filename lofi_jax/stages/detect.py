@@ -147,7 +147,7 @@ def label(
     if found.labels is None:
         found = with_classes(found, probabilities, top_classes)
     segments, scores, labels = (array[:top_k] for array in found)
-    return Detections(segments * duration, [classes[c] for c in labels], scores, video)
+    return Detections(segments * duration, [classes[int(c)] for c in labels], scores, video)
 
 
 def measure(
