@@ -65,10 +65,10 @@ class Numbers:
 def fit(folder, steps, mesh=None, parameters="replicated"):
     """Fits the line, with noise from the step's own key, to `steps` steps."""
 
-    def loss(params, statistics, batch, key):
+    def loss(params, batch_stats, batch, key):
         noise = 0.01 * jax.random.normal(key)
         error = jnp.mean((params["a"] * batch["x"] + params["b"] - batch["y"] + noise) ** 2)
-        return error, ({"noise": noise}, {"seen": statistics["seen"] + batch["x"].sum()})
+        return error, ({"noise": noise}, {"seen": batch_stats["seen"] + batch["x"].sum()})
 
     transform = optax.adam(0.05)
     params = {"a": jnp.zeros(()), "b": jnp.zeros(())}
