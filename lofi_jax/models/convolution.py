@@ -8,6 +8,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from lofi_jax.models import winograd
+
 # A picture of 3 x 3 and more is no smaller than the largest kernel that the encoders end with.
 SMALL = 2
 
@@ -58,22 +60,37 @@ def _by_pixels(x, kernel, strides, padding):
 _PICTURES = ("NHWC", "HWIO", "NHWC")
 
 
-def _plain(x, kernel, strides, padding):
+def _of_the_library(x, kernel, strides, padding):
     return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=_PICTURES)
 
 
-_convolve = jax.custom_vjp(_plain, nondiff_argnums=(2, 3))
+def _forward(x, kernel, strides, padding):
+    library = functools.partial(_of_the_library, strides=strides, padding=padding)
+    if winograd.suits(x, kernel, strides, padding):
+        return lax.platform_dependent(x, kernel, cpu=winograd.convolve, default=library)
+    return library(x, kernel)
+
+
+_convolve = jax.custom_vjp(_forward, nondiff_argnums=(2, 3))
 
 
 def _back(strides, padding, kept, gradient):
     def of_the_library(x, kernel, gradient):
-        return jax.vjp(lambda x, k: _plain(x, k, strides, padding), x, kernel)[1](gradient)
+        library = functools.partial(_of_the_library, strides=strides, padding=padding)
+        return jax.vjp(library, x, kernel)[1](gradient)
 
     on_cpu = functools.partial(_back_on_cpu, strides, padding)
+    if winograd.suits(*kept, strides, padding):
+        on_cpu = _back_by_winograd
     return lax.platform_dependent(*kept, gradient, cpu=on_cpu, default=of_the_library)
 
 
-_convolve.defvjp(lambda x, kernel, *at: (_plain(x, kernel, *at), (x, kernel)), _back)
+_convolve.defvjp(lambda x, kernel, *at: (_forward(x, kernel, *at), (x, kernel)), _back)
+
+
+def _back_by_winograd(x, kernel, gradient):
+    of_x = winograd.convolve(gradient, kernel[::-1, ::-1].swapaxes(2, 3))
+    return of_x, winograd.kernel_gradient(x, kernel, gradient)
 
 
 def _back_on_cpu(strides, padding, x, kernel, gradient):
