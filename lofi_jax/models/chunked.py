@@ -12,9 +12,11 @@ import jax
 from jaxtyping import Array, Float, UInt8
 
 from lofi_jax.errors import UserError
+from lofi_jax.models import convolution
 
 # What a chunk may keep for the way back: see `encode`.
 KEEPS = ("all", "convolutions", "blocks")
+_KEEP_CONVOLUTIONS = jax.checkpoint_policies.save_only_these_names(convolution.NAME)
 
 
 def encode(
@@ -40,7 +42,7 @@ def encode(
     videos, snippets = frames.shape[:2]
     frames = frames.reshape(videos * snippets, *frames.shape[2:])
     if keep == "convolutions":
-        encoder = jax.checkpoint(encoder, policy=_is_convolution)
+        encoder = jax.checkpoint(encoder, policy=_KEEP_CONVOLUTIONS)
     if chunk == 0 and parts == 1:
         return encoder(frames).reshape(videos, snippets, -1)
     chunk = chunk or len(frames) // parts
@@ -53,10 +55,6 @@ def encode(
     chunks = frames.reshape(-1, chunk, *frames.shape[1:])
     features = jax.lax.map(jax.checkpoint(encoder), chunks)
     return features.reshape(videos, snippets, -1)
-
-
-def _is_convolution(primitive, *_, **__) -> bool:
-    return primitive.name in ("conv_general_dilated", "dot_general")  # see models/convolution.py
 
 
 def in_parts(function, x: Float[Array, "B ..."], parts: int):

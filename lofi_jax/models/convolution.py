@@ -6,10 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
 from lofi_jax.models import winograd
 
+# Of what comes out, for `jax.checkpoint` to keep: several forms have other products inside.
+NAME = "convolution"
 # A picture of 3 x 3 and more is no smaller than the largest kernel that the encoders end with.
 SMALL = 2
 
@@ -25,8 +28,12 @@ def convolve(
     picture and the picture for the kernel, for which its CPU has no fast program (100 times slower). Such ones are a
     product for each of the kernel's pixels.
 
-    Of others the way back is written out: see `_back_on_cpu`.
+    Of others the way back is written out: see `_back_on_cpu`. On the CPU most of 3 x 3 are Winograd's: see `winograd`.
     """
+    return checkpoint_name(_convolved(x, kernel, strides, padding, options), NAME)
+
+
+def _convolved(x, kernel, strides, padding, options):
     if options["feature_group_count"] == 1:
         if max(kernel.shape[:-2]) == 1 and (isinstance(padding, str) or not np.any(padding)):
             kept = tuple(slice(None, None, stride) for stride in strides)

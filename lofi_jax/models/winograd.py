@@ -9,6 +9,7 @@ for the kernel's gradient it is 4, which is exact to 1e-5.
 """
 
 import functools
+import math
 import operator
 
 import jax
@@ -46,6 +47,8 @@ _BACK = {
 
 # With fewer the changes of basis take more time than the products save.
 _CHANNELS = 32
+# A smaller picture is mostly what its last tiles do not need.
+_SMALLEST = 4
 # Smaller pictures have too few tiles of 4.
 _LARGE = 7
 # Bytes of the pictures worked on at once: with what is made of them they stay in a core's cache.
@@ -56,11 +59,13 @@ _kept = lax.optimization_barrier
 
 
 def suits(x, kernel, strides, padding) -> bool:
-    """Whether a convolution is of this kind, and large enough to gain."""
-    floats = x.dtype == kernel.dtype == jnp.float32
-    channels = min(kernel.shape[2:])
+    """Whether a convolution is of this kind, and gains: the change of the kernel's basis is paid by many pixels."""
+    if x.dtype != jnp.float32 or kernel.dtype != jnp.float32:
+        return False
     kind = kernel.shape[:2], tuple(strides), tuple(map(tuple, padding))
-    return floats and channels >= _CHANNELS and kind == ((3, 3), (1, 1), ((1, 1), (1, 1)))
+    if kind != ((3, 3), (1, 1), ((1, 1), (1, 1))) or min(x.shape[1:3]) < _SMALLEST:
+        return False
+    return min(kernel.shape[2:]) >= _CHANNELS and math.prod(x.shape[:3]) >= 2 * max(kernel.shape[2:])
 
 
 def convolve(
@@ -70,13 +75,10 @@ def convolve(
 
     It gives the picture's gradient, too: from that of what came out, with the kernel turned round.
     """
-    rows = _kept(_sums(_KERNEL[2], kernel))
-    kernels = _kept([_sums(_KERNEL[2], row) for row in rows])
+    places = _along_both(_KERNEL[2], kernel)
 
     def of_block(x):
-        places = zip(_changed(_PICTURE[2], x, 2), kernels, strict=True)
-        products = _kept([list(map(operator.matmul, *row)) for row in places])
-        return _joined(products, x.shape)
+        return _joined(_kept(_tiles(_PICTURE[2], x, 2) @ places), x.shape)
 
     y = lax.map(of_block, _blocks(x, x, kernel))
     return y.reshape(*x.shape[:3], -1)
@@ -88,21 +90,29 @@ def kernel_gradient(
     """The kernel's gradient, from that of what came out."""
     n = 4 if min(x.shape[1:3]) >= _LARGE else 2
 
-    def add(sums, block):
+    def add(total, block):
         x, gradient = block
-        pictures, gradients = _changed(_PICTURE[n], x, n), _changed(_turned(_BACK[n]), gradient, n)
-        places = zip(pictures, gradients, strict=True)
-        products = [[v.T @ g for v, g in zip(*row, strict=True)] for row in places]
-        return jax.tree.map(jnp.add, sums, products), None
+        pictures = _tiles(_PICTURE[n], x, n)
+        gradients = _tiles(_turned(_BACK[n]), gradient, n)
+        return total + jnp.einsum("jitc,jitd->jicd", pictures, gradients), None
 
-    sums = [[jnp.zeros_like(kernel[0, 0])] * (n + 2)] * (n + 2)
-    sums, _ = lax.scan(add, sums, (_blocks(x, x, kernel), _blocks(gradient, x, kernel)))
-    back = _turned(_KERNEL[n])
-    columns = _kept([_sums(back, column) for column in zip(*sums, strict=True)])
-    return jnp.stack([jnp.stack(_sums(back, row)) for row in zip(*columns, strict=True)])
+    # In a shard_map the total differs between devices, as the kernel does.
+    total = jnp.zeros((n + 2, n + 2, *kernel.shape[2:])) + 0 * kernel[0, 0, 0, 0]
+    total, _ = lax.scan(add, total, (_blocks(x, x, kernel), _blocks(gradient, x, kernel)))
+    return _along_both(_turned(_KERNEL[n]), total)
 
 
-def _turned(matrix):
+def _blocks(pictures, x, kernel) -> Float[Array, "blocks n H W C"]:
+    """Pictures, as many in a block as of x are worked on at once.
+
+    Every block reads the kernel, so a block is not much smaller.
+    """
+    most = max(_BLOCK, kernel.nbytes) * len(x) // x.nbytes
+    size = max(n for n in range(1, max(most, 1) + 1) if len(x) % n == 0)
+    return pictures.reshape(-1, size, *pictures.shape[1:])
+
+
+def _turned(matrix) -> list:
     return list(zip(*matrix, strict=True))
 
 
@@ -112,40 +122,42 @@ def _sums(matrix, values) -> list:
     return [functools.reduce(operator.add, terms) for terms in rows]
 
 
-def _blocks(pictures, x, kernel):
-    """Pictures (blocks, pictures of a block, H, W, C), as many in a block as are worked on at once.
-
-    Every block reads the kernel: it is no larger than the block.
-    """
-    most = max(_BLOCK, kernel.nbytes) * len(x) // x.nbytes
-    size = max(n for n in range(1, max(most, 1) + 1) if len(x) % n == 0)
-    return pictures.reshape(-1, size, *pictures.shape[1:])
+def _stack(values):
+    """An array of values, each computed in a loop of its own and copied whole."""
+    return _kept(jnp.concatenate(_kept([x[None] for x in values])))
 
 
-def _changed(matrix, x, n: int) -> list[list[Float[Array, "tiles C"]]]:
-    """The change of basis of every tile of n x n pixels with the pixels around it that the matrix takes."""
+def _along_both(matrix, x: Float[Array, "h w C D"]) -> Float[Array, "j i C D"]:
+    """The change of basis along the first axis, i, and the second one, j."""
+    x = _stack(_sums(matrix, list(x)))
+    return _stack(_sums(matrix, [x[:, j] for j in range(x.shape[1])]))
+
+
+def _tiles(matrix, x: Float[Array, "N H W C"], n: int) -> Float[Array, "j i tiles C"]:
+    """The change of basis of every tile of n x n pixels, with as many around it as the matrix takes."""
     reach = len(matrix[0])
     margin = (reach - n) // 2
-    counts = [-(-size // n) for size in x.shape[1:3]]
-    pads = [(margin, n * k - size + margin) for k, size in zip(counts, x.shape[1:3], strict=True)]
-    x = _kept(jnp.pad(x, ((0, 0), *pads, (0, 0))))
+    down, right = (-(-size // n) for size in x.shape[1:3])
+    height, width = n * down + 2 * margin, n * right + 2 * margin
+    below, beside = height - margin - x.shape[1], width - margin - x.shape[2]
+    x = _kept(jnp.pad(x, ((0, 0), (margin, below), (margin, beside), (0, 0))))
 
-    def along(x, axis):
-        last = n * (counts[axis - 1] - 1) + 1
+    def along(x, axis, count):
+        last = n * (count - 1) + 1
         parts = [lax.slice_in_dim(x, i, i + last, n, axis) for i in range(reach)]
-        return _sums(matrix, parts)
+        return _stack(_sums(matrix, parts))
 
-    rows = _kept(along(x, 1))
-    return _kept([[y.reshape(-1, y.shape[-1]) for y in along(row, 2)] for row in rows])
+    x = along(along(x, 1, down), 3, right)
+    return x.reshape(*x.shape[:2], -1, x.shape[-1])
 
 
-def _joined(products, shape) -> Float[Array, "N H W D"]:
-    """The change of basis back of every tile of 2 x 2 pixels, and pictures of the given shape made of them."""
+def _joined(products: Float[Array, "j i tiles D"], shape) -> Float[Array, "N H W D"]:
+    """The change of basis back of every tile of 2 x 2 pixels; pictures of the shape (N, H, W, ...) are made of them."""
     pictures, height, width = shape[:3]
-    columns = _kept([_sums(_BACK[2], column) for column in zip(*products, strict=True)])
-    rows = _kept([_sums(_BACK[2], row) for row in zip(*columns, strict=True)])
-    down = -(-height // 2)
+    columns = _kept(_sums(_BACK[2], list(products)))
+    rows = _turned([_kept(_sums(_BACK[2], list(column))) for column in columns])
+    down, right = -(-height // 2), -(-width // 2)
     # Neighbours come together along the last axis, where XLA copies them whole.
-    lines = [jnp.concatenate(row, 1).reshape(pictures * down, -1) for row in rows]
-    y = _kept(jnp.concatenate(_kept(lines), 1))
-    return y.reshape(pictures, 2 * down, 2 * -(-width // 2), -1)[:, :height, :width]
+    lines = [jnp.concatenate(row, axis=1).reshape(pictures * down, -1) for row in rows]
+    y = _kept(jnp.concatenate(_kept(lines), axis=1))
+    return y.reshape(pictures, 2 * down, 2 * right, -1)[:, :height, :width]
