@@ -64,7 +64,9 @@ def test_large_ones_of_3_x_3_are_those_of_the_library(shape, channels):
     weights = jax.random.normal(keys[2], (*shape, channels[1]))
     assert winograd.suits(x, kernel, (1, 1), ((1, 1), (1, 1))) == (shape != (3, 4, 4))
     found = winograd.convolve(x, kernel)
-    expected, back = jax.vjp(lambda *at: convolution._of_the_library(*at, (1, 1), "SAME"), x, kernel)
+    expected, back = jax.vjp(
+        lambda *at: convolution._of_the_library(*at, (1, 1), "SAME"), x, kernel
+    )
     turned = kernel[::-1, ::-1].swapaxes(2, 3)
     gradients = (
         winograd.convolve(weights, turned),

@@ -4,15 +4,14 @@ A picture is cut into tiles of n x n pixels of what comes out. Over a tile's n +
 between a change of basis of picture and kernel and one back, a product over the channels at each of (n + 2)^2 places:
 16 in place of 36 with n = 2, 36 in place of 144 with n = 4.
 
-Forward and for the picture's gradient n is 2, which is as exact as the plain sum (1e-6 of the largest value in float32);
-for the kernel's gradient it is 4, which is exact to 1e-5.
+Forward and for the picture's gradient n is 2, as exact as the plain sum (1e-6 of the largest value in float32);
+for the kernel's gradient it is 4, exact to 1e-5.
 """
 
 import functools
 import math
 import operator
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
@@ -65,7 +64,9 @@ def suits(x, kernel, strides, padding) -> bool:
     kind = kernel.shape[:2], tuple(strides), tuple(map(tuple, padding))
     if kind != ((3, 3), (1, 1), ((1, 1), (1, 1))) or min(x.shape[1:3]) < _SMALLEST:
         return False
-    return min(kernel.shape[2:]) >= _CHANNELS and math.prod(x.shape[:3]) >= 2 * max(kernel.shape[2:])
+    return min(kernel.shape[2:]) >= _CHANNELS and math.prod(x.shape[:3]) >= 2 * max(
+        kernel.shape[2:]
+    )
 
 
 def convolve(
