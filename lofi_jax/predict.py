@@ -8,11 +8,18 @@ from lofi_jax import errors
 from lofi_jax.jobs import predict
 from lofi_jax.run.start import load_run
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a finished run of lofi_jax.main.")
-_VIDEOS = flags.DEFINE_string(
-    "videos", None, "Video files, folders or patterns such as 'clips/*.mp4', separated by commas."
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Folder of a finished run of lofi_jax.main.", required=True
 )
-_OUTPUT = flags.DEFINE_string("output", None, "The JSON file to write, in the ActivityNet form.")
+_VIDEOS = flags.DEFINE_string(
+    "videos",
+    None,
+    "Video files, folders or patterns such as 'clips/*.mp4', separated by commas.",
+    required=True,
+)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "The JSON file to write, in the ActivityNet form.", required=True
+)
 _TIMELINE_DIR = flags.DEFINE_string("timeline_dir", "", "Folder for a picture of each video.")
 
 
@@ -27,5 +34,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["workdir", "videos", "output"])
     errors.run(main)

@@ -77,6 +77,6 @@ class Windows:
         real = segments[:, 0] < 1.0
         labels = None
         if found[0].labels is not None:
-            labels = np.concatenate([p.labels for p in found])[real]
+            labels = np.concatenate([p.known_labels for p in found])[real]
         scores = np.concatenate([p.scores for p in found])
         return Proposals(segments[real].clip(0.0, 1.0), scores[real], labels)

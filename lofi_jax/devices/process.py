@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 
 class Ended(Exception):
@@ -36,6 +37,7 @@ def answers(module: str, task, environment: Mapping[str, str]) -> Iterator:
             stderr=printed,
             text=True,
         )
+        assert process.stdout is not None  # it is a pipe
         try:
             yield from map(json.loads, process.stdout)
             if process.wait():
@@ -47,7 +49,7 @@ def answers(module: str, task, environment: Mapping[str, str]) -> Iterator:
             process.stdout.close()
 
 
-def given() -> tuple[object, Callable[[object], None]]:
+def given() -> tuple[Any, Callable[[Any], None]]:
     """In such a process: its task, and the function that answers. What else it prints goes to stderr from then on."""
     task, out = json.load(sys.stdin), os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

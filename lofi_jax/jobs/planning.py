@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +36,8 @@ GIB = 2**30
 FIDELITIES = ("full", "spatial", "spatiotemporal", "temporal")
 # Before the data is prepared; neither number takes memory that matters.
 CLASSES, INSTANCES = 200, 50
+# On the CPU, LLVM's optimizations take half of the time and change no buffer.
+_QUICK: dict[str, Any] = {"xla_backend_optimization_level": 0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,6 +230,8 @@ def measure(config: Config, mesh: Mesh, row: Row, at: Fidelity) -> Measured:
             raise
         return _refused(str(error), _held(state), _held(batch))
     sizes = compiled.memory_analysis()
+    if sizes is None:
+        raise UserError("this device's compiler does not tell what memory a program takes")
     temporaries = sizes.temp_size_in_bytes
     held = sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes
     # As the device lays it out.
@@ -238,8 +242,7 @@ def measure(config: Config, mesh: Mesh, row: Row, at: Fidelity) -> Measured:
 def _compile(lowered: jax.stages.Lowered, platform: str) -> jax.stages.Compiled:
     if platform != jax.default_backend():
         return compile_only.compiled(lowered, platform)
-    # On the CPU, LLVM's optimizations take half of the time and change no buffer.
-    return lowered.compile({"xla_backend_optimization_level": 0} if platform == "cpu" else None)
+    return lowered.compile(_QUICK if platform == "cpu" else None)
 
 
 def _refused(error: str, state: int, batch: int) -> Measured:
@@ -273,10 +276,17 @@ def tflop(config: Config, row: Row, at: Fidelity) -> list[float]:
         with_joint(config, batch_size=1, chunk=0, accumulate=1, keep="all"),
         make_mesh(1, 1),
     )
-    step = lower(plain, mesh, row, at).cost_analysis()["flops"]
+    step = _flops(lower(plain, mesh, row, at))
     variables = jax.eval_shape(lambda: initial_encoder(plain, jax.random.key(0)))
     forward = jax.jit(encode_videos(make_encoder(plain), mesh)).lower(
         variables, _batch(plain, at)["frames"]
     )
-    again = forward.cost_analysis()["flops"]
+    again = _flops(forward)
     return [(step + n * again) / 1e12 for n in range(3)]
+
+
+def _flops(program: jax.stages.Lowered) -> float:
+    counted = program.cost_analysis()
+    if counted is None:
+        raise UserError("this device's compiler does not tell what work a program is")
+    return counted["flops"]

@@ -114,7 +114,7 @@ class Block(nn.Module):
         attention = LocalAttention(self.heads, self.window, self.stride, name="attention")
         y = attention(_norm("attention_norm")(x))
         if self.stride > 1:
-            x = nn.max_pool(x, (3,), (self.stride,), padding=((1, 1),))
+            x = nn.max_pool(x, (3,), (self.stride,), padding=((1, 1),))  # type: ignore  # Flax takes pairs
         x = x + scale("attention_scale") * y
         y = nn.Dense(4 * channels, name="hidden")(_norm("mlp_norm")(x))
         y = nn.Dense(channels, name="mlp_out")(nn.gelu(y, approximate=False))
@@ -218,7 +218,7 @@ class ActionFormer(nn.Module):
             "classification": losses.focal(logits, classes).sum() / number,
             "regression": (losses.diou(distances, wanted) * positive).sum() / number,
         }
-        return sum(terms.values()), terms
+        return sum(terms.values(), jnp.float32(0)), terms
 
     def proposals(
         self, outputs: Mapping[str, list[np.ndarray]], use_boundaries: bool = True

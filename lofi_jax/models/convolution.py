@@ -48,10 +48,13 @@ def _out(x, kernel, strides, padding) -> list[int]:
 def _by_pixels(x, kernel, strides, padding):
     (height, width), (down, right) = _out(x, kernel, strides, padding), strides
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-    return sum(
-        x[:, i : i + down * height : down, j : j + right * width : right] @ kernel[i, j]
-        for i in range(kernel.shape[0])
-        for j in range(kernel.shape[1])
+    return functools.reduce(
+        jnp.add,
+        (
+            x[:, i : i + down * height : down, j : j + right * width : right] @ kernel[i, j]
+            for i in range(kernel.shape[0])
+            for j in range(kernel.shape[1])
+        ),
     )
 
 

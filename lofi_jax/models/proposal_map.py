@@ -81,7 +81,7 @@ def loss(
         "classification": losses.balanced_bce(outputs["classification"], ious, threshold=0.9),
         "regression": 10.0 * losses.sampled_mse(regression, ious, key),
     }
-    return sum(terms.values()), terms
+    return sum(terms.values(), jnp.float32(0)), terms
 
 
 def proposals(

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
+from flax.traverse_util import flatten_dict
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from lofi_jax.detection.proposals import Proposals
@@ -20,12 +21,25 @@ class Module(Protocol):
 
     def init(self, key: Any, x: Any, /) -> Any:
         """Fresh variables for an input."""
+        ...
 
     def init_with_output(self, key: Any, x: Any, /) -> Any:
         """The output and fresh variables."""
+        ...
 
     def apply(self, variables: Any, x: Any, /, *args: Any, **kwargs: Any) -> Any:
         """The output for an input."""
+        ...
+
+
+def apply(module: Module, params: Tree, x: Array) -> Array:
+    """The one array that a module without state makes of an input."""
+    return module.apply({"params": params}, x)
+
+
+def by_path(variables: Tree) -> dict[str, Any]:
+    """Nested variables as one dict, by their paths such as "params.conv1.kernel"."""
+    return dict(flatten_dict(variables, sep="."))
 
 
 class Encoder(Module, Protocol):

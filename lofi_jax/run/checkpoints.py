@@ -4,11 +4,11 @@ import pathlib
 from typing import Any
 
 import jax
-from flax.traverse_util import flatten_dict
 
 from lofi_jax.config import Config
 from lofi_jax.config.rows import Row
 from lofi_jax.errors import UserError
+from lofi_jax.models.protocols import by_path
 from lofi_jax.run import workdir
 from lofi_jax.run.networks import initial_encoder
 from lofi_jax.run.start import Run
@@ -68,8 +68,7 @@ def load_own_encoder(config: Config, path: str | pathlib.Path) -> dict[str, Any]
     loaded = load_encoder(path)
     wanted = jax.eval_shape(lambda: initial_encoder(config, jax.random.key(0)))
     there, here = (
-        {name: x.shape for name, x in flatten_dict(tree, sep=".").items()}
-        for tree in (loaded, wanted)
+        {name: x.shape for name, x in by_path(tree).items()} for tree in (loaded, wanted)
     )
     if there != here:
         name = next(name for name in {**here, **there} if there.get(name) != here.get(name))

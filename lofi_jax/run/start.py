@@ -59,7 +59,7 @@ def start_run(config: Config, folder: str) -> Run:
 def open_run(config: Config, folder: str | pathlib.Path) -> Run:
     """Chooses the devices and the cache of compiled programs. Must run before JAX is used."""
     workdir = Workdir(pathlib.Path(folder).absolute())
-    if jax.config.jax_num_cpu_devices != config.mesh.cpu_devices:
+    if jax.config.values["jax_num_cpu_devices"] != config.mesh.cpu_devices:
         jax.config.update("jax_num_cpu_devices", config.mesh.cpu_devices)
     jax.config.update("jax_compilation_cache_dir", config.log.cache_dir or str(workdir.cache))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

@@ -1,12 +1,12 @@
 """Stage 3: a fresh head from scratch on the frozen encoder's full-fidelity features."""
 
 import pathlib
-from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from lofi_jax.data.random_access import RandomAccess
 from lofi_jax.models.protocols import Head
 from lofi_jax.stages.train import Task, train
 from lofi_jax.training.networks import apply_heads
@@ -18,7 +18,7 @@ def run(
     name: str,
     head: Head,
     dtype: str,
-    features: Sequence[Any],
+    features: RandomAccess[Any],
     recipe: Recipe,
     folder: pathlib.Path,
     session: Session,

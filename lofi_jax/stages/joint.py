@@ -6,14 +6,14 @@ The encoder begins from stage 1 with its BatchNorm's statistics frozen; the head
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from grain import transforms
 from jax.sharding import Mesh
 
+from lofi_jax.data.loader.clips import Transformation
+from lofi_jax.data.random_access import RandomAccess
 from lofi_jax.models.protocols import Encoder, Head
 from lofi_jax.stages.train import Task, train
 from lofi_jax.training import optimizer
@@ -50,8 +50,8 @@ class Videos:
         shape: (L, T, H, W, 3) of the full fidelity.
     """
 
-    records: Sequence[Any]
-    transformation: transforms.MapWithIndex
+    records: RandomAccess[Any]
+    transformation: Transformation
     shape: tuple[int, int, int, int, int]
 
 

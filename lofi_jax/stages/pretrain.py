@@ -2,16 +2,16 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
-from grain import transforms
 
-from lofi_jax.models.protocols import Encoder
+from lofi_jax.data.loader.clips import Transformation
+from lofi_jax.data.random_access import RandomAccess
+from lofi_jax.models.protocols import Encoder, apply
 from lofi_jax.stages.train import Task, train
 from lofi_jax.training.networks import feature_width
 from lofi_jax.training.recipe import Recipe
@@ -29,9 +29,9 @@ class Clips:
         shape: (T, H, W, 3) of a clip.
     """
 
-    records: Sequence[Any]
+    records: RandomAccess[Any]
     classes: int
-    transformation: transforms.MapWithIndex
+    transformation: Transformation
     shape: tuple[int, int, int, int]
 
 
@@ -55,7 +55,7 @@ def run(
     def loss(params, statistics, batch, key):
         current = {"params": params["encoder"], "batch_stats": statistics}
         features, new = encoder.apply(current, batch["frames"], train=True, mutable="batch_stats")
-        logits = classifier.apply({"params": params["classifier"]}, features)
+        logits = apply(classifier, params["classifier"], features)
         entropy = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
         accuracy = jnp.mean(logits.argmax(axis=1) == batch["label"])
         return entropy, ({"accuracy": accuracy}, new["batch_stats"])
