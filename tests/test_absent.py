@@ -13,8 +13,8 @@ import tiny
 
 from lofi_jax.devices import at_hand, bound, plugins, process, table
 from lofi_jax.errors import UserError
+from lofi_jax.jobs import absent, machines, planning
 from lofi_jax.reports import tables
-from lofi_jax.stages import absent, machines, planning
 
 WANTED = [planning.Candidate(name, 4, 4, "float32") for name in ("full", "spatial", "temporal")]
 

@@ -6,9 +6,10 @@ import pathlib
 import pytest
 
 from lofi_jax import config as configs
-from lofi_jax.config import defaults, named, validate, validate_data
+from lofi_jax.config import defaults, named, typed, validate, validate_data
+from lofi_jax.config.settings import Named
 from lofi_jax.errors import UserError
-from lofi_jax.run.workdir import make_encoder, make_head
+from lofi_jax.run.networks import make_encoder, make_head
 
 
 def synthetic():
@@ -18,7 +19,7 @@ def synthetic():
 
 
 def test_the_defaults_are_the_papers():
-    c = defaults()
+    c = typed(defaults())
     assert str(configs.full_fidelity(c)) == "100x224x224"
     assert (c.joint.fidelity, c.joint.batch_size, c.joint.optimizer.learning_rate) == (
         "long_cycle",
@@ -67,12 +68,12 @@ def test_an_impossible_value_is_named_with_the_fix(key, value, says):
     c.joint.fidelity = "temporal"
     c.update_from_flattened_dict({key: value})
     with pytest.raises(UserError, match=says):
-        validate(c)
+        validate(typed(c))
 
 
 def test_a_video_folder_needs_videos_and_annotations():
     with pytest.raises(UserError, match="config.data.annotations is empty"):
-        validate_data(defaults())
+        validate_data(typed(defaults()))
 
 
 def test_clips_of_the_target_itself_need_frames_stored_evenly():
@@ -80,9 +81,9 @@ def test_clips_of_the_target_itself_need_frames_stored_evenly():
     c.data.video_dir, c.data.annotations = "videos", "annotations.json"
     c.source.sampling = "uniform"
     with pytest.raises(UserError, match="set config.data.stride to 0"):
-        validate(c)
+        validate(typed(c))
     c.data.stride = 0
-    validate(c)
+    validate(typed(c))
 
 
 def test_an_unknown_key_is_an_error():
@@ -95,7 +96,7 @@ def test_an_unknown_option_of_a_module_names_the_key(make, part):
     c = synthetic()
     c[part] = named(c[part].name, depth=3)
     with pytest.raises(UserError, match=f"config.{part}: .*depth"):
-        make(c) if part == "encoder" else make(c, c.head.name, 6)
+        make(typed(c)) if part == "encoder" else make(typed(c), c.head.name, 6)
 
 
 @pytest.mark.parametrize(
@@ -105,27 +106,31 @@ def test_numbers_below_the_least_are_refused(name):
     c, (part, key) = synthetic(), name.split(".")
     c[part][key] = 0
     with pytest.raises(UserError, match=f"config.{name} is 0: it must be at least 1"):
-        configs.validate(c)
+        configs.validate(typed(c))
 
 
 def test_keys_that_an_older_config_lacks_have_their_defaults():
-    old = json.loads(configs.to_json(synthetic()))
+    old = json.loads(configs.to_json(typed(synthetic())))
     del old["evaluate"], old["detect"]["nms"]
     old["detect"]["top_k"] = 7
     old["encoder"] = {"name": "tsm_resnet50"}
     config = configs.from_json(json.dumps(old))
     assert (config.detect.nms, config.detect.top_k, config.evaluate.tious) == ("gaussian", 7, "")
-    assert config.encoder.to_dict() == {"name": "tsm_resnet50"}
-    assert configs.differing_keys(config, synthetic()).keys() == {"detect.top_k", "encoder.name"}
+    assert config.encoder == Named("tsm_resnet50")
+    assert configs.differing_keys(config, typed(synthetic())).keys() == {
+        "detect.top_k",
+        "encoder.name",
+    }
 
 
 def test_only_keys_that_change_results_count_as_different():
-    old, new = synthetic(), configs.from_json(configs.to_json(synthetic()))
+    old, new = typed(synthetic()), synthetic()
+    assert configs.from_json(configs.to_json(old)) == old
     new.stages, new.data.workers, new.log.every = "detect", 2, 1
     new.joint.chunk, new.joint.keep, new.extract.chunk = 5, "blocks", 5
-    assert configs.differing_keys(old, new) == {}
+    assert configs.differing_keys(old, typed(new)) == {}
     new.joint.optimizer.learning_rate, new.seed = 0.2, 1
-    assert configs.differing_keys(old, new) == {
+    assert configs.differing_keys(old, typed(new)) == {
         "joint.optimizer.learning_rate": (0.1, 0.2),
         "seed": (0, 1),
     }
@@ -138,6 +143,7 @@ def test_every_config_file_builds_and_is_possible(path):
     c = scope["get_config"]()
     if c.dataset == "video_folder":
         c.data.video_dir, c.data.annotations = "videos", "annotations.json"
-    validate(c)
-    make_encoder(c), make_head(c, c.head.name, 2)
+    made = typed(c)
+    validate(made)
+    make_encoder(made), make_head(made, c.head.name, 2)
     assert f" --config={path} --workdir=" in scope["__doc__"]

@@ -15,7 +15,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from lofi_jax.errors import UserError
-from lofi_jax.run.workdir import load_encoder
+from lofi_jax.run.checkpoints import load_encoder
 from lofi_jax.training.checkpoints import load_state
 from lofi_jax.weights import assign, checkpoint_files, convert, encoder_layouts
 

@@ -1,20 +1,17 @@
 """What cannot be divided evenly is refused before any work starts, by key."""
 
-import pathlib
-
 import pytest
 import tiny
+from keys import changed
 
 from lofi_jax.errors import UserError
 from lofi_jax.run import divisions
-from lofi_jax.run.workdir import Run
 from lofi_jax.training.sharding import make_mesh
 
 
 def check(mesh=(1, 1), **keys):
-    c = tiny.get_config()
-    c.update_from_flattened_dict({key.replace("__", "."): value for key, value in keys.items()})
-    divisions.check(Run(c, pathlib.Path("unused"), make_mesh(*mesh)))
+    dotted = {key.replace("__", "."): value for key, value in keys.items()}
+    divisions.check(changed(tiny.get_config(), dotted), make_mesh(*mesh))
 
 
 def test_what_divides_passes():
@@ -36,7 +33,7 @@ def test_what_divides_passes():
             None,
         ),
         ((2, 1), {"rows": "acp_plus", "fine_tune__batch_size": 3}, "fine_tune.batch_size: 3"),
-        ((1, 1), {"joint__accumulate": 3}, "batch_size: 4.*by 3 parts of joint.accumulate"),
+        ((1, 1), {"joint__accumulate": 3}, "batch_size: 4.*by 3 microbatches of joint.accumulate"),
         ((1, 1), {"joint__chunk": 3}, "joint.chunk: a chunk of 3 snippets.*the 16 that"),
         ((1, 1), {"extract__chunk": 5}, "extract.chunk: a chunk of 5 snippets.*the 32 that"),
         ((1, 8), {}, "mesh.snippet: 4 snippets cannot be spread over 8 devices"),

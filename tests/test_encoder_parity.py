@@ -11,7 +11,7 @@ import pytest
 from flax import traverse_util
 
 from lofi_jax.models import ENCODERS, tsm
-from lofi_jax.run.workdir import load_encoder
+from lofi_jax.run.checkpoints import load_encoder
 from lofi_jax.weights import assign, convert, encoder_layouts
 
 torch = pytest.importorskip("torch", reason="the reference networks need the extra [torch]")

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from lofi_jax.config import defaults, named, optimizer
+from lofi_jax.config import defaults, named, optimizer, typed
 from lofi_jax.errors import UserError
 from lofi_jax.jobs import pipeline
-from lofi_jax.run.workdir import start_run
+from lofi_jax.run.start import start_run
 
 CLASSES = ("jump", "run")
 LENGTH = 40
@@ -62,7 +62,7 @@ def config(dataset):
 def test_a_head_learns_from_two_sources_and_external_labels(dataset, tmp_path, capsys):
     c = config(dataset)
     c.classifier.file = str(dataset / "scores.json")
-    results = pipeline.run(start_run(c, str(tmp_path)))
+    results = pipeline.run(start_run(typed(c), str(tmp_path)))
     (row,) = results["rows"]
     assert (row["start"], row["fidelity"], row["head"]) == ("external", "none", "gtad")
     assert row["mAP"]["0.50"] > 0.7
@@ -73,7 +73,7 @@ def test_a_head_learns_from_two_sources_and_external_labels(dataset, tmp_path, c
 
 
 def test_our_own_classifier_labels_them_as_well(dataset, tmp_path):
-    results = pipeline.run(start_run(config(dataset), str(tmp_path)))
+    results = pipeline.run(start_run(typed(config(dataset)), str(tmp_path)))
     assert results["rows"][0]["mAP"]["0.50"] > 0.7
 
 
@@ -81,10 +81,10 @@ def test_a_missing_feature_file_or_folder_is_named(dataset, tmp_path):
     c = config(dataset)
     c.data.feature_dirs = str(tmp_path / "nowhere")
     with pytest.raises(UserError, match="nowhere: no features of video 'video0'"):
-        pipeline.run(start_run(c, str(tmp_path / "run")))
+        pipeline.run(start_run(typed(c), str(tmp_path / "run")))
     c.data.feature_dirs = ""
     with pytest.raises(UserError, match="config.data.feature_dirs is empty"):
-        start_run(c, str(tmp_path / "other"))
+        start_run(typed(c), str(tmp_path / "other"))
 
 
 def test_a_feature_file_of_another_width_is_named(dataset, tmp_path):
@@ -95,4 +95,4 @@ def test_a_feature_file_of_another_width_is_named(dataset, tmp_path):
         np.save(tmp_path / "features" / path.name, found[:, :5] if path.stem == "video3" else found)
     c.data.feature_dirs = str(tmp_path / "features")
     with pytest.raises(UserError, match="video3.*5 channels.*6"):
-        pipeline.run(start_run(c, str(tmp_path / "run")))
+        pipeline.run(start_run(typed(c), str(tmp_path / "run")))

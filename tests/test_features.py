@@ -5,14 +5,18 @@ import shutil
 
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
+from keys import changed
 
 from lofi_jax import config as configs
 from lofi_jax.data.features import fingerprints
 from lofi_jax.data.features.store import FeatureStore
 from lofi_jax.errors import UserError
-from lofi_jax.run.workdir import Run
-from lofi_jax.stages import detect, extract
+from lofi_jax.jobs import detection
+from lofi_jax.jobs.extraction import extract_features
+from lofi_jax.run import datasets
+from lofi_jax.run import features as run_features
+from lofi_jax.run.start import Run
+from lofi_jax.run.workdir import Workdir
 from lofi_jax.training.sharding import make_mesh
 
 PRINT = {"encoder.name": "tsm_resnet18", "data.snippets": 4, "weights": "0f"}
@@ -108,9 +112,7 @@ def a_run(finished_run, tmp_path):
 
     def opened(**changes) -> Run:
         stored = configs.from_json((workdir / "config.json").read_text())
-        config = ConfigDict(stored).unlock()
-        config.update_from_flattened_dict(changes)
-        return Run(config.lock(), workdir, make_mesh(1, 1))
+        return Run(changed(stored, changes), Workdir(workdir), make_mesh(1, 1))
 
     return opened
 
@@ -121,9 +123,9 @@ def contents(folder):
 
 def test_a_killed_extraction_goes_on_with_what_is_missing_to_the_same_bytes(a_run):
     run = a_run()
-    folder = run.workdir / "features" / "acp"
+    folder = run.workdir.features("acp")
     shutil.rmtree(folder)
-    extract.run(run, "acp")
+    extract_features(run, "acp")
     before = contents(folder)
     described = json.loads(before["features.json"])
     for path in sorted(folder.glob("*.npy"))[2:9:3]:
@@ -131,19 +133,19 @@ def test_a_killed_extraction_goes_on_with_what_is_missing_to_the_same_bytes(a_ru
     del described["mean"], described["std"], described["width"]
     (folder / "features.json").write_text(json.dumps(described))
     kept = {path: path.stat().st_mtime_ns for path in folder.glob("*.npy")}
-    extract.run(run, "acp")
+    extract_features(run, "acp")
     assert contents(folder) == before
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
 
 def test_features_of_a_replaced_checkpoint_are_refused_by_every_stage(a_run):
     run = a_run()
-    encoders = run.workdir / "encoders"
+    encoders = run.workdir.root / "encoders"
     shutil.rmtree(encoders / "acp")
     shutil.copytree(encoders / "lofi_temporal_gtad", encoders / "acp")
     for use in (
-        lambda: extract.run(run, "acp"),
-        lambda: detect.run(run, configs.rows_of(run.config)[0]),
+        lambda: extract_features(run, "acp"),
+        lambda: detection.detect_in_test_videos(run, configs.rows_of(run.config)[0]),
     ):
         with pytest.raises(UserError, match=r"features/acp: holds the features.*\(weights: "):
             use()
@@ -152,14 +154,14 @@ def test_features_of_a_replaced_checkpoint_are_refused_by_every_stage(a_run):
 def test_features_of_other_sampling_are_refused_by_key(a_run):
     run = a_run(**{"data.quality": 50})
     with pytest.raises(UserError, match=r"\(data\.quality: 95, now 50\)"):
-        extract.run(run, "acp")
+        extract_features(run, "acp")
 
 
 def test_concatenated_features_are_as_good_as_their_parts(a_run):
     run = a_run()
-    extract.run(run, "acp+lofi_temporal_gtad")
-    joined = extract.store(run, "acp+lofi_temporal_gtad")
-    parts = [extract.store(run, part) for part in ("acp", "lofi_temporal_gtad")]
+    extract_features(run, "acp+lofi_temporal_gtad")
+    joined = run_features.store(run, "acp+lofi_temporal_gtad")
+    parts = [run_features.store(run, part) for part in ("acp", "lofi_temporal_gtad")]
     video = "target_testing_00000"
     np.testing.assert_array_equal(
         joined.read(video), np.concatenate([part.read(video) for part in parts], axis=1)
@@ -172,16 +174,16 @@ def test_concatenated_features_are_as_good_as_their_parts(a_run):
 
 def test_heads_may_see_the_features_as_they_are_stored(a_run):
     raw = a_run(**{"head_training.standardise": False})
-    subset = extract.datasets.target(raw).test_videos
-    stored = extract.store(raw, "acp").read(subset[0].video_id)
-    seen = extract.videos(raw, "acp", subset, raw.config.head_training.standardise)[0]
+    subset = datasets.target(raw).test_videos
+    stored = run_features.store(raw, "acp").read(subset[0].video_id)
+    seen = run_features.of_videos(raw, "acp", subset, raw.config.head_training.standardise)[0]
     np.testing.assert_array_equal(seen["features"], stored)
     row = configs.rows_of(raw.config)[0]
-    detect.path(raw, row).unlink()
-    detect.run(raw, row)
-    unlike = detect.load_detections(raw, row)
+    raw.workdir.detections(row).unlink()
+    detection.detect_in_test_videos(raw, row)
+    unlike = detection.load_detections(raw, row)
     standard = a_run()
     # These two settings would never meet in one workdir, so nothing else would make it detect again.
-    detect.path(raw, row).unlink()
-    detect.run(standard, row)
-    assert detect.load_detections(standard, row) != unlike
+    raw.workdir.detections(row).unlink()
+    detection.detect_in_test_videos(standard, row)
+    assert detection.load_detections(standard, row) != unlike

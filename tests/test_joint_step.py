@@ -1,21 +1,20 @@
 """The joint train step: however it is computed - in chunks, in parts, on many devices - the gradient is the same."""
 
-import pathlib
 import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 import tiny
+from steps import joint_training
 
 from lofi_jax import config as configs
-from lofi_jax.config import named, optimizer
+from lofi_jax.config import named, optimizer, typed
 from lofi_jax.jobs import planning
 from lofi_jax.models.gtad import GTAD
-from lofi_jax.run.workdir import Run, encode_videos, initial_encoder
-from lofi_jax.stages import joint
+from lofi_jax.run.networks import initial_encoder, make_encoder
+from lofi_jax.training.networks import Chunks, encode_videos
 from lofi_jax.training.sharding import make_mesh, placement, shard_batch
 from lofi_jax.training.step import jit_step
 
@@ -42,21 +41,19 @@ def config_of(encoder="tsm", head="gtad", **keys):
     c.joint.optimizer = optimizer(name="sgd", weight_decay=0.0)
     for key, value in keys.items():
         c.update_from_flattened_dict({key.replace("__", "."): value})
-    return c.lock()
+    return typed(c)
 
 
 def make(c, mesh=(1, 1)):
-    run = Run(c, pathlib.Path("unused"), make_mesh(*mesh))
+    mesh = make_mesh(*mesh)
     encoder = initial_encoder(c, jax.random.key(0))
     # As after training: a block whose last scale is zero would pass no gradient.
     params = jax.tree.map(
         lambda x: x + 0.1 * jax.random.normal(jax.random.key(x.size), x.shape), encoder["params"]
     )
-    row = configs.rows_of(c)[-1]
-    rate = optax.constant_schedule(1.0)
-    state, step = joint.make_training(run, row, {**encoder, "params": params}, CLASSES, rate)
-    placed = placement(state, run.mesh, c.mesh.parameters)
-    return run, jax.device_put(state, placed), jit_step(step, placed)
+    state, step = joint_training(c, mesh, {**encoder, "params": params}, CLASSES, 1.0)
+    placed = placement(state, mesh, c.mesh.parameters)
+    return mesh, jax.device_put(state, placed), jit_step(step, placed)
 
 
 def a_batch(videos=4, snippets=16, side=16):
@@ -71,9 +68,9 @@ def a_batch(videos=4, snippets=16, side=16):
 
 
 def gradient(c, mesh=(1, 1)):
-    run, state, step = make(c, mesh)
+    mesh, state, step = make(c, mesh)
     before = jax.tree.map(np.asarray, state.params)
-    after, terms = step(state, shard_batch(a_batch(), run.mesh))
+    after, terms = step(state, shard_batch(a_batch(), mesh))
     return terms["loss"], jax.tree.map(lambda a, b: a - np.asarray(b), before, after.params)
 
 
@@ -132,8 +129,8 @@ def test_parts_and_chunks_on_devices_change_none(plain):
 
 
 def collectives(c, mesh):
-    run, state, step = make(c, mesh)
-    program = step.lower(state, shard_batch(a_batch(), run.mesh)).compile().as_text()
+    mesh, state, step = make(c, mesh)
+    program = step.lower(state, shard_batch(a_batch(), mesh)).compile().as_text()
     names = "all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute"
     return set(re.findall(rf" ({names})(?:-start)?\(", program))
 
@@ -149,8 +146,8 @@ def test_a_video_over_devices_gathers_its_features_besides():
 def test_sharded_parameters_take_a_part_of_the_memory():
     size = {}
     for parameters in ("replicated", "sharded"):
-        run, state, step = make(config_of(mesh__parameters=parameters), (4, 2))
-        after, _ = step(state, shard_batch(a_batch(), run.mesh))
+        mesh, state, step = make(config_of(mesh__parameters=parameters), (4, 2))
+        after, _ = step(state, shard_batch(a_batch(), mesh))
         on_one = [x.addressable_shards[0].data.nbytes for x in jax.tree.leaves(after)]
         size[parameters] = sum(on_one)
     assert size["sharded"] < 0.3 * size["replicated"]
@@ -158,8 +155,8 @@ def test_sharded_parameters_take_a_part_of_the_memory():
 
 def test_bfloat16_computes_in_it_and_keeps_all_else_in_float32(plain):
     c = config_of(dtype="bfloat16")
-    run, state, step = make(c)
-    batch = shard_batch(a_batch(), run.mesh)
+    mesh, state, step = make(c)
+    batch = shard_batch(a_batch(), mesh)
     program = step.lower(state, batch).as_text()
     convolutions = re.findall(r"stablehlo\.convolution.*-> tensor<\S+x(\w+)>", program)
     assert set(convolutions) == {"bf16"} and len(convolutions) > 10
@@ -172,7 +169,7 @@ def test_bfloat16_computes_in_it_and_keeps_all_else_in_float32(plain):
 def temporaries(snippets, videos=1):
     """Bytes of temporaries of the encoder's gradient at a chunk of 5 snippets."""
     c = config_of(data__snippets=snippets)
-    encode = encode_videos(Run(c, pathlib.Path("unused"), make_mesh(1, 1)), chunk=5)
+    encode = encode_videos(make_encoder(c), make_mesh(1, 1), Chunks(5))
 
     def loss(variables, frames):
         return jnp.sum(jnp.sin(encode(variables, frames)))
@@ -192,9 +189,8 @@ def test_memory_does_not_grow_with_the_video_nor_with_the_batch():
 def test_a_batch_in_parts_takes_the_memory_of_a_part():
     def temporaries_gib(**keys):
         c = config_of(**{f"joint__{key}": value for key, value in keys.items()})
-        run = Run(c, pathlib.Path("unused"), make_mesh(1, 1))
         at = configs.full_fidelity(c)
-        return planning.measure(run, configs.rows_of(c)[-1], at)[0]
+        return planning.measure(c, make_mesh(1, 1), configs.rows_of(c)[-1], at).temporaries_gib
 
     one, at_once = temporaries_gib(batch_size=1), temporaries_gib(batch_size=8)
     assert temporaries_gib(batch_size=8, accumulate=8) < one + 0.2 * (at_once - one)

@@ -9,10 +9,10 @@ import pytest
 
 from lofi_jax import config as configs
 from lofi_jax import fidelity
+from lofi_jax.config import typed
 from lofi_jax.errors import UserError
 from lofi_jax.jobs import planning
 from lofi_jax.models import ENCODERS, HEADS
-from lofi_jax.run.workdir import Run
 from lofi_jax.training.sharding import make_mesh
 
 FOLDER = pathlib.Path(__file__).parents[1] / "configs" / "paper"
@@ -27,6 +27,7 @@ def config_of(name, arguments=""):
     spec.loader.exec_module(module)
     c = module.get_config(arguments)
     c.data.video_dir, c.data.annotations = "videos", "annotations.json"
+    c = typed(c)
     configs.validate(c)
     return c, module.__doc__
 
@@ -39,7 +40,6 @@ def test_every_combination_is_possible(name, head, encoder, low):
     starts = "icp&acp&acp_plus&arrow_of_time&acp+speednet&lofi"
     arguments = f"encoder={encoder},head={head},fidelity={low},start={starts}"
     c, doc = config_of(name, arguments)
-    c.source.snippets = 2
     assert len(configs.rows_of(c)) == 6
     assert configs.rows_of(c)[-1].fidelity == low
     assert f"--config=configs/paper/{name}.py:" in doc and "long_cycle" in doc
@@ -47,9 +47,8 @@ def test_every_combination_is_possible(name, head, encoder, low):
 
 def lower_step(c, low):
     """Lowers the joint train step of a config at one fidelity, from shapes alone."""
-    run = Run(c, pathlib.Path("unused"), make_mesh(1, 1))
-    at = fidelity.schedule(low, configs.full_fidelity(c), configs.factors(c), 1)(0)
-    return at, planning.lower(run, configs.rows_of(c)[-1], at)
+    at = fidelity.schedule(low, configs.full_fidelity(c), c.joint.factors, 1)(0)
+    return at, planning.lower(c, make_mesh(1, 1), configs.rows_of(c)[-1], at)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +87,7 @@ def test_windows_of_thumos14_lower_at_their_own_length(low, snippets):
     after, terms = lowered.out_info
     before = lowered.in_avals[0][0]
     assert jax.tree.map(np.shape, before) == jax.tree.map(np.shape, after)
-    assert c.head.max_duration == 64 and terms["loss"].shape == ()
+    assert c.head.options["max_duration"] == 64 and terms["loss"].shape == ()
 
 
 def test_an_unknown_argument_is_named():

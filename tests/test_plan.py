@@ -1,30 +1,31 @@
 """The planner: what the compiled step says, and what is chosen by it."""
 
 import json
-import pathlib
 
 import commands
 import jax
 import numpy as np
 import pytest
 import tiny
+from keys import changed
 
 from lofi_jax import config as configs
 from lofi_jax import plan
-from lofi_jax.config import command_line
+from lofi_jax.config import command_line, typed
 from lofi_jax.errors import UserError
 from lofi_jax.jobs import auto, planning
-from lofi_jax.run import divisions
-from lofi_jax.run.workdir import Run
 from lofi_jax.training.sharding import make_mesh
 
 ARGUMENTS = ("plan", f"--config={commands.TINY}", "--batch_sizes=4", "--chunks=5")
 
 
-def a_run(mesh=(1, 1), **joint):
+def a_config(**joint):
     c = tiny.get_config()
     c.joint.update(joint)
-    return Run(c, pathlib.Path("unused"), make_mesh(*mesh))
+    return typed(c)
+
+
+ONE = make_mesh(1, 1)
 
 
 def test_the_command_writes_the_plans_best_first_and_says_when_none_fits(tmp_path):
@@ -65,17 +66,15 @@ def test_impossible_flags_are_refused(flag):
 
 
 def test_auto_checks_the_config_first(tmp_path):
-    config = tiny.get_config()
-    config.joint.chunk, config.dtype = configs.AUTO, "float64"
+    config = changed(tiny.get_config(), {"joint.chunk": configs.AUTO, "dtype": "float64"})
     with pytest.raises(UserError, match="config.dtype is 'float64': choose one of float32"):
         auto.resolve(config, str(tmp_path))
 
 
 def test_the_work_is_the_published_one():
-    c = configs.paper("fidelity=full")
-    run = Run(c, pathlib.Path("unused"), make_mesh(1, 1))
+    c = typed(configs.paper("fidelity=full"))
     at = configs.full_fidelity(c)
-    plain, once, twice = planning.tflop(run.config, planning.lofi_rows(c)[0], at)
+    plain, once, twice = planning.tflop(c, planning.lofi_rows(c)[0], at)
     # ResNet-18 at 224 x 224: 1.81 G multiplications and as many additions (torchvision's table); 800 frames a video.
     # XLA leaves out the borders' zeros.
     np.testing.assert_allclose(once - plain, 2 * 1.814e9 * 800 / 1e12, rtol=0.1)
@@ -84,37 +83,40 @@ def test_the_work_is_the_published_one():
 
 
 def test_auto_takes_the_largest_batch_and_then_the_largest_chunk_that_fits():
-    roomy = a_run(batch_size=configs.AUTO, chunk=configs.AUTO, memory_gib=64.0)
-    assert auto.choose(roomy) == {"batch_size": 16, "chunk": 0}
-    row, at = planning.lofi_rows(roomy.config)[0], divisions.fidelities(roomy.config, "temporal")[0]
+    roomy = a_config(batch_size=configs.AUTO, chunk=configs.AUTO, memory_gib=64.0)
+    assert auto.choose(roomy, ONE) == {"batch_size": 16, "chunk": 0}
+    row, (at,) = planning.lofi_rows(roomy)[0], configs.fidelities(roomy, "temporal")
     needs = {
-        chunk: planning.measure(a_run(batch_size=4, chunk=chunk), row, at)[1] for chunk in (0, 4)
+        chunk: planning.measure(a_config(batch_size=4, chunk=chunk), ONE, row, at).peak_gib
+        for chunk in (0, 4)
     }
     assert needs[4] < needs[0]
-    tight = a_run(batch_size=4, chunk=configs.AUTO, memory_gib=(needs[0] + needs[4]) / 2)
-    assert auto.choose(tight) == {"batch_size": 4, "chunk": 4}
+    tight = a_config(batch_size=4, chunk=configs.AUTO, memory_gib=(needs[0] + needs[4]) / 2)
+    assert auto.choose(tight, ONE) == {"batch_size": 4, "chunk": 4}
 
 
 def test_after_a_step_that_did_not_fit_a_smaller_one_is_named():
-    failed = a_run(batch_size=16, chunk=0, memory_gib=64.0)
-    assert auto.advice(failed) == "config.joint.batch_size=16 and config.joint.chunk=4 would fit"
+    failed = a_config(batch_size=16, chunk=0, memory_gib=64.0)
+    assert (
+        auto.advice(failed, ONE) == "config.joint.batch_size=16 and config.joint.chunk=4 would fit"
+    )
 
 
 def test_auto_says_when_nothing_fits():
     with pytest.raises(UserError, match="no joint step fits into 0.00 GiB, the smallest takes"):
-        auto.choose(a_run(batch_size=4, chunk=4, memory_gib=1e-6))
+        auto.choose(a_config(batch_size=4, chunk=4, memory_gib=1e-6), ONE)
 
 
 def test_a_run_keeps_what_auto_chose(tmp_path, capsys):
     config = tiny.get_config()
     config.mesh.cpu_devices, config.log.cache_dir = 8, jax.config.jax_compilation_cache_dir
     config.joint.update(batch_size=configs.AUTO, chunk=configs.AUTO, memory_gib=64.0)
-    chosen = auto.resolve(config, str(tmp_path))
+    chosen = auto.resolve(typed(config), str(tmp_path))
     assert (chosen.joint.batch_size, chosen.joint.chunk) == (16, 0)
     assert "batch_size=16 chunk=0 fit" in capsys.readouterr().out
     (tmp_path / "config.json").write_text(configs.to_json(chosen))
     config.joint.memory_gib = 1e-6
-    again = auto.resolve(config, str(tmp_path))
+    again = auto.resolve(typed(config), str(tmp_path))
     assert (again.joint.batch_size, again.joint.chunk) == (16, 0)
 
 

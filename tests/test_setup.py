@@ -5,9 +5,11 @@ import pytest
 import tiny
 
 from lofi_jax import config as configs
-from lofi_jax.config import defaults, named
+from lofi_jax.config import defaults, named, typed
 from lofi_jax.errors import UserError
-from lofi_jax.run.workdir import initial_encoder, load_own_encoder, load_run
+from lofi_jax.run.checkpoints import load_own_encoder
+from lofi_jax.run.networks import initial_encoder
+from lofi_jax.run.start import load_run
 from lofi_jax.training.checkpoints import save_state
 
 
@@ -15,7 +17,7 @@ def config(**options):
     c = defaults()
     c.data.frames, c.data.height, c.data.width = 2, 8, 8
     c.encoder = named("tsm_resnet", stage_sizes=(1,), stem="small", **options)
-    return c
+    return typed(c)
 
 
 def test_a_checkpoint_must_hold_the_configs_own_encoder(tmp_path):
@@ -41,5 +43,5 @@ def test_a_run_opens_on_other_devices_than_it_was_trained_on(tmp_path):
     c = tiny.get_config()
     c.mesh.data, c.mesh.snippet, c.mesh.cpu_devices = 64, 4, jax.device_count()
     c.log.cache_dir = jax.config.jax_compilation_cache_dir
-    (tmp_path / "config.json").write_text(configs.to_json(c))
+    (tmp_path / "config.json").write_text(configs.to_json(typed(c)))
     assert load_run(str(tmp_path)).mesh.size == jax.device_count()

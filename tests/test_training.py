@@ -9,27 +9,27 @@ import numpy as np
 import optax
 import pytest
 
-from lofi_jax.config import optimizer as settings
 from lofi_jax.data.loader import clips
 from lofi_jax.errors import UserError
 from lofi_jax.models.tsm import TSM
 from lofi_jax.training import checkpoints, loop, optimizer
+from lofi_jax.training.loop import Training
 from lofi_jax.training.memory import OutOfMemory, naming_exhausted_memory
+from lofi_jax.training.optimizer import Optimizer
+from lofi_jax.training.session import Session
 from lofi_jax.training.sharding import make_mesh, over_mesh, replicate, shard_batch
 from lofi_jax.training.step import initial_state, make_step
 
-LOGGING = loop.Logging(every=1, checkpoint_seconds=0.0)
-
 
 def test_the_papers_schedule_halves_every_five_epochs():
-    s = settings(name="sgd", learning_rate=0.1, schedule="step", decay=0.5, decay_epochs=5.0)
+    s = Optimizer(name="sgd", learning_rate=0.1, schedule="step", decay=0.5, decay_epochs=5.0)
     rate = optimizer.learning_rate(s, steps=150, steps_per_epoch=10)
     found = [float(rate(step)) for step in (0, 49, 50, 99, 100, 149)]
     np.testing.assert_allclose(found, [0.1, 0.1, 0.05, 0.05, 0.025, 0.025], rtol=1e-6)
 
 
 def test_warm_up_rises_to_the_peak_and_cosine_falls_to_zero():
-    s = settings(learning_rate=1.0, schedule="cosine", warmup_epochs=1.0)
+    s = Optimizer(learning_rate=1.0, schedule="cosine", warmup_epochs=1.0)
     rate = optimizer.learning_rate(s, steps=30, steps_per_epoch=10)
     np.testing.assert_allclose([rate(0), rate(5), rate(10), rate(20)], [0, 0.5, 1, 0.5], atol=1e-6)
     assert rate(30) < 1e-6
@@ -37,13 +37,13 @@ def test_warm_up_rises_to_the_peak_and_cosine_falls_to_zero():
 
 @pytest.mark.parametrize("change", [{"name": "lion"}, {"schedule": "linear"}])
 def test_an_unknown_name_lists_the_known_ones(change):
-    s = settings(**change)
+    s = Optimizer(**change)
     with pytest.raises(UserError, match=f"{next(iter(change.values()))}.*choose one of"):
         optimizer.make(s, optimizer.learning_rate(s, 1, 1))
 
 
 def test_joint_scales_the_encoders_rate_and_limits_the_norm_over_both():
-    s = settings(name="sgd", weight_decay=0.0, clip_norm=1.0)
+    s = Optimizer(name="sgd", weight_decay=0.0, clip_norm=1.0)
     transform = optimizer.make_joint(s, optax.constant_schedule(1.0), encoder_scale=0.25)
     params = {"encoder": {"w": jnp.zeros(1)}, "head": {"w": jnp.zeros(1)}}
     gradient = {"encoder": {"w": jnp.full(1, 3.0)}, "head": {"w": jnp.full(1, 4.0)}}
@@ -72,18 +72,11 @@ def fit(folder, steps, mesh=None, parameters="replicated"):
 
     transform = optax.adam(0.05)
     params = {"a": jnp.zeros(()), "b": jnp.zeros(())}
-    return loop.train(
-        "fit",
-        folder,
-        initial_state(params, {"seen": jnp.zeros(())}, transform),
-        make_step(loss, transform, seed=5),
-        clips.training_batches(Numbers(), None, 2, seed=1),
-        steps,
-        mesh or make_mesh(2, 1),
-        parameters,
-        LOGGING,
-        optax.constant_schedule(0.05),
-    )
+    state = initial_state(params, {"seen": jnp.zeros(())}, transform)
+    step, rate = make_step(loss, transform, seed=5), optax.constant_schedule(0.05)
+    session = Session(mesh or make_mesh(2, 1), parameters, log_every=1, checkpoint_seconds=0.0)
+    batches = clips.training_batches(Numbers(), None, 2, seed=1)
+    return loop.train(Training("fit", folder, state, step, steps, rate), batches, session)
 
 
 def test_a_restarted_training_ends_with_the_same_numbers(tmp_path):
