@@ -4,9 +4,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from lofi_jax.arrays import AnyArray
+
 
 def balanced_bce(
-    logits: Float[Array, "..."], labels: Float[Array, "..."], threshold: float = 0.5
+    logits: Float[AnyArray, "..."], labels: Float[AnyArray, "..."], threshold: float = 0.5
 ) -> Float[Array, ""]:
     """Binary cross-entropy in which positives and negatives count for half each (BSN, G-TAD and BMN).
 
@@ -27,7 +29,7 @@ def _mean(values, chosen):
 
 
 def sampled_mse(
-    predictions: Float[Array, "..."], ious: Float[Array, "..."], key: PRNGKeyArray
+    predictions: Float[AnyArray, "..."], ious: Float[AnyArray, "..."], key: PRNGKeyArray
 ) -> Float[Array, ""]:
     """Half the squared error of the predicted tIoU, over equally many high, middle and low anchors (BMN, section 3.4).
 
@@ -48,7 +50,10 @@ def _drawn(candidates, wanted, uniform):
 
 
 def focal(
-    logits: Float[Array, "..."], labels: Float[Array, "..."], alpha: float = 0.25, gamma: float = 2
+    logits: Float[AnyArray, "..."],
+    labels: Float[AnyArray, "..."],
+    alpha: float = 0.25,
+    gamma: float = 2,
 ) -> Float[Array, "..."]:
     """The sigmoid focal loss of each prediction (Lin et al., arXiv 1708.02002, section 3.2).
 
@@ -63,7 +68,9 @@ def focal(
     return -weight * jax.nn.sigmoid(-toward) ** gamma * jax.nn.log_sigmoid(toward)
 
 
-def diou(distances: Float[Array, "... 2"], wanted: Float[Array, "... 2"]) -> Float[Array, "..."]:
+def diou(
+    distances: Float[AnyArray, "... 2"], wanted: Float[AnyArray, "... 2"]
+) -> Float[Array, "..."]:
     """The distance-IoU loss of segments around a common point (Zheng et al., arXiv 1911.08287, in one dimension).
 
     1 - tIoU + (distance of the centres / length of the smallest segment around both)^2.

@@ -8,7 +8,7 @@ a pure function; its normaliser, a running mean of the number of positives, is t
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
 import flax.linen as nn
@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from lofi_jax.arrays import AnyArray
 from lofi_jax.detection import losses
 from lofi_jax.detection.proposals import Proposals
 
@@ -76,7 +77,7 @@ class LocalAttention(nn.Module):
     stride: int = 1
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B T C"]) -> Float[Array, "B T/stride C"]:
+    def __call__(self, x: Float[Array, "B T C"]) -> Float[Array, "B t C"]:
         channels = x.shape[-1]
 
         def projected(name):
@@ -105,7 +106,7 @@ class Block(nn.Module):
     stride: int = 1
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B T C"]) -> Float[Array, "B T/stride C"]:
+    def __call__(self, x: Float[Array, "B T C"]) -> Float[Array, "B t C"]:
         channels = x.shape[-1]
 
         def scale(name):
@@ -129,7 +130,7 @@ class Tower(nn.Module):
     initial_bias: float = 0.0
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B T C"]) -> Float[Array, "B T outputs"]:
+    def __call__(self, x: Float[Array, "B T C"]) -> Float[Array, "B T {self.outputs}"]:
         for i in (1, 2):
             x = nn.Conv(self.channels, (3,), padding=1, use_bias=False, name=f"conv{i}")(x)
             x = nn.relu(_norm(f"norm{i}")(x))
@@ -164,7 +165,7 @@ class ActionFormer(nn.Module):
     prior: float = 0.01
 
     @nn.compact
-    def __call__(self, features: Float[Array, "B L D"]) -> dict[str, list[Array]]:
+    def __call__(self, features: Float[AnyArray, "B L D"]) -> dict[str, list[Array]]:
         """Returns, for each level, "classification" logits (B, T, C) and "distances" (B, T, 2) to start and end.
 
         The distances are in strides of the level, at least 0.
@@ -191,7 +192,7 @@ class ActionFormer(nn.Module):
         return outputs
 
     def loss(
-        self, outputs: Mapping[str, list[Array]], batch: Mapping[str, Array], key=None
+        self, outputs: Mapping[str, Sequence[AnyArray]], batch: Mapping[str, AnyArray], key=None
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
         """Focal loss of all classes and DIoU loss of the positives' distances, over the positives' number; in float32.
 
@@ -221,7 +222,7 @@ class ActionFormer(nn.Module):
         return sum(terms.values(), jnp.float32(0)), terms
 
     def proposals(
-        self, outputs: Mapping[str, list[np.ndarray]], use_boundaries: bool = True
+        self, outputs: Mapping[str, Sequence[np.ndarray]], use_boundaries: bool = True
     ) -> list[Proposals]:
         """Every video's proposals, one for each likely class of each point.
 
@@ -253,9 +254,9 @@ class ActionFormer(nn.Module):
 
 def assigned(
     points: Points,
-    segments: Float[Array, "M 2"],
-    labels: Int[Array, " M"],
-    valid: Bool[Array, " M"],
+    segments: Float[AnyArray, "M 2"],
+    labels: Int[AnyArray, " M"],
+    valid: Bool[AnyArray, " M"],
     classes: int,
     radius: float,
 ) -> tuple[Float[Array, "P classes"], Float[Array, "P 2"]]:

@@ -15,6 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from lofi_jax.arrays import AnyArray
+
 # A sampling matrix up to this size is a constant of the program; a larger one is made block by block as it is used.
 CONSTANT_BYTES = 2**27
 BLOCK_BYTES = 2**25
@@ -64,7 +66,7 @@ class Sampling:
             np.add.at(matrix, i, w)
         return matrix[:-1]
 
-    def block(self, rows: Float[Array, "3 n"]) -> Float[Array, "L bins n"]:
+    def block(self, rows: Float[AnyArray, "3 n"]) -> Float[Array, "L bins n"]:
         """The matrix's columns of some anchors, made on the device from their first, step and count."""
         index, weight = self.entries(jnp, *rows)
         matrix = jnp.zeros((self.snippets + 1, self.bins, rows.shape[1]))
@@ -133,7 +135,7 @@ class AlignedDense(nn.Module):
 
     @nn.compact
     def __call__(
-        self, *sampled: tuple[Float[Array, "B L C"], Sampling]
+        self, *sampled: tuple[Float[AnyArray, "B L C"], Sampling]
     ) -> Float[Array, "B N width"]:
         """Takes feature sequences of one shape, each with how it is sampled; their bins are put side by side."""
         bins = [sampling.bins for _, sampling in sampled]
@@ -150,7 +152,7 @@ class AlignedDense(nn.Module):
         return out
 
 
-def _align(y: Float[Array, "B L bins H"], sampling: Sampling) -> Float[Array, "B N H"]:
+def _align(y: Float[AnyArray, "B L bins H"], sampling: Sampling) -> Float[Array, "B N H"]:
     """Applies the sampling matrix, whole or in blocks of anchors."""
     column, number = sampling.snippets * sampling.bins * 4, len(sampling.first)
     if column * number <= CONSTANT_BYTES:

@@ -9,8 +9,9 @@ one, so the same holds for it and parts of a batch.
 from collections.abc import Callable
 
 import jax
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Real
 
+from lofi_jax.arrays import AnyArray
 from lofi_jax.errors import UserError
 
 # What a chunk may keep for the way back: see `encode`.
@@ -18,8 +19,8 @@ KEEPS = ("all", "convolutions", "blocks")
 
 
 def encode(
-    encoder: Callable[[UInt8[Array, "N T H W 3"]], Float[Array, "N C"]],
-    frames: UInt8[Array, "B L T H W 3"],
+    encoder: Callable[[Real[AnyArray, "N T H W 3"]], Float[Array, "N C"]],
+    frames: Real[AnyArray, "B L T H W 3"],
     chunk: int,
     keep: str = "all",
     parts: int = 1,
@@ -59,7 +60,7 @@ def _is_convolution(primitive, *_, **__) -> bool:
     return primitive.name in ("conv_general_dilated", "dot_general")  # see models/convolution.py
 
 
-def in_parts(function, x: Float[Array, "B ..."], parts: int):
+def in_parts(function, x: Float[AnyArray, "B ..."], parts: int):
     """Applies a function of a batch, which treats its videos one by one, to `parts` parts of it one after the other.
 
     Each part's activations are computed again on the way back.

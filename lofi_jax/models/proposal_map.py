@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from lofi_jax.arrays import AnyArray
 from lofi_jax.detection import losses, targets
 from lofi_jax.detection.proposals import Proposals, dense_proposals
 from lofi_jax.models.alignment import AlignedDense
@@ -54,7 +55,7 @@ def confidences(sampled, widths: Sequence[int], cells: Map | None) -> dict[str, 
 
 
 def loss(
-    outputs: Outputs, batch: Mapping[str, Array], key: PRNGKeyArray, anchors: np.ndarray
+    outputs: Outputs, batch: Mapping[str, AnyArray], key: PRNGKeyArray, anchors: np.ndarray
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """G-TAD's loss (section 3.4), which is BMN's too, and its terms; in float32.
 

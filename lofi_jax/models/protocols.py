@@ -11,6 +11,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from lofi_jax.arrays import AnyArray
 from lofi_jax.detection.proposals import Proposals
 
 Tree = Any
@@ -60,7 +61,7 @@ class Head(Module, Protocol):
     classifies: bool
 
     def loss(
-        self, outputs: Mapping[str, Array], batch: Mapping[str, Array], key: PRNGKeyArray
+        self, outputs: Mapping[str, AnyArray], batch: Mapping[str, AnyArray], key: PRNGKeyArray
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
         """The loss and its terms, in float32.
 

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Real
 
+from lofi_jax.arrays import AnyArray
 from lofi_jax.errors import UserError
 from lofi_jax.models import pooling, tsm
 from lofi_jax.models.resnet import Layer, layers, stages
@@ -163,7 +164,7 @@ class R2Plus1D(nn.Module):
 
     @nn.compact
     def __call__(
-        self, frames: Float[Array, "N T H W 3"], train: bool = False
+        self, frames: Real[AnyArray, "N T H W 3"], train: bool = False
     ) -> Float[Array, "N C"]:
         """Maps uint8 or float RGB frames in 0..255 to float32 features.
 

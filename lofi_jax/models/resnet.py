@@ -70,7 +70,7 @@ class Bottleneck(nn.Module):
     norm: Layer
 
     @nn.compact
-    def __call__(self, x: Float[Array, "N H W C"]) -> Float[Array, "N h w 4*width"]:
+    def __call__(self, x: Float[Array, "N H W C"]) -> Float[Array, "N h w {4*self.width}"]:
         strides = (self.stride, self.stride)
         y = self.conv(self.width, (1, 1), name="conv1")(self.shift(x))
         y = nn.relu(self.norm(name="bn1")(y))
