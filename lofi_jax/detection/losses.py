@@ -51,7 +51,7 @@ def _drawn(candidates, wanted, uniform):
 
 def focal(
     logits: Float[AnyArray, "..."],
-    labels: Float[AnyArray, "..."],
+    labels: Float[AnyArray, "..."] | float,
     alpha: float = 0.25,
     gamma: float = 2,
 ) -> Float[Array, "..."]:

@@ -5,7 +5,7 @@ Both are Flax modules, known by the shapes that go in and come out. A config nam
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from flax.traverse_util import flatten_dict
@@ -17,6 +17,7 @@ from lofi_jax.detection.proposals import Proposals
 Tree = Any
 
 
+@runtime_checkable
 class Module(Protocol):
     """The part of a Flax module that is used."""
 
@@ -43,6 +44,7 @@ def by_path(variables: Tree) -> dict[str, Any]:
     return dict(flatten_dict(variables, sep="."))
 
 
+@runtime_checkable
 class Encoder(Module, Protocol):
     """Snippets in, one feature a snippet out: frames (N, T, H, W, 3) uint8 or float in 0..255 -> (N, C) float32.
 
@@ -51,6 +53,7 @@ class Encoder(Module, Protocol):
     """
 
 
+@runtime_checkable
 class Head(Module, Protocol):
     """Features of videos in, raw outputs out: (B, L, C) -> a dict of arrays, each (B, ...).
 

@@ -81,7 +81,7 @@ class SplitConv(nn.Module):
     norm: Layer
 
     @nn.compact
-    def __call__(self, x: Float[Array, "N T H W C"]) -> Float[Array, "N t h w width"]:
+    def __call__(self, x: Float[AnyArray, "N T H W C"]) -> Float[Array, "N t h w width"]:
         n, t = x.shape[:2]
         stride_t, stride = self.strides
         x = self.conv(

@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from lofi_jax.config import Config
 from lofi_jax.data.annotations.activitynet import Video
@@ -17,6 +17,7 @@ from lofi_jax.training.progress import Progress
 Records = RandomAccess[dict[str, Any]]
 
 
+@runtime_checkable
 class Opened(Protocol):
     """A dataset that is ready to be read, whether it was prepared or is streamed from its video files."""
 

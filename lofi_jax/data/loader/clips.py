@@ -6,7 +6,7 @@ batches however many workers there are, and a restored iterator goes on with the
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import grain
 import numpy as np
@@ -48,6 +48,7 @@ class Augmentation:
 NONE = Augmentation()
 
 
+@runtime_checkable
 class Transformation(Protocol):
     """Makes of a record an example, whose random part depends on its place in the stream alone."""
 
