@@ -10,7 +10,8 @@ from lofi_jax.reports import tables
 from lofi_jax.run.start import start_run
 from lofi_jax.training import processes
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "A file under configs/.", required=True)
+_CONFIG = config_flags.DEFINE_config_file("config", None, "A file under configs/.")
+flags.mark_flag_as_required("config")
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder for everything the run makes.", required=True
 )

@@ -26,7 +26,8 @@ from lofi_jax.run import networks
 from lofi_jax.training.progress import Progress
 from lofi_jax.training.sharding import DATA
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "A file under configs/.", required=True)
+_CONFIG = config_flags.DEFINE_config_file("config", None, "A file under configs/.")
+flags.mark_flag_as_required("config")
 _MEMORY = flags.DEFINE_float("memory_gib", None, "Of one device, in GiB; default: all it has.")
 _DEVICE = flags.DEFINE_string("device", None, f"One of {', '.join(DEVICES)}.")
 _COUNT = flags.DEFINE_integer("devices", None, "How many of --device; default: 1.")

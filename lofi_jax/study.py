@@ -19,7 +19,8 @@ from lofi_jax.reports import bars, tables
 from lofi_jax.run.start import start_run
 from lofi_jax.training import processes
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "A file under configs/.", required=True)
+_CONFIG = config_flags.DEFINE_config_file("config", None, "A file under configs/.")
+flags.mark_flag_as_required("config")
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder for everything the study makes.", required=True
 )

@@ -16,9 +16,12 @@ Loss = Callable[[Tree, Tree, Mapping[str, Array], PRNGKeyArray], tuple[Array, tu
 
 @flax.struct.dataclass
 class TrainState:
-    """All that changes in training: the step, the parameters, BatchNorm's statistics, the optimizer's memory."""
+    """All that changes in training: the step, the parameters, BatchNorm's statistics, the optimizer's memory.
 
-    step: Array
+    Arrays, or in trees made of one what there is to say of each: its shape, or where it lies.
+    """
+
+    step: Tree
     params: Tree
     statistics: Tree
     optimizer: Tree
