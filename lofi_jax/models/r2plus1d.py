@@ -84,23 +84,23 @@ class SplitConv(nn.Module):
     def __call__(self, x: Float[AnyArray, "N T H W C"]) -> Float[Array, "N t h w width"]:
         n, t = x.shape[:2]
         stride_t, stride = self.strides
-        x = self.conv(
+        y = self.conv(
             self.middle,
             (self.space, self.space),
             (stride, stride),
             padding=self.space // 2,
             name="spatial",
         )(x.reshape(n * t, *x.shape[2:]))
-        x = nn.relu(self.norm(name="norm")(x))
-        h, w = x.shape[1:3]
-        x = self.conv(
+        y = nn.relu(self.norm(name="norm")(y))
+        h, w = y.shape[1:3]
+        y = self.conv(
             self.width,
             (self.time, 1),
             (stride_t, 1),
             padding=(self.time // 2, 0),
             name="temporal",
-        )(x.reshape(n, t, h * w, self.middle))
-        return x.reshape(n, x.shape[1], h, w, self.width)
+        )(y.reshape(n, t, h * w, self.middle))
+        return y.reshape(n, y.shape[1], h, w, self.width)
 
 
 class Block(nn.Module):
