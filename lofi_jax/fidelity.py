@@ -48,6 +48,9 @@ class Factors:
 def reduce(full: Fidelity, temporal: int = 1, spatial: float = 1.0) -> Fidelity:
     """Divides `full` in time and space: L / r_t x H / r_s x W / r_s, in whole pixels.
 
+    >>> reduce(Fidelity(snippets=100, height=224, width=224), temporal=4, spatial=2)
+    Fidelity(snippets=25, height=112, width=112)
+
     Raises:
         UserError: r_t does not divide the snippets, or nothing is left of the picture.
     """
@@ -67,6 +70,11 @@ def reduce(full: Fidelity, temporal: int = 1, spatial: float = 1.0) -> Fidelity:
 
 def schedule(name: str, full: Fidelity, factors: Factors, steps_per_epoch: int):
     """Which fidelity each step trains at.
+
+    >>> full = Fidelity(snippets=100, height=224, width=224)
+    >>> at = schedule("short_cycle", full, Factors(), steps_per_epoch=500)
+    >>> [str(at(step)) for step in (0, 15, 16, 32, 48)]
+    ['100x112x112', '100x112x112', '25x224x224', '50x158x158', '100x112x112']
 
     Args:
         name: one of `NAMES`.

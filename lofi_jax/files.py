@@ -61,14 +61,33 @@ def write_json(path: str | os.PathLike, value: Any, indent: int | None = None) -
     write_text(path, text)
 
 
+def read_text(path: str | os.PathLike) -> str:
+    """A text file's content, in UTF-8.
+
+    Raises:
+        UserError: no such file, or no text.
+    """
+    try:
+        return pathlib.Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise UserError(f"{path}: not text ({error})") from error
+
+
 def write_text(path: str | os.PathLike, text: str) -> None:
     """As `write_json`, for any text."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: str | os.PathLike, content: bytes) -> None:
+    """As `write_json`, for anything."""
     path = pathlib.Path(path)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            unfinished.write_text(text, encoding="utf-8")
+            unfinished.write_bytes(content)
             os.replace(unfinished, path)
         finally:
             unfinished.unlink(missing_ok=True)

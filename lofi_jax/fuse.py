@@ -14,11 +14,12 @@ import numpy as np
 from absl import flags
 
 from lofi_jax import errors
-from lofi_jax.config.rows import names
+from lofi_jax.comma_separated import names
 from lofi_jax.detection.nms import METHODS
 from lofi_jax.detection.proposals import Proposals, Suppression, suppress, union, with_classes
 from lofi_jax.errors import UserError, first
-from lofi_jax.results import class_scores, predictions
+from lofi_jax.results import class_scores, detection_files, predictions
+from lofi_jax.results.detections import Detections
 from lofi_jax.results.predictions import Predictions
 
 PREDICTIONS = flags.DEFINE_string("predictions", None, "Files, A,B,...", required=True)
@@ -40,7 +41,7 @@ def main(argv: Sequence[str]) -> None:
         raise UserError(f"unexpected argument {argv[1]!r}: this command takes flags only")
     paths = names(PREDICTIONS.value)
     weights = _weights(len(paths))
-    systems = [predictions.load(path) for path in paths]
+    systems = [_load(path) for path in paths]
     videos = list(dict.fromkeys(video for system in systems for video in system.video_ids))
     labels = tuple(sorted({label for system in systems for label in system.labels}))
     parts = [_by_video(system, labels) for system in systems]
@@ -50,17 +51,30 @@ def main(argv: Sequence[str]) -> None:
     if CLASS_SCORES.value:
         kept, labels = _labelled(kept, videos)
     results = {
-        video: predictions.entries(
-            one.segments, one.scores, [labels[int(i)] for i in one.known_labels]
+        video: Detections(
+            one.segments, [labels[int(i)] for i in one.known_labels], one.scores, video
         )
         for video, one in zip(videos, kept, strict=True)
     }
-    predictions.save(OUTPUT.value, results)
+    detection_files.save(OUTPUT.value, results)
     count = sum(len(system.score) for system in systems)
     written = sum(map(len, results.values()))
     print(
         f"{count} predictions of {len(videos)} videos in {len(paths)} files -> {written} in {OUTPUT.value}"
     )
+
+
+def _load(path: str) -> Predictions:
+    system = predictions.load(path)
+    for wrong, what in (
+        (system.score < 0, "a score below 0, which cannot be weighed: take exp of log scores"),
+        (system.segment[:, 1] < system.segment[:, 0], "a segment that ends before it starts"),
+    ):
+        if wrong.any():
+            at = int(wrong.argmax())
+            video, entry = system.video[at], at - np.searchsorted(system.video, system.video[at])
+            raise UserError(f"{path}: video {system.video_ids[video]!r}, entry {entry}: {what}")
+    return system
 
 
 def _weights(count: int) -> list[float]:

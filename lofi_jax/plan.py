@@ -16,8 +16,8 @@ from absl import flags
 from ml_collections import config_flags
 
 from lofi_jax import errors
+from lofi_jax.comma_separated import names
 from lofi_jax.config import AUTO, DTYPES, parse_flags, typed, validate
-from lofi_jax.config.rows import names
 from lofi_jax.devices.table import DEVICES
 from lofi_jax.files import write_json
 from lofi_jax.jobs import auto, machines, planning
@@ -74,6 +74,10 @@ def main(argv):
     print(machine.about, flush=True)
     rows = sorted(_rows(machine, candidates, limit), key=rank)
     print(tables.plan(rows))
+    if machine.facts is not None:
+        print(
+            "bound: the seconds that the device's peaks allow at the least, no estimate of the time"
+        )
     if _OUTPUT.value:
         told = {"device": machine.kind, "rows": [_finite(row) for row in rows]}
         write_json(_OUTPUT.value, told, indent=1)

@@ -6,7 +6,8 @@ from absl import flags
 
 from lofi_jax import errors
 from lofi_jax.jobs import predict
-from lofi_jax.run.start import load_run
+from lofi_jax.jobs.localizer import Localizer
+from lofi_jax.run.start import keep_compiled
 
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of a finished run of lofi_jax.main.", required=True
@@ -26,11 +27,12 @@ _TIMELINE_DIR = flags.DEFINE_string("timeline_dir", "", "Folder for a picture of
 def main(argv):
     if len(argv) > 1:
         raise errors.UserError(f"unexpected arguments {argv[1:]}: write --name=value")
-    run = load_run(_WORKDIR.value)
+    localizer = Localizer.load(_WORKDIR.value)
+    keep_compiled(localizer.run.config, localizer.run.workdir)
     timelines = pathlib.Path(_TIMELINE_DIR.value) if _TIMELINE_DIR.value else None
     videos, output = predict.expand(_VIDEOS.value), pathlib.Path(_OUTPUT.value)
     with errors.naming_full_disk(output.parent):
-        print(predict.run(run, videos, output, timelines))
+        print(predict.run(localizer, videos, output, timelines))
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from absl import flags
 from ml_collections import config_flags
 
 from lofi_jax import errors
+from lofi_jax.comma_separated import names
 from lofi_jax.config import parse_flags, typed
-from lofi_jax.config.rows import names
 from lofi_jax.files import write_json
 from lofi_jax.jobs import auto, pipeline
 from lofi_jax.reports import bars, tables

@@ -2,7 +2,7 @@
 
 from ml_collections import ConfigDict
 
-from lofi_jax.config import rows
+from lofi_jax.comma_separated import names
 from lofi_jax.config.typed import defaults, named
 from lofi_jax.errors import UserError
 
@@ -23,7 +23,7 @@ def paper(arguments: str | None) -> ConfigDict:
         "encoder": "tsm_resnet18",
         "head": "gtad",
     }
-    parts = (part.partition("=") for part in rows.names(arguments or ""))
+    parts = (part.partition("=") for part in names(arguments or ""))
     given = {key: value for key, _, value in parts}
     if unknown := sorted(given.keys() - known.keys()):
         raise UserError(f"--config: unknown argument {unknown[0]!r}: it takes {', '.join(known)}")

@@ -7,6 +7,7 @@ of `STARTS`, or several joined by "+", whose features are concatenated.
 import dataclasses
 
 from lofi_jax import fidelity
+from lofi_jax.comma_separated import names
 from lofi_jax.errors import UserError
 
 # ICP: as initialised (from ImageNet weights, say); ACP: trained to classify clips; ACP+: then fine-tuned to classify
@@ -67,11 +68,6 @@ def parse(text: str, default_fidelity: str, default_head: str, heads: tuple[str,
     if not rows or len(set(rows)) < len(rows):
         raise UserError(f"config.rows is {text!r}: name at least one row, and none twice")
     return rows
-
-
-def names(comma_separated: str) -> tuple[str, ...]:
-    """The entries of a comma-separated value."""
-    return tuple(name.strip() for name in comma_separated.split(",") if name.strip())
 
 
 def _check(what: str, value: str, known: tuple[str, ...], entry: str) -> None:

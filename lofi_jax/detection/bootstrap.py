@@ -23,6 +23,13 @@ def mean_precisions(
 ) -> np.ndarray:
     """The average mAP of each draw: exactly that of a dataset that holds every video as often as it was drawn.
 
+    >>> truth = Instances(*map(np.array, ([0, 1], [0, 1], [[1.0, 3.0], [5.0, 9.0]], [1.0, 1.0])))
+    >>> found = truth._replace(segment=truth.segment + [[0.5], [3.0]], score=np.array([0.9, 0.4]))
+    >>> times = draws(videos=2, count=1000, seed=0)
+    >>> drawn = mean_precisions(truth, found, 2, np.array([0.5]), times)
+    >>> np.quantile(drawn, [0.025, 0.975])
+    array([0., 1.])
+
     Matches are within a video, so they are made once. Where the copies of a prediction tie in score, its hits stand
     together, so all have the precision of the last one.
 
@@ -30,7 +37,8 @@ def mean_precisions(
         ground_truth, predictions: of the same video and label numbers.
         num_classes: labels run from 0 to here.
         tious: (K,) thresholds.
-        times: (B, V) from `draws`; all of `ground_truth` and `predictions` are of these videos.
+        times: (B, V) from `draws`; all of `ground_truth` is of these videos. Predictions of videos numbered from V on,
+            which are of none that is drawn, count once in every draw.
 
     Returns:
         (B,) float64 in 0..1; NaN where a draw holds no ground truth.
@@ -41,6 +49,9 @@ def mean_precisions(
     series = column * num_classes + predictions.label[row]  # each class at each threshold
     number = len(tious) * num_classes
     wanted = ground_truth.take(np.argsort(ground_truth.label, kind="stable"))
+
+    beyond = max(int(predictions.video.max(initial=-1)) + 1 - times.shape[1], 0)
+    times = np.pad(times, ((0, 0), (0, beyond)), constant_values=1)
 
     means = []
     for chunk in np.split(times.astype(np.int32), range(_CHUNK, len(times), _CHUNK)):

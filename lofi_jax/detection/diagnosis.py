@@ -46,6 +46,14 @@ def diagnose(
 ) -> dict:
     """All of it as plain numbers: fractions, averaged over the thresholds where not said otherwise.
 
+    >>> truth = Instances(*map(np.array, ([0, 1], [0, 1], [[1.0, 3.0], [5.0, 9.0]], [1.0, 1.0])))
+    >>> found = truth._replace(segment=truth.segment + [[0.5], [3.0]], score=np.array([0.9, 0.4]))
+    >>> from lofi_jax.detection.buckets import buckets, characteristics
+    >>> kinds = buckets(characteristics(truth, np.array([10.0, 20.0])), "activitynet")
+    >>> result = diagnose(truth, found, 2, np.array([0.5]), kinds)
+    >>> result["missed"], result["false_positives"]["by_tiou"]["0.50"]["localization"]
+    (0.5, 0.5)
+
     Args:
         ground_truth: M instances that are `sound`, at least one.
         predictions: of the same video and label numbers.

@@ -44,6 +44,13 @@ def evaluate(
 ) -> dict:
     """All the metrics.
 
+    Here two segments of two classes in two videos; the first is found half a second late, the second three:
+
+    >>> truth = Instances(*map(np.array, ([0, 1], [0, 1], [[1.0, 3.0], [5.0, 9.0]], [1.0, 1.0])))
+    >>> found = truth._replace(segment=truth.segment + [[0.5], [3.0]], score=np.array([0.9, 0.4]))
+    >>> evaluate(truth, found, num_classes=2, tious=np.array([0.1, 0.5]))["mAP"]
+    {'0.10': 1.0, '0.50': 0.5}
+
     Args:
         ground_truth: at least one segment.
         predictions: of the same video and label numbers.

@@ -11,16 +11,18 @@ from lofi_jax.config import rows_of, suppression, tious
 from lofi_jax.config.rows import Row
 from lofi_jax.data.features.padded_batches import feature_batches
 from lofi_jax.data.subset import Subset
+from lofi_jax.detection.proposals import Proposals
 from lofi_jax.errors import UserError
 from lofi_jax.jobs.trainings import CLASSIFIER_STANDARDISES, classifier_encoder, classifier_model
-from lofi_jax.results import class_scores, predictions
+from lofi_jax.results import class_scores, detection_files, predictions
+from lofi_jax.results.detections import Detections
 from lofi_jax.run import checkpoints, datasets, features, workdir
 from lofi_jax.run.made_from import is_made_from, stamp
 from lofi_jax.run.networks import classifies, make_head
 from lofi_jax.run.start import Run
 from lofi_jax.stages import detect
 from lofi_jax.stages.classify import Classifier
-from lofi_jax.stages.detect import Detection, Proposer
+from lofi_jax.stages.detect import Proposer
 from lofi_jax.training import processes
 from lofi_jax.training.checkpoints import load_state
 from lofi_jax.training.progress import Progress
@@ -53,9 +55,15 @@ def detect_in_test_videos(run: Run, row: Row) -> None:
     for found in batches:
         for proposals, i in zip(found, numbers, strict=False):
             video = target.test_videos[i]
-            results[video.video_id] = labelled(
-                run, proposals, probabilities[i], target.classes, video.known_duration
+            one = labelled(
+                run,
+                proposals,
+                probabilities[i],
+                target.classes,
+                video.known_duration,
+                video.video_id,
             )
+            results[video.video_id] = one.entries()
         progress.show(len(results), {})
     progress.close()
     path.parent.mkdir(exist_ok=True)
@@ -70,11 +78,10 @@ def proposer(run: Run, row: Row, classes: int) -> Proposer:
     """A row's trained head."""
     config = run.config
     settings = detect.Settings(
-        suppression(config),
+        suppression(config, row.head),
         datasets.windows_of(config),
         config.detect.batch_size,
         config.dtype,
-        config.detect.use_boundaries,
     )
     params = load_state(checkpoints.of_head(run, row))["params"]["head"]
     return Proposer(make_head(config, row.head, classes), params, settings)
@@ -100,10 +107,12 @@ def classifier(run: Run) -> Classifier:
     return Classifier(classes, model, params, windows, size)
 
 
-def labelled(run: Run, found, probabilities, classes, duration: float) -> list[Detection]:
+def labelled(
+    run: Run, found: Proposals, probabilities, classes, duration: float, video: str
+) -> Detections:
     """A video's proposals as the run's config labels them; see `detect.label`."""
     top_classes, top_k = run.config.classifier.top_classes, run.config.detect.top_k
-    return detect.label(found, probabilities, classes, duration, top_classes, top_k)
+    return detect.label(found, probabilities, classes, duration, top_classes, top_k, video)
 
 
 def _probabilities(run: Run) -> np.ndarray:
@@ -143,9 +152,9 @@ def _sources(run: Run, row: Row) -> dict[str, pathlib.Path]:
     }
 
 
-def load_detections(run: Run, row: Row) -> dict[str, list[Detection]]:
+def load_detections(run: Run, row: Row) -> dict[str, Detections]:
     """A row's detections by video."""
-    return json.loads(run.workdir.detections(row).read_text())["results"]
+    return detection_files.load(run.workdir.detections(row))
 
 
 def evaluate(run: Run) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from lofi_jax.fidelity import Fidelity
 from lofi_jax.jobs import detection
 from lofi_jax.reports import curves, timelines
 from lofi_jax.reports.tables import row_name
+from lofi_jax.results.detections import Detections
 from lofi_jax.run import datasets
 from lofi_jax.run.start import Run
-from lofi_jax.stages.detect import Detection
 from lofi_jax.training.loop import read_curve
 
 _THUMBNAILS = 16
@@ -55,9 +55,9 @@ def draw(run: Run) -> None:
     )
 
 
-def strongest(detections: list[Detection]) -> list[Detection]:
-    """Those of a video's detections, best first, that a picture shows."""
-    return [d for d in detections[:_STRONGEST] if d["score"] >= _FAINTEST]
+def strongest(found: Detections) -> list[dict]:
+    """Those of a video's detections, best first, that a picture shows, as it takes them."""
+    return found.filter(min_score=_FAINTEST).top(_STRONGEST).entries()
 
 
 def _curve(training: pathlib.Path) -> list[dict[str, float]]:

@@ -3,8 +3,9 @@
 import json
 import time
 
+from lofi_jax.comma_separated import names
 from lofi_jax.config import rows_of
-from lofi_jax.config.rows import Row, names
+from lofi_jax.config.rows import Row
 from lofi_jax.errors import UserError
 from lofi_jax.files import write_json, write_text
 from lofi_jax.jobs import auto, detection, pictures, trainings

@@ -12,7 +12,7 @@ from flax.traverse_util import flatten_dict
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from lofi_jax.arrays import AnyArray
-from lofi_jax.detection.proposals import Proposals
+from lofi_jax.detection.proposals import Proposals, Suppression
 
 Tree = Any
 
@@ -49,7 +49,8 @@ class Encoder(Module, Protocol):
     """Snippets in, one feature a snippet out: frames (N, T, H, W, 3) uint8 or float in 0..255 -> (N, C) float32.
 
     Snippets are treated one by one. Called with `train=True` and `mutable="batch_stats"`, BatchNorm uses and updates
-    the batch's statistics. Made with `dtype` (of the computation) and `remat` (keep only each block's input).
+    the batch's statistics; an encoder without BatchNorm has none. Made with `dtype` (of the computation) and `remat`
+    (keep only each block's input for the backward pass).
     """
 
 
@@ -59,9 +60,11 @@ class Head(Module, Protocol):
 
     Attributes:
         classifies: gives its proposals labels; it is then made with `classes`, their number.
+        suppression: of its overlapping proposals, as its authors do it.
     """
 
     classifies: bool
+    suppression: Suppression
 
     def loss(
         self, outputs: Mapping[str, AnyArray], batch: Mapping[str, AnyArray], key: PRNGKeyArray
@@ -75,8 +78,6 @@ class Head(Module, Protocol):
         """
         ...
 
-    def proposals(
-        self, outputs: Mapping[str, np.ndarray], use_boundaries: bool
-    ) -> Sequence[Proposals]:
+    def proposals(self, outputs: Mapping[str, np.ndarray]) -> Sequence[Proposals]:
         """Every video's proposals, before suppression."""
         ...

@@ -148,6 +148,12 @@ class Block(nn.Module):
 class R2Plus1D(nn.Module):
     """R(2+1)D encoder: snippets of frames in, one feature a snippet out (the mean over space and time).
 
+    >>> encoder = R2Plus1D(stage_sizes=(1, 1), widths=(4, 8))
+    >>> frames = np.zeros((3, 4, 16, 16, 3), np.uint8)
+    >>> variables = jax.jit(encoder.init)(jax.random.key(0), frames)
+    >>> jax.jit(encoder.apply)(variables, frames).shape
+    (3, 8)
+
     Attributes:
         stage_sizes: residual blocks in each stage; every stage after the first halves time and space.
         widths: channels of each stage.

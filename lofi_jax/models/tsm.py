@@ -37,6 +37,12 @@ def shift(x: Float[AnyArray, "NT H W C"], frames: int, fraction: int) -> Float[A
 class TSM(nn.Module):
     """TSM-ResNet encoder: snippets of frames in, one feature a snippet out (the mean over its frames).
 
+    >>> encoder = TSM(stage_sizes=(1, 1), widths=(8, 16), stem="small")
+    >>> frames = np.zeros((3, 8, 16, 16, 3), np.uint8)
+    >>> variables = jax.jit(encoder.init)(jax.random.key(0), frames)
+    >>> jax.jit(encoder.apply)(variables, frames).shape
+    (3, 16)
+
     Attributes:
         stage_sizes, widths, block, stem, dtype, remat: of the `resnet.ResNet`.
         shift_fraction: one part in this many of the channels moves each way (8 in the public weights).

@@ -5,8 +5,9 @@
 """
 
 import dataclasses
+import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from lofi_jax.detection.metrics import Instances
 from lofi_jax.errors import UserError
 from lofi_jax.files import is_number, read_json, write_json
+from lofi_jax.results.detections import Detections, by_video
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,8 +27,8 @@ class Predictions:
         video: (N,) int64, place in `video_ids`.
         labels: the class names used, sorted.
         label: (N,) int64, place in `labels`.
-        segment: (N, 2) float64, start and end in seconds, start <= end.
-        score: (N,) float64, at least 0.
+        segment: (N, 2) float64, start and end in seconds.
+        score: (N,) float64, higher is surer.
         duplicates: keys that the file holds more than once (the first is kept).
     """
 
@@ -38,24 +40,39 @@ class Predictions:
     score: np.ndarray
     duplicates: tuple[str, ...] = ()
 
-    def of(self, video_id: str) -> list[dict[str, Any]]:
-        """A video's predictions as the file has them, best first; none for a video that it lacks."""
-        if video_id not in self.video_ids:
-            return []
-        chosen = np.flatnonzero(self.video == self.video_ids.index(video_id))
-        chosen = chosen[np.argsort(-self.score[chosen], kind="stable")]
+    def of(self, video_id: str) -> Detections:
+        """A video's detections, best first; none for a video that the file lacks."""
+        at = self.video_ids.index(video_id) if video_id in self.video_ids else -1
+        chosen = np.flatnonzero(self.video == at)
         names = [self.labels[label] for label in self.label[chosen]]
-        return entries(self.segment[chosen], self.score[chosen], names)
+        return Detections(self.segment[chosen], names, self.score[chosen], video_id).top()
+
+    def by_video(self) -> dict[str, Detections]:
+        """Each video's detections, in the file's order."""
+        videos = [self.video_ids[i] for i in self.video]
+        labels = [self.labels[i] for i in self.label]
+        return by_video(videos, self.segment, labels, self.score, self.video_ids)
 
 
-def entries(
-    segments: np.ndarray, scores: np.ndarray, labels: Sequence[str]
-) -> list[dict[str, Any]]:
-    """One video's predictions as a file has them, from (N, 2) in seconds, (N,) and N class names."""
-    columns = zip(labels, scores.tolist(), segments.tolist(), strict=True)
-    return [
-        {"label": label, "score": score, "segment": segment} for label, score, segment in columns
-    ]
+def of_detections(found: Mapping[str, Detections]) -> Predictions:
+    """The columns of some videos' detections, for the metrics.
+
+    >>> found = {"v1": Detections([[1, 3], [4, 5]], ["run", "jump"], [0.9, 0.5], "v1")}
+    >>> instances(of_detections(found), video_ids=["v0", "v1"], classes=["jump", "run"]).label
+    array([1, 0])
+    """
+    segments = [one.segments for one in found.values()]
+    scores = [one.scores for one in found.values()]
+    names = [label for one in found.values() for label in one.labels]
+    labels = tuple(sorted(set(names)))
+    return Predictions(
+        video_ids=tuple(found),
+        video=np.repeat(np.arange(len(found)), np.array([len(one) for one in found.values()], int)),
+        labels=labels,
+        label=_numbers(names, labels),
+        segment=np.concatenate([np.zeros((0, 2)), *segments]),
+        score=np.concatenate([np.zeros(0), *scores]),
+    )
 
 
 def load(path: str | os.PathLike) -> Predictions:
@@ -63,8 +80,8 @@ def load(path: str | os.PathLike) -> Predictions:
 
     Raises:
         UserError: no file, not JSON, not the ActivityNet form, no videos, or an entry whose label
-            is no text, whose score is no number of 0 or above, or whose segment is not two numbers
-            in order; names the video and the entry.
+            is no text, whose score is no number, or whose segment is not two numbers; names the
+            video and the entry.
     """
     data, repeated = read_json(path)
     results = data.get("results") if isinstance(data, dict) else None
@@ -81,6 +98,20 @@ def save(path: str | os.PathLike, results: Mapping[str, Sequence[Mapping[str, An
         ValueError: a score or time is not finite.
     """
     write_json(path, {"version": "VERSION 1.3", "results": results, "external_data": {}})
+
+
+def of_videos(predictions: Predictions, video_ids: Container[str]) -> Predictions:
+    """The predictions of some of the videos."""
+    chosen = np.array([key in video_ids for key in predictions.video_ids], bool)
+    kept = chosen[predictions.video]
+    return dataclasses.replace(
+        predictions,
+        video_ids=tuple(itertools.compress(predictions.video_ids, chosen)),
+        video=(np.cumsum(chosen) - 1)[predictions.video[kept]],
+        label=predictions.label[kept],
+        segment=predictions.segment[kept],
+        score=predictions.score[kept],
+    )
 
 
 def instances(
@@ -152,8 +183,6 @@ def _columns(
         and segment.dtype.kind in "iuf"
         and np.isfinite(score).all()
         and np.isfinite(segment).all()
-        and (score >= 0).all()
-        and (segment[:, 0] <= segment[:, 1]).all()
     )
     if not sound:
         raise ValueError("an entry is bad")
@@ -171,9 +200,9 @@ def _check(where: str | os.PathLike, video_id: str, video: Any) -> None:
         label, score, segment = (entry.get(key) for key in ("label", "score", "segment"))
         if not isinstance(label, str) or not label:
             raise UserError(f"{place}: 'label' is {label!r}, not a class name")
-        if not is_number(score) or score < 0:
-            raise UserError(f"{place}: 'score' is {score!r}, not a number of 0 or above")
+        if not is_number(score):
+            raise UserError(f"{place}: 'score' is {score!r}, not a number")
         if not (isinstance(segment, list | tuple | np.ndarray) and len(segment) == 2):
             raise UserError(f"{place}: 'segment' is {segment!r}, not [start, end]")
-        if not all(map(is_number, segment)) or segment[1] < segment[0]:
-            raise UserError(f"{place}: 'segment' is {segment!r}, not a start and a later end")
+        if not all(map(is_number, segment)):
+            raise UserError(f"{place}: 'segment' is {segment!r}, not two numbers")

@@ -8,11 +8,12 @@ import jax
 from lofi_jax.config import Config
 from lofi_jax.config.rows import Row
 from lofi_jax.errors import UserError
-from lofi_jax.models.protocols import by_path
+from lofi_jax.models.protocols import Encoder, by_path
 from lofi_jax.run import workdir
-from lofi_jax.run.networks import initial_encoder
+from lofi_jax.run.networks import initial_encoder, make_encoder, snippet_shape
 from lofi_jax.run.start import Run
 from lofi_jax.training.checkpoints import load_state
+from lofi_jax.training.networks import initial_variables
 
 # Which encoder each one begins from. ICP is the encoder as it begins; ACP learns the source's action classes from
 # there; ACP+ goes on from ACP with the target's own foreground segments; Arrow of Time and SpeedNet learn from ICP to
@@ -65,15 +66,33 @@ def load_own_encoder(config: Config, path: str | pathlib.Path) -> dict[str, Any]
     Raises:
         UserError: as `load_encoder`, or it holds another encoder.
     """
+    named = f"config.encoder ({config.encoder.name})"
+    return load_encoder_of(make_encoder(config), snippet_shape(config), path, named)
+
+
+def load_encoder_of(
+    encoder: Encoder, shape: tuple[int, ...], path: str | pathlib.Path, named: str
+) -> dict[str, Any]:
+    """Encoder variables from a checkpoint, which must be of a given network.
+
+    Args:
+        encoder: the network.
+        shape: (T, H, W, 3) of a snippet.
+        path: of the checkpoint.
+        named: what the user calls the network.
+
+    Raises:
+        UserError: as `load_encoder`, or it holds another encoder.
+    """
     loaded = load_encoder(path)
-    wanted = jax.eval_shape(lambda: initial_encoder(config, jax.random.key(0)))
+    wanted = jax.eval_shape(lambda: initial_variables(encoder, shape, jax.random.key(0)))
     there, here = (
         {name: x.shape for name, x in by_path(tree).items()} for tree in (loaded, wanted)
     )
     if there != here:
         name = next(name for name in {**here, **there} if there.get(name) != here.get(name))
         raise UserError(
-            f"{path}: holds another encoder than config.encoder ({config.encoder.name}): {name} is"
+            f"{path}: holds another encoder than {named}: {name} is"
             f" {there.get(name, 'missing')}, not {here.get(name, 'expected')}"
         )
     return loaded

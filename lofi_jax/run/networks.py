@@ -1,6 +1,5 @@
 """The networks that a config names, made."""
 
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from lofi_jax.config import Config
 from lofi_jax.config.settings import Named
 from lofi_jax.errors import UserError
 from lofi_jax.models import ENCODERS, HEADS
+from lofi_jax.models.find import find
 from lofi_jax.models.protocols import Encoder, Head
 from lofi_jax.training import networks
 from lofi_jax.training.networks import Chunks
@@ -31,7 +31,16 @@ def check(config: Config) -> None:
 def make_encoder(config: Config) -> Encoder:
     """The encoder that the config names."""
     computed = {"dtype": jnp.dtype(config.dtype), "remat": config.joint.keep == "blocks"}
-    return _make(ENCODERS, config.encoder, "encoder", **computed)
+    return _make(ENCODERS, config.encoder, "config.encoder", **computed)
+
+
+def make_named_encoder(settings: Named) -> Encoder:
+    """An encoder by its name alone.
+
+    Raises:
+        UserError: no such class, or options that it does not have.
+    """
+    return _make(ENCODERS, settings, "encoder")
 
 
 def make_head(config: Config, name: str, classes: int) -> Head:
@@ -39,30 +48,13 @@ def make_head(config: Config, name: str, classes: int) -> Head:
     settings = config.head
     if name != settings.name:
         settings = Named(name, config.other_heads.get(name, {}))
-    classifies = find(HEADS, name, "head").classifies
-    return _make(HEADS, settings, "head", **{"classes": classes} if classifies else {})
+    classifies = find(HEADS, name, "config.head").classifies
+    return _make(HEADS, settings, "config.head", **{"classes": classes} if classifies else {})
 
 
 def classifies(name: str) -> bool:
     """Whether a head of this name labels its proposals."""
-    return find(HEADS, name, "head").classifies
-
-
-def find(known: Mapping[str, Any], name: str, key: str) -> Any:
-    """A class by its name among the known ones, or by "package.module:Class".
-
-    Raises:
-        UserError: no such class.
-    """
-    if name in known:
-        return known[name]
-    module, _, attribute = name.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(
-            f"config.{key}.name is {name!r}: choose one of {', '.join(known)}, or package.module:Class ({error})"
-        ) from error
+    return find(HEADS, name, "config.head").classifies
 
 
 def _make(known: Mapping[str, Any], settings: Named, key: str, **options: Any) -> Any:
@@ -71,7 +63,7 @@ def _make(known: Mapping[str, Any], settings: Named, key: str, **options: Any) -
         return find(known, settings.name, key)(**options)
     except TypeError as error:
         raise UserError(
-            f"config.{key}: {settings.name} cannot be made with {options} ({error})"
+            f"{key}: {settings.name} cannot be made with {options} ({error})"
         ) from error
 
 

@@ -61,13 +61,18 @@ def open_run(config: Config, folder: str | pathlib.Path) -> Run:
     workdir = Workdir(pathlib.Path(folder).absolute())
     if jax.config.values["jax_num_cpu_devices"] != config.mesh.cpu_devices:
         jax.config.update("jax_num_cpu_devices", config.mesh.cpu_devices)
-    jax.config.update("jax_compilation_cache_dir", config.log.cache_dir or str(workdir.cache))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    keep_compiled(config, workdir)
     return Run(config, workdir, make_mesh(config.mesh.data, config.mesh.snippet))
 
 
+def keep_compiled(config: Config, workdir: Workdir) -> None:
+    """Lets JAX find again, in the cache of the run, what it has compiled once."""
+    jax.config.update("jax_compilation_cache_dir", config.log.cache_dir or str(workdir.cache))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
 def load_run(folder: str | pathlib.Path) -> Run:
-    """The run that a workdir holds, on all devices at hand. Must run before JAX is used.
+    """The run that a workdir holds, on all devices at hand; JAX is left as it is set.
 
     Raises:
         UserError: it holds none.
@@ -80,7 +85,8 @@ def load_run(folder: str | pathlib.Path) -> Run:
         )
     # Whatever devices it was trained on.
     mesh = dataclasses.replace(config.mesh, data=-1, snippet=1)
-    return open_run(dataclasses.replace(config, mesh=mesh), folder)
+    own = Workdir(pathlib.Path(folder).absolute())
+    return Run(dataclasses.replace(config, mesh=mesh), own, make_mesh(mesh.data, mesh.snippet))
 
 
 def stored_config(folder: str | pathlib.Path) -> Config | None:

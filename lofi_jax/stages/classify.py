@@ -1,5 +1,6 @@
 """Class probabilities of whole videos, which give proposals their labels: our own classifier's."""
 
+import functools
 import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -59,7 +60,8 @@ class Classifier:
     ):
         """Takes the classes' names, the trained classifier, how videos are cut, and windows at once."""
         self.classes, self._windows, self._batch = tuple(classes), windows, batch_size
-        self._apply = jax.jit(lambda x: jax.nn.softmax(apply(model, params, x)))
+        predict = jax.jit(lambda params, x: jax.nn.softmax(apply(model, params, x)))
+        self._apply = functools.partial(predict, jax.device_put(params))
 
     def __call__(self, features: Float[np.ndarray, "B L C"]) -> Float[np.ndarray, "B classes"]:
         return np.asarray(self._apply(features))

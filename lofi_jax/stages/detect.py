@@ -22,10 +22,8 @@ from lofi_jax.detection.metrics import Instances
 from lofi_jax.detection.proposals import Proposals, Suppression, suppress, with_classes
 from lofi_jax.detection.windows import Windows
 from lofi_jax.models.protocols import Head
-from lofi_jax.results import predictions
+from lofi_jax.results.detections import Detections
 from lofi_jax.training.networks import apply_head
-
-Detection = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,14 +35,12 @@ class Settings:
         windows: how long videos are cut; None: whole videos are brought to one length.
         batch_size: videos, or windows, that the head sees at once.
         dtype: of the head's computation.
-        use_boundaries: score = start x end x map values, else the map values alone.
     """
 
     suppression: Suppression
     windows: Windows | None = None
     batch_size: int = 8
     dtype: str = "float32"
-    use_boundaries: bool = True
 
 
 class Proposer:
@@ -52,7 +48,9 @@ class Proposer:
 
     def __init__(self, head: Head, params: Any, settings: Settings):
         self._head, self._settings = head, settings
-        self._apply = jax.jit(lambda x: apply_head(head, settings.dtype, params, x))
+        # As an argument, lest the program hold the parameters.
+        apply = jax.jit(lambda params, x: apply_head(head, settings.dtype, params, x))
+        self._apply = functools.partial(apply, jax.device_put(params))
 
     def __call__(self, features: np.ndarray, duration: float) -> Proposals:
         """The proposals of one video, best first, from features (n, C) and the duration in seconds."""
@@ -106,12 +104,13 @@ class Proposer:
         return suppress([self._windows.merge(found, length, duration)], self._settings.suppression)
 
     def _finish(self, outputs, count: int) -> list[Proposals]:
-        return suppress(self._all_in(outputs, count), self._settings.suppression)
+        kept = suppress(self._all_in(outputs, count), self._settings.suppression)
+        return [one._replace(segments=one.segments.clip(0, 1)) for one in kept]
 
     def _all_in(self, outputs, count: int) -> list[Proposals]:
         """All proposals in the first `count` of a batch, before suppression."""
         outputs = jax.tree.map(lambda x: np.asarray(x)[:count], outputs)
-        return list(self._head.proposals(outputs, self._settings.use_boundaries))
+        return list(self._head.proposals(outputs))
 
 
 def _beside_the_device(jobs: Iterable[Callable], threads: int) -> Iterator:
@@ -135,8 +134,9 @@ def label(
     duration: float,
     top_classes: int,
     top_k: int,
-) -> list[Detection]:
-    """A video's proposals as a file has them, in seconds, best first.
+    video: str,
+) -> Detections:
+    """A video's proposals with labels, in seconds, best first.
 
     Those without a class get the video's most probable ones, each with the proposal's score times the class's.
 
@@ -146,12 +146,13 @@ def label(
         duration: of the video, in seconds.
         top_classes: labels that each proposal gets.
         top_k: detections to keep.
+        video: its id.
     """
     if found.labels is None:
         found = with_classes(found, probabilities, top_classes)
     best = found.first(top_k)
     names = [classes[int(label)] for label in best.known_labels]
-    return predictions.entries(best.segments * duration, best.scores, names)
+    return Detections(best.segments * duration, names, best.scores, video)
 
 
 def measure(

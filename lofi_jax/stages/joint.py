@@ -6,21 +6,31 @@ The encoder begins from stage 1 with its BatchNorm's statistics frozen; the head
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax.sharding import Mesh
+from jaxtyping import Array
 
 from lofi_jax.data.loader.clips import Transformation
 from lofi_jax.data.random_access import RandomAccess
 from lofi_jax.models.protocols import Encoder, Head
 from lofi_jax.stages.train import Task, train
 from lofi_jax.training import optimizer
-from lofi_jax.training.networks import Chunks, apply_heads, encode_videos, feature_width
+from lofi_jax.training.networks import (
+    Chunks,
+    apply_heads,
+    encode_videos,
+    feature_width,
+    initial_variables,
+)
 from lofi_jax.training.recipe import Recipe
 from lofi_jax.training.session import Session
-from lofi_jax.training.step import Loss, Tree
+from lofi_jax.training.sharding import make_mesh
+from lofi_jax.training.step import Loss, TrainState, Tree, initial_state, make_step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,6 +110,44 @@ def make_loss(networks: Networks, mesh: Mesh) -> Loss:
         return total, (terms, statistics)
 
     return loss
+
+
+def begin(
+    networks: Networks,
+    shape: tuple[int, int, int, int, int],
+    optimizer: optax.GradientTransformation,
+    variables: dict[str, Any] | None = None,
+    seed: int = 0,
+) -> tuple[TrainState, Callable[[TrainState, Mapping[str, Array]], tuple[TrainState, dict]]]:
+    """Joint training on arrays of one's own, on one device: a state to begin from, and the jitted step.
+
+    >>> from lofi_jax.models import BMN, TSM
+    >>> networks = Networks(TSM(stage_sizes=(1,), widths=(8,), stem="small"), BMN(8, (8, 8), bins=2))
+    >>> batch = {"frames": np.zeros((1, 4, 2, 8, 8, 3), np.uint8)}
+    >>> batch |= {"segments": np.array([[[0.2, 0.6]]]), "valid": np.array([[True]])}
+    >>> state, step = begin(networks, (4, 2, 8, 8, 3), optax.sgd(0.1))
+    >>> state, terms = step(state, batch)
+    >>> sorted(terms), int(state.step)
+    (['classification', 'end', 'loss', 'regression', 'start'], 1)
+
+    Args:
+        networks: the encoder and the head.
+        shape: (L, T, H, W, 3) of a video at full fidelity; each batch may have a lower one, for which the step is
+            compiled once more.
+        optimizer: of the parameters {"encoder", "head"}.
+        variables: the encoder's, to begin from; by default fresh ones.
+        seed: of fresh parameters, and of what is drawn in a step.
+
+    Returns:
+        The state, and a function (state, batch) -> (new state, {"loss": ..., its terms}), which takes the old state's
+        memory. A batch holds "frames" (B, L, T, H, W, 3) uint8, and what `Head.loss` asks for.
+    """
+    if variables is None:
+        variables = initial_variables(networks.encoder, shape[1:], jax.random.key(seed))
+    mesh = make_mesh(1, 1, jax.local_devices()[:1])
+    params, statistics = initial(networks, variables, shape, seed)
+    step = make_step(make_loss(networks, mesh), optimizer, seed)
+    return initial_state(params, statistics, optimizer), jax.jit(step, donate_argnums=0)
 
 
 def initial(

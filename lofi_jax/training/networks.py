@@ -68,5 +68,5 @@ def feature_width(encoder: Encoder, shape: tuple[int, ...]) -> int:
 
 
 def initial_variables(encoder: Encoder, shape: tuple[int, ...], key: Array) -> dict[str, Tree]:
-    """Fresh encoder variables, "params" and "batch_stats", for snippets (T, H, W, 3)."""
-    return jax.jit(encoder.init)(key, jnp.zeros((1, *shape), jnp.uint8))
+    """Fresh encoder variables, "params" and "batch_stats" (empty without BatchNorm), for snippets (T, H, W, 3)."""
+    return {"batch_stats": {}, **jax.jit(encoder.init)(key, jnp.zeros((1, *shape), jnp.uint8))}

@@ -1,0 +1,81 @@
+"""A trained encoder by itself: frames in, features out."""
+
+import os
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, Float, UInt8
+
+from lofi_jax.config.settings import Named
+from lofi_jax.errors import UserError
+from lofi_jax.models import ENCODERS
+from lofi_jax.models.protocols import Encoder
+from lofi_jax.run import checkpoints, networks
+from lofi_jax.run.start import stored_config
+
+_SNIPPET = (8, 224, 224, 3)
+
+
+class FrameEncoder:
+    """Maps snippets of frames, uint8 RGB (B, T, H, W, 3), to features (B, C) float32, on JAX's default device.
+
+    Attributes:
+        network: the Flax module.
+        variables: its "params" and "batch_stats".
+    """
+
+    def __init__(self, network: Encoder, variables: dict[str, Any]):
+        self.network, self.variables = network, variables
+        self._apply = jax.jit(network.apply)
+
+    def __call__(self, frames: UInt8[np.ndarray | Array, "B T H W 3"]) -> Float[Array, "B C"]:
+        """Raises a ValueError for frames of another kind."""
+        shape, dtype = np.shape(frames), getattr(frames, "dtype", None)
+        if len(shape) != 5 or shape[-1] != 3 or dtype != np.uint8:
+            raise ValueError(f"frames are uint8 (B, T, H, W, 3), not {dtype} {shape}")
+        return self._apply(self.variables, frames)
+
+
+def load_encoder(
+    checkpoint: str | os.PathLike, encoder: str | Encoder = "", **options: Any
+) -> FrameEncoder:
+    """The encoder in a checkpoint, of stage 1, of joint training, or made by `lofi_jax.convert`.
+
+        encode = lofi_jax.load_encoder("runs/synthetic/encoders/lofi_temporal_gtad")
+        encode = lofi_jax.load_encoder("icp", encoder="tsm_resnet18")
+        features = encode(frames)
+
+    Args:
+        checkpoint: the folder of a training or of its checkpoints, or one checkpoint in it.
+        encoder: which network it is: one of `models.ENCODERS`, "package.module:Class", or the module itself. By
+            default the config.json of the workdir that the checkpoint lies in says so.
+        options: that the network is made with, where it is named.
+
+    Raises:
+        UserError: there is no checkpoint, it holds no encoder or another one, or nothing says which network it is.
+    """
+    path = pathlib.Path(checkpoint).absolute()
+    of_training = path / "checkpoints"
+    folder = of_training if of_training.is_dir() else path
+    shape = _SNIPPET
+    if not folder.is_dir():
+        raise UserError(f"{checkpoint}: no such checkpoint folder")
+    if (path / "encoders").is_dir():
+        names = ", ".join(sorted(entry.name for entry in (path / "encoders").iterdir()))
+        raise UserError(f"{checkpoint}: a workdir: load one of its folders in encoders: {names}")
+    if not encoder:
+        config = next(filter(None, map(stored_config, path.parents[:4])), None)
+        if config is None:
+            raise UserError(
+                f"{checkpoint}: no config.json above it says which network this is: give encoder=, one of"
+                f" {', '.join(ENCODERS)}, or package.module:Class"
+            )
+        network, name = networks.make_encoder(config), f"the workdir's ({config.encoder.name})"
+        shape = networks.snippet_shape(config)
+    elif isinstance(encoder, str):
+        network, name = networks.make_named_encoder(Named(encoder, options)), encoder
+    else:
+        network, name = encoder, type(encoder).__name__
+    return FrameEncoder(network, checkpoints.load_encoder_of(network, shape, folder, name))

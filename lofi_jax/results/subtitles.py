@@ -1,0 +1,95 @@
+"""One video's detections as subtitles, WebVTT or SubRip (SRT), which video players show while they play.
+
+A cue's text is the label, and the score in brackets. Times are kept to the millisecond, scores to three digits.
+Sources: W3C, WebVTT: The Web Video Text Tracks Format; SubRip's files have no standard, only its example.
+"""
+
+import html
+import os
+import pathlib
+import re
+from collections.abc import Iterator
+
+from lofi_jax.errors import UserError
+from lofi_jax.files import read_text
+from lofi_jax.results.detections import Detection, Detections
+
+_TIME = r"(?:(\d+):)?(\d+):(\d+)[.,](\d{3})"
+_CUE = re.compile(rf"\s*{_TIME}\s+-->\s+{_TIME}")
+_SCORED = re.compile(r"(.*) \(([-+.e\d]+)\)", re.DOTALL)
+
+
+def to_webvtt(found: Detections) -> str:
+    """The text of a .vtt file.
+
+    >>> print(to_webvtt(Detections([[1, 63.5]], ["long jump"], [0.875])))
+    WEBVTT
+    <BLANKLINE>
+    00:00:01.000 --> 00:01:03.500
+    long jump (0.875)
+    <BLANKLINE>
+    """
+    cues = [f"{_span(d, '.')}\n{html.escape(_text(d), quote=False)}\n" for d in _in_time(found)]
+    return "\n".join(["WEBVTT\n", *cues])
+
+
+def to_srt(found: Detections) -> str:
+    """The text of a .srt file."""
+    cues = enumerate(_in_time(found), start=1)
+    return "\n".join(f"{i}\n{_span(d, ',')}\n{_text(d)}\n" for i, d in cues)
+
+
+def load(path: str | os.PathLike) -> Detections:
+    """Reads a .vtt or .srt file; the video's id is the file's name without its extension.
+
+    A cue without a score in brackets, as people write them, has a score of 1.
+
+    Raises:
+        UserError: no such file, or a cue without text or that ends before it starts; names the cue.
+    """
+    path = pathlib.Path(path)
+    found = list(_cues(read_text(path), unescape=path.suffix.lower() == ".vtt"))
+    segments = [(d.start, d.end) for d in found]
+    try:
+        return Detections(segments, [d.label for d in found], [d.score for d in found], path.stem)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def _cues(text: str, unescape: bool) -> Iterator[Detection]:
+    for block in re.split(r"\n\s*\n", text):
+        lines = block.splitlines()
+        times = next((i for i, line in enumerate(lines) if _CUE.match(line)), None)
+        if times is None:
+            continue  # the head, a note or a style
+        numbers = [int(group or 0) for group in _CUE.match(lines[times]).groups()]
+        start, end = (
+            3600 * h + 60 * m + s + ms / 1000 for h, m, s, ms in (numbers[:4], numbers[4:])
+        )
+        said = " ".join(line.strip() for line in lines[times + 1 :])
+        said = html.unescape(said) if unescape else said
+        scored = _SCORED.fullmatch(said)
+        try:
+            yield Detection(start, end, scored[1], float(scored[2]))
+        except (TypeError, ValueError):  # no brackets, or no number in them
+            yield Detection(start, end, said, 1.0)
+
+
+def _in_time(found: Detections) -> list[Detection]:
+    return sorted(found)
+
+
+def _span(detection: Detection, mark: str) -> str:
+    start = round(1000 * detection.start)
+    # A cue must last.
+    end = max(round(1000 * detection.end), start + 1)
+    return f"{_clock(start, mark)} --> {_clock(end, mark)}"
+
+
+def _clock(milliseconds: int, mark: str) -> str:
+    seconds, rest = divmod(max(milliseconds, 0), 1000)
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{mark}{rest:03}"
+
+
+def _text(detection: Detection) -> str:
+    return f"{' '.join(detection.label.split())} ({detection.score:.3g})"
