@@ -70,7 +70,7 @@ def focal(
     entropy = -labels * jax.nn.log_sigmoid(logits) - (1 - labels) * jax.nn.log_sigmoid(-logits)
     missed = labels * jax.nn.sigmoid(-logits) + (1 - labels) * jax.nn.sigmoid(logits)
     weight = alpha * labels + (1 - alpha) * (1 - labels)
-    return weight * missed**gamma * entropy
+    return jnp.asarray(weight * missed**gamma * entropy)
 
 
 def diou(

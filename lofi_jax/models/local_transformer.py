@@ -11,8 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from lofi_jax.arrays import AnyArray
-
 Real = Bool[np.ndarray, " T"] | None
 
 
@@ -21,7 +19,7 @@ def norm(name: str) -> nn.LayerNorm:
     return nn.LayerNorm(epsilon=1e-5, name=name)
 
 
-def masked(x: Float[AnyArray, "B T C"], real: Real) -> Float[Array, "B T C"]:
+def masked(x: Float[Array, "B T C"], real: Real) -> Float[Array, "B T C"]:
     """Zeros where a position is not real; everything without padding, `real` being None."""
     return x if real is None else x * jnp.asarray(real, x.dtype)[:, None]
 
@@ -57,7 +55,7 @@ class LocalAttention(nn.Module):
     stride: int = 1
 
     @nn.compact
-    def __call__(self, x: Float[AnyArray, "B T C"], real: Real = None) -> Float[Array, "B t C"]:
+    def __call__(self, x: Float[Array, "B T C"], real: Real = None) -> Float[Array, "B t C"]:
         channels = x.shape[-1]
 
         def projected(name):
@@ -98,7 +96,7 @@ class Block(nn.Module):
     stride: int = 1
 
     @nn.compact
-    def __call__(self, x: Float[AnyArray, "B T C"], real: Real = None) -> Float[Array, "B t C"]:
+    def __call__(self, x: Float[Array, "B T C"], real: Real = None) -> Float[Array, "B t C"]:
         """Takes which positions are real after the stride."""
         channels = x.shape[-1]
 
@@ -108,7 +106,7 @@ class Block(nn.Module):
         attention = LocalAttention(self.heads, self.window, self.stride, name="attention")
         y = attention(norm("attention_norm")(x), real)
         if self.stride > 1:
-            x = nn.max_pool(x, (3,), (self.stride,), padding=((1, 1),))
+            x = nn.max_pool(x, (3,), (self.stride,), padding=((1, 1),))  # type: ignore  # Flax takes pairs
         x = masked(x, real) + scale("attention_scale") * y
         y = nn.Dense(4 * channels, name="hidden")(norm("mlp_norm")(x))
         y = nn.Dense(channels, name="mlp_out")(nn.gelu(y, approximate=False))
@@ -123,9 +121,7 @@ class Tower(nn.Module):
     initial_bias: float = 0.0
 
     @nn.compact
-    def __call__(
-        self, x: Float[AnyArray, "B T C"], real: Real = None
-    ) -> Float[Array, "B T outputs"]:
+    def __call__(self, x: Float[Array, "B T C"], real: Real = None) -> Float[Array, "B T outputs"]:
         for i in (1, 2):
             x = nn.Conv(self.channels, (3,), padding=1, use_bias=False, name=f"conv{i}")(x)
             x = nn.relu(norm(f"norm{i}")(masked(x, real)))

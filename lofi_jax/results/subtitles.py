@@ -4,6 +4,7 @@ A cue's text is the label, and the score in brackets. Times are kept to the mill
 Sources: W3C, WebVTT: The Web Video Text Tracks Format; SubRip's files have no standard, only its example.
 """
 
+import contextlib
 import html
 import os
 import pathlib
@@ -59,20 +60,21 @@ def load(path: str | os.PathLike) -> Detections:
 def _cues(text: str, unescape: bool) -> Iterator[Detection]:
     for block in re.split(r"\n\s*\n", text):
         lines = block.splitlines()
-        times = next((i for i, line in enumerate(lines) if _CUE.match(line)), None)
-        if times is None:
+        matches = ((i, _CUE.match(line)) for i, line in enumerate(lines))
+        times, cue = next(((i, match) for i, match in matches if match), (0, None))
+        if cue is None:
             continue  # the head, a note or a style
-        numbers = [int(group or 0) for group in _CUE.match(lines[times]).groups()]
+        numbers = [int(group or 0) for group in cue.groups()]
         start, end = (
             3600 * h + 60 * m + s + ms / 1000 for h, m, s, ms in (numbers[:4], numbers[4:])
         )
         said = " ".join(line.strip() for line in lines[times + 1 :])
         said = html.unescape(said) if unescape else said
-        scored = _SCORED.fullmatch(said)
-        try:
-            yield Detection(start, end, scored[1], float(scored[2]))
-        except (TypeError, ValueError):  # no brackets, or no number in them
-            yield Detection(start, end, said, 1.0)
+        scored, label, score = _SCORED.fullmatch(said), said, 1.0
+        if scored:
+            with contextlib.suppress(ValueError):  # no number in the brackets
+                label, score = scored[1], float(scored[2])
+        yield Detection(start, end, label, score)
 
 
 def _in_time(found: Detections) -> list[Detection]:
