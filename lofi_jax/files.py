@@ -4,7 +4,7 @@ import json
 import numbers
 import os
 import pathlib
-from typing import Any
+from typing import Any, TypeGuard
 
 from lofi_jax.errors import UserError
 
@@ -95,6 +95,8 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Whether a value is a finite number, of a size that a time or a score can have."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) <= 1e15
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return False
+    return bool(value <= 1e15 and not value < -1e15)

@@ -11,7 +11,10 @@ from lofi_jax.run.start import start_run
 from lofi_jax.training import processes
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file under configs/.")
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder for everything the run makes.")
+flags.mark_flag_as_required("config")
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Folder for everything the run makes.", required=True
+)
 _DISTRIBUTED = flags.DEFINE_string(
     "distributed",
     "",
@@ -35,5 +38,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["config", "workdir"])
     errors.run(main, parse_flags)

@@ -27,6 +27,7 @@ from lofi_jax.training.progress import Progress
 from lofi_jax.training.sharding import DATA
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "A file under configs/.")
+flags.mark_flag_as_required("config")
 _MEMORY = flags.DEFINE_float("memory_gib", None, "Of one device, in GiB; default: all it has.")
 _DEVICE = flags.DEFINE_string("device", None, f"One of {', '.join(DEVICES)}.")
 _COUNT = flags.DEFINE_integer("devices", None, "How many of --device; default: 1.")
@@ -131,5 +132,4 @@ def rank(row: dict) -> tuple:
 
 
 if __name__ == "__main__":
-    flags.mark_flag_as_required("config")
     errors.run(main, parse_flags)

@@ -10,12 +10,20 @@ from lofi_jax.jobs.localizer import Localizer
 from lofi_jax.run.start import keep_compiled
 
 _WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Folder of a finished run of lofi_jax.main, or of one head in it."
+    "workdir",
+    None,
+    "Folder of a finished run of lofi_jax.main, or of one head in it.",
+    required=True,
 )
 _VIDEOS = flags.DEFINE_string(
-    "videos", None, "Video files, folders or patterns such as 'clips/*.mp4', separated by commas."
+    "videos",
+    None,
+    "Video files, folders or patterns such as 'clips/*.mp4', separated by commas.",
+    required=True,
 )
-_OUTPUT = flags.DEFINE_string("output", None, "The JSON file to write, in the ActivityNet form.")
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "The JSON file to write, in the ActivityNet form.", required=True
+)
 _TIMELINE_DIR = flags.DEFINE_string("timeline_dir", "", "Folder for a picture of each video.")
 
 
@@ -31,5 +39,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["workdir", "videos", "output"])
     errors.run(main)

@@ -25,7 +25,10 @@ def parse_flags(argv: Sequence[str]) -> Sequence[str]:
     except (AttributeError, KeyError) as error:
         if isinstance(error, AttributeError) and not isinstance(error.args[0], KeyError):
             raise
-        key = re.search(r"""["'](\w+)\\?["']""", str(error))[1]
+        found = re.search(r"""["'](\w+)\\?["']""", str(error))
+        if found is None:
+            raise
+        key = found[1]
         meant = re.search(r'Did you mean ("\w+")', str(error))
         hint = f": did you mean {meant[1]}?" if meant else ""
         raise UserError(

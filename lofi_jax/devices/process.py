@@ -10,6 +10,7 @@ import tempfile
 import textwrap
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 
 class Ended(Exception):
@@ -36,6 +37,7 @@ def answers(module: str, task, environment: Mapping[str, str]) -> Iterator:
             stderr=printed,
             text=True,
         )
+        assert process.stdin is not None and process.stdout is not None  # they are pipes
         try:
             print(json.dumps(task), file=process.stdin, flush=True)
             yield from map(json.loads, process.stdout)
@@ -49,7 +51,7 @@ def answers(module: str, task, environment: Mapping[str, str]) -> Iterator:
             process.stdout.close()
 
 
-def given() -> tuple[object, Callable[[object], None]]:
+def given() -> tuple[Any, Callable[[Any], None]]:
     """In such a process: its task, and the function that answers. What else it prints goes to stderr from then on.
 
     It ends with the process that gave the task, however that ends.

@@ -43,13 +43,14 @@ def run(run: Run, encoder: str, layout: str, output: pathlib.Path) -> str:
     features, annotations = output / "features", output / "annotations.json"
     try:
         features.mkdir(parents=True, exist_ok=True)
-        lengths = []
+        lengths, width = [], 0
         for video in videos:
             array = store.read(video.video_id)
             np.save(features / f"{video.video_id}.npy", array)
             lengths.append(len(array))
+            width = array.shape[1]
         form = export_layouts.Form(
-            width=array.shape[1],
+            width=width,
             snippets=data.window or data.snippets,
             rate=data.snippets_per_second,
             overlap=data.window_overlap,

@@ -1,5 +1,7 @@
 """Convolutions in the forms at which XLA is fast on the CPU (jax 0.10.2), by the shapes."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -50,11 +52,12 @@ def _out(x, kernel, strides, padding) -> list[int]:
 def _by_pixels(x, kernel, strides, padding):
     (height, width), (down, right) = _out(x, kernel, strides, padding), strides
     x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-    return sum(
+    products = (
         x[:, i : i + down * height : down, j : j + right * width : right] @ kernel[i, j]
         for i in range(kernel.shape[0])
         for j in range(kernel.shape[1])
     )
+    return functools.reduce(jnp.add, products)
 
 
 _PICTURES = ("NHWC", "HWIO", "NHWC")

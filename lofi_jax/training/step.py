@@ -16,9 +16,12 @@ Loss = Callable[[Tree, Tree, Mapping[str, Array], PRNGKeyArray], tuple[Array, tu
 
 @flax.struct.dataclass
 class TrainState:
-    """All that changes in training: the step, the parameters, BatchNorm's running statistics, the optimizer's state."""
+    """All that changes in training: the step, the parameters, BatchNorm's running statistics, the optimizer's state.
 
-    step: Array
+    Arrays, or in trees made of one what there is to say of each: its shape, or where it lies.
+    """
+
+    step: Tree
     params: Tree
     batch_stats: Tree
     opt_state: Tree
