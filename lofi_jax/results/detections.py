@@ -71,7 +71,8 @@ class Detections:
         return len(self.labels)
 
     def __iter__(self) -> Iterator[Detection]:
-        return (self[i] for i in range(len(self)))
+        columns = zip(self.segments.tolist(), self.labels, self.scores.tolist(), strict=True)
+        return (Detection(start, end, label, score) for (start, end), label, score in columns)
 
     @overload
     def __getitem__(self, chosen: int) -> Detection: ...
@@ -150,7 +151,7 @@ class Detections:
         numbers = np.array([names.index(label) for label in self.labels], dtype=np.int64)
         found = Proposals(self.segments, self.scores, numbers)
         (kept,) = suppress([found], Suppression(method, sigma, threshold, vote, top_k))
-        labels = [names[int(i)] for i in kept.known_labels]
+        labels = () if kept.labels is None else [names[i] for i in kept.labels.tolist()]
         return Detections(kept.segments, labels, kept.scores, self.video)
 
     def entries(self) -> list[dict[str, Any]]:
@@ -160,9 +161,9 @@ class Detections:
 
 def by_video(
     videos: Sequence[str],
-    segments: Sequence[Sequence[float]] | np.ndarray,
+    segments: Any,
     labels: Sequence[str],
-    scores: Sequence[float] | np.ndarray,
+    scores: Any,
     ids: Iterable[str] = (),
 ) -> dict[str, Detections]:
     """The detections of each video, from rows of many videos.

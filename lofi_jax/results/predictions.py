@@ -44,13 +44,13 @@ class Predictions:
         """A video's detections, best first; none for a video that the file lacks."""
         at = self.video_ids.index(video_id) if video_id in self.video_ids else -1
         chosen = np.flatnonzero(self.video == at)
-        names = [self.labels[label] for label in self.label[chosen]]
+        names = [self.labels[label] for label in self.label[chosen].tolist()]
         return Detections(self.segment[chosen], names, self.score[chosen], video_id).top()
 
     def by_video(self) -> dict[str, Detections]:
         """Each video's detections, in the file's order."""
         videos = [self.video_ids[i] for i in self.video]
-        labels = [self.labels[i] for i in self.label]
+        labels = [self.labels[i] for i in self.label.tolist()]
         return by_video(videos, self.segment, labels, self.score, self.video_ids)
 
 
