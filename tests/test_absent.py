@@ -11,6 +11,7 @@ import time
 import commands
 import pytest
 import tiny
+from keys import changed
 
 from lofi_jax.config import typed
 from lofi_jax.devices import at_hand, bound, plugins, process, table
@@ -145,8 +146,7 @@ def test_an_unknown_device_is_refused_in_one_line():
     ],
 )
 def test_a_mesh_that_the_devices_do_not_make_is_refused(name, count, snippet, says):
-    config = typed(tiny.get_config())
-    config.mesh.snippet = snippet
+    config = changed(tiny.get_config(), {"mesh.snippet": snippet})
     with pytest.raises(UserError, match=says):
         machines.elsewhere(config, name, count)
 
