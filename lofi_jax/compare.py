@@ -4,7 +4,9 @@ python -m lofi_jax.compare --ground_truth=annotations.json --predictions=one.jso
     --subset=validation
 
 The interval is a bootstrap's over videos: both files are evaluated on the same draws, with
-replacement, of as many videos as there are, and 95 of 100 differences lie within it.
+replacement, of as many videos as there are, and 95 of 100 differences lie within it. What is
+predicted in videos that are not of the subset is false, and in every draw, unless
+--ignore_other_videos.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,6 +27,9 @@ from lofi_jax.results.predictions import Predictions
 GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Annotation file.", required=True)
 PREDICTIONS = flags.DEFINE_string("predictions", None, "Two files, ONE,OTHER.", required=True)
 SUBSET = flags.DEFINE_string("subset", None, "The videos to compare on.", required=True)
+IGNORE_OTHER_VIDEOS = flags.DEFINE_bool(
+    "ignore_other_videos", False, "Leave out predictions in videos that are not of the subset."
+)
 TIOU = flags.DEFINE_string("tiou", thresholds.ACTIVITYNET, "Thresholds, first:step:last.")
 BUCKETS = flags.DEFINE_enum("buckets", "activitynet", buckets.NAMES, "Whose lengths to go by.")
 RESAMPLES = flags.DEFINE_integer("resamples", 1000, "Draws of the bootstrap.", 1)
@@ -41,7 +46,9 @@ def main(argv: Sequence[str]) -> None:
     paths = names(PREDICTIONS.value)
     if len(paths) != 2:
         raise UserError(f"--predictions={PREDICTIONS.value}: name two files, separated by a comma")
-    truth, both = ground_truth.load(GROUND_TRUTH.value, SUBSET.value, paths)
+    truth, both = ground_truth.load(
+        GROUND_TRUTH.value, SUBSET.value, paths, IGNORE_OTHER_VIDEOS.value
+    )
     result = {"predictions": paths, "subset": SUBSET.value} | _compare(truth, both, tious)
     if OUTPUT.value:
         write_json(OUTPUT.value, result)

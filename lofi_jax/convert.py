@@ -12,6 +12,7 @@ It reads .safetensors files and, with PyTorch installed (pip install 'lofi_jax[t
 | `r2plus1d_34` | TSP, and IG-65M's port to PyTorch |
 | `r2plus1d_34_mmaction2` | mmaction2, whose network is another one |
 | `gtad`, `bmn` | G-TAD's authors; BMN's common PyTorch port, mmaction2 |
+| `actionformer`, `actionformer_agnostic` | ActionFormer's authors: THUMOS14 and EPIC-Kitchens, ActivityNet |
 
 and says what it used and what it ignored. A network that is not the one named is refused. No code in a file is run.
 

@@ -3,6 +3,7 @@
 python -m lofi_jax.diagnose --ground_truth=annotations.json --predictions=detections.json \\
     --subset=validation --output_dir=diagnosis
 
+What is predicted in videos that are not of the subset is false, unless --ignore_other_videos.
 Writes diagnosis.json, three plots, and report.html: the same in one page that needs no other file,
 with the timelines of the best and the worst videos.
 """
@@ -28,6 +29,9 @@ GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Annotation file.", req
 PREDICTIONS = flags.DEFINE_string("predictions", None, "Prediction file.", required=True)
 SUBSET = flags.DEFINE_string("subset", None, "The videos to look at.", required=True)
 OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder for the report.", required=True)
+IGNORE_OTHER_VIDEOS = flags.DEFINE_bool(
+    "ignore_other_videos", False, "Leave out predictions in videos that are not of the subset."
+)
 TIOU = flags.DEFINE_string("tiou", thresholds.ACTIVITYNET, "Thresholds, first:step:last.")
 BUCKETS = flags.DEFINE_enum(
     "buckets", "activitynet", buckets.NAMES, "Whose lengths, coverages, ... instances go by."
@@ -46,7 +50,9 @@ def main(argv: Sequence[str]) -> None:
     if argv[1:]:
         raise UserError(f"unexpected argument {argv[1]!r}: this command takes flags only")
     tious = thresholds.parse(TIOU.value, "--tiou")
-    truth, (found,) = ground_truth.load(GROUND_TRUTH.value, SUBSET.value, [PREDICTIONS.value])
+    truth, (found,) = ground_truth.load(
+        GROUND_TRUTH.value, SUBSET.value, [PREDICTIONS.value], IGNORE_OTHER_VIDEOS.value
+    )
     counted, classes = truth.count(found)
     result = _diagnose(truth, counted, classes, tious)
     folder = pathlib.Path(OUTPUT_DIR.value)
@@ -68,7 +74,7 @@ def _diagnose(truth: Truth, found: Instances, classes: int, tious: np.ndarray) -
             f"{truth.annotated.path}: no segment of subset {truth.subset!r} ends after its start and within its video"
         )
     kept = wanted.take(sound)
-    kinds = buckets.buckets(buckets.characteristics(kept, truth.durations), BUCKETS.value)
+    kinds = buckets.buckets(buckets.characteristics(wanted, truth.durations, sound), BUCKETS.value)
     average = metrics.average_precision(wanted, found, classes, tious)
     of_video = diagnosis.video_precision(wanted, ranked(found), classes, tious)
     return {
@@ -154,7 +160,7 @@ def _timeline(
         {"label": label, "segment": segment}
         for label, segment in zip(annotated.labels, annotated.segments.tolist(), strict=True)
     ]
-    of_video = found.of(video).top(_STRONGEST).entries()
+    of_video = found.of(video)[:_STRONGEST]
     last = max(x["segment"][1] for x in [*wanted, *of_video])
     title = f"{video}: average precision {100 * average_precision:.1f}"
     rows = [("ground truth", wanted), ("detections", of_video)]

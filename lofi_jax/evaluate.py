@@ -4,7 +4,8 @@ python -m lofi_jax.evaluate --ground_truth=annotations.json --predictions=detect
     --subset=validation
 
 Both files are in the ActivityNet form. The numbers are the official evaluation's (see
-detection/metrics.py), over the videos of the subset; whatever is left out of them is said.
+detection/metrics.py) on the subset: whatever is predicted in other videos is false, unless
+--ignore_other_videos. What is odd about the files is said.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,9 @@ from lofi_jax.results import ground_truth
 GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Annotation file.", required=True)
 PREDICTIONS = flags.DEFINE_string("predictions", None, "Prediction file.", required=True)
 SUBSET = flags.DEFINE_string("subset", None, "The videos to evaluate on.", required=True)
+IGNORE_OTHER_VIDEOS = flags.DEFINE_bool(
+    "ignore_other_videos", False, "Leave out predictions in videos that are not of the subset."
+)
 TIOU = flags.DEFINE_string(
     "tiou", thresholds.ACTIVITYNET, "Thresholds of the mAP, first:step:last."
 )
@@ -30,7 +34,9 @@ def main(argv: Sequence[str]) -> None:
     if argv[1:]:
         raise UserError(f"unexpected argument {argv[1]!r}: this command takes flags only")
     tious = thresholds.parse(TIOU.value, "--tiou")
-    truth, (found,) = ground_truth.load(GROUND_TRUTH.value, SUBSET.value, [PREDICTIONS.value])
+    truth, (found,) = ground_truth.load(
+        GROUND_TRUTH.value, SUBSET.value, [PREDICTIONS.value], IGNORE_OTHER_VIDEOS.value
+    )
     counted, classes = truth.count(found)
     scores = metrics.evaluate(truth.instances, counted, classes, tious)
     print(

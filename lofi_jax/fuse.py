@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> None:
         raise UserError(f"unexpected argument {argv[1]!r}: this command takes flags only")
     paths = names(PREDICTIONS.value)
     weights = _weights(len(paths))
-    systems = [predictions.load(path) for path in paths]
+    systems = [_load(path) for path in paths]
     videos = list(dict.fromkeys(video for system in systems for video in system.video_ids))
     labels = tuple(sorted({label for system in systems for label in system.labels}))
     parts = [_by_video(system, labels) for system in systems]
@@ -60,6 +60,19 @@ def main(argv: Sequence[str]) -> None:
     print(
         f"{count} predictions of {len(videos)} videos in {len(paths)} files -> {written} in {OUTPUT.value}"
     )
+
+
+def _load(path: str) -> Predictions:
+    system = predictions.load(path)
+    for wrong, what in (
+        (system.score < 0, "a score below 0, which cannot be weighed: take exp of log scores"),
+        (system.segment[:, 1] < system.segment[:, 0], "a segment that ends before it starts"),
+    ):
+        if wrong.any():
+            at = int(wrong.argmax())
+            video, entry = system.video[at], at - np.searchsorted(system.video, system.video[at])
+            raise UserError(f"{path}: video {system.video_ids[video]!r}, entry {entry}: {what}")
+    return system
 
 
 def _weights(count: int) -> list[float]:

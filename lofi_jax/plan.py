@@ -73,6 +73,10 @@ def main(argv):
     print(machine.about, flush=True)
     rows = sorted(_rows(machine, candidates, limit), key=rank)
     print(tables.plan(rows))
+    if machine.facts is not None:
+        print(
+            "bound: the seconds that the device's peaks allow at the least, no estimate of the time"
+        )
     if _OUTPUT.value:
         told = {"device": machine.kind, "rows": [_finite(row) for row in rows]}
         write_json(_OUTPUT.value, told, indent=1)

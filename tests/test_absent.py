@@ -60,9 +60,7 @@ def test_a_step_that_ends_the_compiler_is_a_plan_that_says_so(module, monkeypatc
 
 def test_a_compiler_that_does_not_start_is_named_in_one_line(module, monkeypatch):
     monkeypatch.setattr(absent, "_COMPILER", module("raise RuntimeError('no library')"))
-    with pytest.raises(
-        UserError, match="--device=t4: its compiler ended with exit code 1: .*no li"
-    ):
+    with pytest.raises(UserError, match="--device=t4: its compiler ended with exit code 1: no lib"):
         list(absent.plans(tiny.get_config(), "t4", 1, WANTED))
 
 

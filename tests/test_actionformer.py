@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from lofi_jax.detection.proposals import Suppression, suppress
 from lofi_jax.models.actionformer import (
     ActionFormer,
-    LocalAttention,
+    ActionFormerAgnostic,
     assigned,
     pyramid_points,
 )
+from lofi_jax.models.local_transformer import LocalAttention
 
 THIN = {"classes": 3, "channels": 16, "heads": 2, "window": 5, "stem": 1}
 TERMS = {"classification", "regression"}
@@ -118,9 +119,22 @@ def test_proposals_worked_by_hand():
     logits[1][0, 1, 1] = 2.0  # at snippet 2, six to both sides: all of the video
     distances[0][0, 0], logits[0][0, 0] = 0.0, 5.0  # no length
     found = head.proposals({"classification": logits, "distances": distances})[0]
-    np.testing.assert_allclose(found.segments, [[0, 1], [1.5 / 4, 3.5 / 4], [1.5 / 4, 3.5 / 4]])
-    np.testing.assert_allclose(found.scores, 1 / (1 + np.exp([-2.0, 0.0, 1.0])))
-    np.testing.assert_array_equal(found.labels, [1, 0, 1])
+    # Level by level, the strongest first; the last reaches beyond the video.
+    short = [1.5 / 4, 3.5 / 4]
+    np.testing.assert_allclose(found.segments, [short, short, [-3.5 / 4, 8.5 / 4]])
+    np.testing.assert_allclose(found.scores, 1 / (1 + np.exp([0.0, 1.0, -2.0])))
+    np.testing.assert_array_equal(found.labels, [0, 1, 1])
+
+
+def test_every_level_keeps_its_strongest_candidates_before_the_short_ones_are_dropped():
+    head = ActionFormer(classes=1, levels=2, candidates=2, shortest=0.5)
+    logits = [np.array([0.0, 3.0, 2.0, 1.0]).reshape(1, 4, 1), np.array([[[-1.0], [-2.0]]])]
+    distances = [np.ones((1, 4, 2)), np.ones((1, 2, 2))]
+    distances[0][0, 1] = 0.1  # the strongest, and too short: the third takes no place of its
+    (found,) = head.proposals({"classification": logits, "distances": distances})
+    np.testing.assert_allclose(found.scores, 1 / (1 + np.exp([-2.0, 1.0, 2.0])))
+    centres = found.segments.mean(axis=1) * 4 - 0.5
+    np.testing.assert_allclose(centres, [2, 0, 2])
 
 
 def test_it_learns_to_find_and_to_name_the_segments_of_a_video():
@@ -132,6 +146,27 @@ def test_it_learns_to_find_and_to_name_the_segments_of_a_video():
     order = np.argsort(found.segments[:, 0])
     np.testing.assert_array_equal(found.labels[order], labels)
     np.testing.assert_allclose(found.segments[order], segments, atol=0.03)
+
+
+def test_without_classes_labels_do_not_count_and_none_are_found():
+    segments = [(1 / 12, 4 / 12), (6 / 12, 10 / 12)]
+    options = {name: value for name, value in THIN.items() if name != "classes"}
+    head = ActionFormerAgnostic(**options, levels=2)
+    assert not head.classifies
+    batches = [video(segments, labels) for labels in ([0, 0], [2, 1])]
+    features = batches[0]["features"]
+    params = jax.jit(head.init, compiler_options=FAST)(jax.random.key(0), features)
+    outputs = jax.jit(head.apply, compiler_options=FAST)(params, features)
+    assert [x.shape[-1] for x in outputs["classification"]] == [1, 1]
+    one, other = (float(head.loss(outputs, batch)[0]) for batch in batches)
+    assert one == other > 0
+    (found,) = head.proposals(jax.tree.map(np.asarray, outputs))
+    assert found.labels is None and len(found.segments) == len(found.scores)
+
+
+def test_a_window_for_each_level_or_one_for_all():
+    with pytest.raises(TypeError, match="is not one number or 6, one a level"):
+        ActionFormer(classes=2, window=(5, 0))
 
 
 def test_the_default_head_has_the_published_size():

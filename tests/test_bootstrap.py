@@ -43,6 +43,14 @@ def test_every_video_once_is_the_mean_average_precision():
     assert mean == pytest.approx(expected, abs=1e-12)
 
 
+def test_what_is_found_in_a_video_beyond_those_drawn_is_false_in_every_draw():
+    truth = instances((0, 0, 0, 10), (1, 0, 0, 10))
+    found = instances((0, 0, 0, 10, 0.9), (1, 0, 0, 10, 0.7), (2, 0, 0, 10, 0.8))
+    times = np.array([[1, 1], [2, 0], [0, 2]])
+    means = bootstrap.mean_precisions(truth, found, 1, TIOUS, times)
+    np.testing.assert_allclose(means, [(1 + 2 / 3) / 2, 1, 2 / 3], atol=1e-12)
+
+
 def test_draws_are_seeded_and_of_the_right_size():
     first, again, other = (bootstrap.draws(20, 30, seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)

@@ -67,6 +67,22 @@ def test_a_file_beside_itself_differs_by_nothing(folder):
     assert ended.stdout.rstrip().endswith("not one class has gained or lost")
 
 
+def test_what_is_found_in_other_videos_is_false_unless_ignored(folder):
+    found = json.loads((folder / "strong.json").read_text())["results"]
+    write(folder / "more.json", found | {"other": [entry(0, 9, "run", 1.0) for _ in range(9)]})
+    difference = {}
+    for flag in ("--noignore_other_videos", "--ignore_other_videos"):
+        output = folder / f"compared{flag}.json"
+        ended = compare(folder, ("strong", "more"), "--resamples=20", f"--output={output}", flag)
+        assert ended.returncode == 0, ended.stderr
+        assert "1 predicted videos are not in the subset: other: " in ended.stderr
+        difference[flag] = json.loads(output.read_text())
+    counted = difference["--noignore_other_videos"]
+    assert counted["difference"] < 0 and counted["interval"][1] < 0
+    ignored = difference["--ignore_other_videos"]
+    assert ignored["difference"] == 0 and ignored["interval"] == [0, 0]
+
+
 def test_what_cannot_be_is_one_line(folder):
     assert refused(compare(folder, ("weak",)), "name two files, separated by a comma")
     assert refused(compare(folder, ("weak", "none")), "none.json: cannot be read")

@@ -8,6 +8,7 @@ import pytest
 from lofi_jax import config as configs
 from lofi_jax.config import defaults, named, typed, validate, validate_data
 from lofi_jax.config.settings import Named
+from lofi_jax.detection.proposals import Suppression
 from lofi_jax.errors import UserError
 from lofi_jax.run.networks import make_encoder, make_head
 
@@ -27,6 +28,18 @@ def test_the_defaults_are_the_papers():
         0.1,
     )
     assert (c.detect.nms_sigma, c.detect.top_k) == (0.84, 100)
+
+
+def test_every_head_has_its_authors_suppression_unless_another_is_named():
+    c = synthetic()
+    c.detect.top_k, c.detect.vote = 7, 0.6
+    own = {name: configs.suppression(typed(c), name) for name in ("gtad", "bmn", "actionformer")}
+    assert own["gtad"] == Suppression("gaussian", 0.84, 0.5, 0.6, 7)
+    assert own["bmn"] == Suppression("gaussian", 0.4, 0.5, 0.6, 7, floor=(0.5, 0.9))
+    assert own["actionformer"] == Suppression("gaussian", 0.5, 0.5, 0.6, 7, min_score=0.001)
+    c.detect.nms, c.detect.nms_sigma = "gaussian", 0.3
+    for name in own:
+        assert configs.suppression(typed(c), name) == Suppression("gaussian", 0.3, 0.5, 0.6, 7)
 
 
 @pytest.mark.parametrize(
@@ -54,9 +67,14 @@ def test_the_defaults_are_the_papers():
         ("joint.keep", "none", "config.joint.keep is 'none': choose one of all, convolutions"),
         ("mesh.parameters", "fsdp", "config.mesh.parameters is 'fsdp': choose one of replicated"),
         ("head.name", "ssn", "config.head.name is 'ssn': choose one of gtad"),
-        ("detect.nms", "soft", "config.detect.nms is 'soft': choose one of gaussian, linear, hard"),
+        (
+            "detect.nms",
+            "soft",
+            "config.detect.nms is 'soft': choose one of own, gaussian, linear, hard",
+        ),
         ("detect.nms_sigma", 0.0, "config.detect.nms_sigma is 0.0: it must be above 0"),
         ("detect.nms_threshold", 1.5, "config.detect.nms_threshold is 1.5: a tIoU is in 0..1"),
+        ("detect.nms_sigma", 0.5, "config.detect.nms_sigma is 0.5 .* has its own: name one of gau"),
         ("detect.vote", -0.1, "config.detect.vote is -0.1: a tIoU is in 0..1"),
         ("detect.top_k", 0, "config.detect.top_k is 0: it must be at least 1"),
         ("detect.batch_size", 0, "config.detect.batch_size is 0: it must be at least 1"),
@@ -115,7 +133,7 @@ def test_keys_that_an_older_config_lacks_have_their_defaults():
     old["detect"]["top_k"] = 7
     old["encoder"] = {"name": "tsm_resnet50"}
     config = configs.from_json(json.dumps(old))
-    assert (config.detect.nms, config.detect.top_k, config.evaluate.tious) == ("gaussian", 7, "")
+    assert (config.detect.nms, config.detect.top_k, config.evaluate.tious) == ("own", 7, "")
     assert config.encoder == Named("tsm_resnet50")
     assert configs.differing_keys(config, typed(synthetic())).keys() == {
         "detect.top_k",

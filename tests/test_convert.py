@@ -3,21 +3,32 @@
 That the networks stay the same is shown by test_encoder_parity.py and test_heads_parity.py.
 """
 
+import dataclasses
 import os
 import pathlib
 import pickle
 import subprocess
 import sys
 
+import jax
 import ml_dtypes
 import numpy as np
 import pytest
+from flax.traverse_util import flatten_dict
 from safetensors.numpy import save_file
 
 from lofi_jax.errors import UserError
+from lofi_jax.models import ENCODERS, HEADS
 from lofi_jax.run.checkpoints import load_encoder
 from lofi_jax.training.checkpoints import load_state
-from lofi_jax.weights import assign, checkpoint_files, convert, encoder_layouts
+from lofi_jax.weights import (
+    actionformer_layout,
+    assign,
+    checkpoint_files,
+    convert,
+    encoder_layouts,
+    head_layouts,
+)
 
 ROOT = pathlib.Path(__file__).parents[1]
 BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
@@ -168,8 +179,8 @@ def test_every_array_finds_its_place():
 @pytest.mark.parametrize(
     ("key", "array", "problem"),
     [
-        ("conv1.weight", None, "missing: 1 (params.resnet.conv1.kernel)"),
-        ("bn1.running_var", None, "missing: 1 (batch_stats.resnet.bn1.var)"),
+        ("conv1.weight", None, "missing: 1 (conv1.weight)"),
+        ("bn1.running_var", None, "missing: 1 (bn1.running_var)"),
         (
             "conv1.weight",
             np.ones((4, 2, 1, 3), np.float32),
@@ -291,6 +302,90 @@ def test_a_checkpoint_without_weights_is_refused(torch, content, tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("key", "named"),
+    [
+        ("layer3.1.conv2.weight", "layer3.1.conv2.weight"),
+        ("layer2.0.downsample.1.running_var", "layer2.0.downsample.1.running_var"),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_what_is_missing_is_named_as_the_users_file_would(resnet18, key, named, prefix, tmp_path):
+    save_file(
+        {f"{prefix}{k}": array for k, array in resnet18.items() if k != key},
+        tmp_path / "x.safetensors",
+    )
+    said = refusal(tmp_path / "x.safetensors")
+    assert f"; missing: 1 ({prefix}{named})" in said and "params" not in said
+
+
+LAYOUTS_OF = {
+    "tsm_resnet18": ("torchvision's ResNet", "the TSM authors'", "mmaction2's ResNet"),
+    "tsm_resnet50": ("torchvision's ResNet", "the TSM authors'", "mmaction2's ResNet"),
+    "r2plus1d_18": ("torchvision's R(2+1)D", "TSP's R(2+1)D"),
+    "r2plus1d_34": ("torchvision's R(2+1)D", "TSP's R(2+1)D"),
+    "r2plus1d_34_mmaction2": ("mmaction2's R(2+1)D",),
+}
+
+
+def paths_of(module, inputs):
+    variables = jax.eval_shape(module.init, jax.random.key(0), inputs)
+    return {path: leaf.ndim for path, leaf in flatten_dict(variables, sep=".").items()}
+
+
+@pytest.mark.parametrize("name", LAYOUTS_OF)
+def test_every_place_has_its_public_key(name):
+    frames = jax.ShapeDtypeStruct((1, 8, 32, 32, 3), np.uint8)
+    for path, axes in paths_of(ENCODERS[name](), frames).items():
+        for of in LAYOUTS_OF[name]:
+            layout = encoder_layouts.ENCODER_LAYOUTS[of]
+            assert layout(layout.key(path), np.zeros((2,) * axes))[0] == path
+
+
+def test_every_place_of_a_head_has_its_public_key():
+    features = jax.ShapeDtypeStruct((1, 16, 8), np.float32)
+    heads = {
+        HEADS["gtad"](): head_layouts.gtad_layout(36),
+        HEADS["bmn"](): head_layouts.bmn_layout,
+        HEADS["actionformer"](20, channels=8): actionformer_layout.layout,
+    }
+    for head, layout in heads.items():
+        named = {path: layout.key(path) for path in paths_of(head, features)}
+        assert len(set(named.values())) == len(named)
+        bare = dataclasses.replace(layout, arrange=lambda path, array: array)
+        for path, key in named.items():
+            axes = 2 if path.endswith("kernel") else 1
+            assert bare(key, np.zeros((2,) * axes))[0] == path
+
+
+def test_keys_worked_by_hand():
+    keys = {
+        "the TSM authors'": "base_model.layer1.0.conv1.net.weight",
+        "mmaction2's ResNet": "backbone.layer1.0.conv1.conv.net.weight",
+        "torchvision's ResNet": "layer1.0.conv1.weight",
+    }
+    for of, key in keys.items():
+        layout = encoder_layouts.ENCODER_LAYOUTS[of]
+        assert layout.key("params.resnet.layer1_0.conv1.kernel") == key
+    assert encoder_layouts.ENCODER_LAYOUTS["mmaction2's ResNet"].key("params.resnet.bn1.scale") == (
+        "backbone.conv1.bn.weight"
+    )
+    video = encoder_layouts.ENCODER_LAYOUTS["TSP's R(2+1)D"]
+    assert video.key("batch_stats.layer2_1.conv2.norm.mean") == (
+        "features.layer2.1.conv2.0.1.running_mean"
+    )
+
+
+def test_the_buffers_of_mmaction2s_bmn_are_ignored(torch, tmp_path):
+    heads = pytest.importorskip("torch_heads")
+    head = heads.BMN(8, 16, (24, 12, 12, 12), 5, 3, snippets=9, layout="duration_start")
+    head.register_buffer("bm_mask", torch.ones(9, 9))
+    torch.save({"state_dict": head.state_dict()}, tmp_path / "x.pth")
+    said = convert.head(tmp_path / "x.pth", "bmn", tmp_path / "out").splitlines()
+    assert "ignored: 1 of BMN's mask of its map, which is computed (bm_mask)" in said
+    assert "missing: none" in said
+
+
 @pytest.mark.parametrize("name", ["gtad", "bmn"])
 def test_a_public_head_becomes_a_checkpoint_with_its_options_told(torch, name, tmp_path):
     heads = pytest.importorskip("torch_heads")
@@ -321,5 +416,7 @@ def test_a_file_without_the_head_is_refused(resnet18, tmp_path):
     save_file(resnet18, tmp_path / "x.safetensors")
     with pytest.raises(UserError, match=r"holds no gtad: lacks backbone1\.0\.weight"):
         convert.head(tmp_path / "x.safetensors", "gtad", tmp_path / "out")
-    with pytest.raises(UserError, match="no public head is named 'actionformer': choose one of"):
+    with pytest.raises(UserError, match=r"no actionformer: lacks backbone\.embd\.0\.conv\.weight"):
         convert.head(tmp_path / "x.safetensors", "actionformer", tmp_path / "out")
+    with pytest.raises(UserError, match="no public head is named 'tridet': choose one of"):
+        convert.head(tmp_path / "x.safetensors", "tridet", tmp_path / "out")

@@ -81,6 +81,30 @@ def test_writes_what_it_prints(report):
         assert cv2.imread(str(output / name)).std() > 10
 
 
+def test_log_scores_backward_segments_and_other_videos_are_diagnosed(folder, tmp_path):
+    found = json.loads((folder / "found.json").read_text())["results"]
+    for entries in found.values():
+        for one in entries:
+            one["score"] -= 5
+        entries.append(entry(30, 20, "swim", -1.0))
+    found["elsewhere"] = [entry(0, 10, "swim", 0.0) for _ in range(10)]
+    write(tmp_path / "odd.json", found)
+    (tmp_path / "truth.json").write_text((folder / "truth.json").read_text())
+    whole = {}
+    for flag in ("--noignore_other_videos", "--ignore_other_videos"):
+        output = tmp_path / f"report{flag}"
+        odd = [f"--predictions={tmp_path / 'odd.json'}", "--tiou=0.5", "--videos=1", flag]
+        ended = run(*arguments(folder, output, *odd))
+        assert ended.returncode == 0, ended.stderr
+        assert "6 predictions end before they start" in ended.stderr
+        whole[flag] = json.loads((output / "diagnosis.json").read_text())
+    counted, ignored = whole.values()
+    assert counted["average_mAP"] < ignored["average_mAP"]
+    assert (
+        counted["false_positives"]["predictions"] == 10 + ignored["false_positives"]["predictions"]
+    )
+
+
 class Reader(html.parser.HTMLParser):
     """Notes what a page refers to, and checks that its tags nest."""
 

@@ -116,9 +116,18 @@ def test_characteristics_by_hand():
     values = buckets.characteristics(truth, np.array([100.0, np.nan]))
     np.testing.assert_allclose(values["length"], [10, 10, 15, 30, 10])
     np.testing.assert_allclose(values["coverage"], [0.1, 0.1, 0.15, np.nan, np.nan])
-    assert values["number"].tolist() == [2, 2, 1, 1, 1]
+    # All of the video, as in DETAD's files, whatever their class.
+    assert values["number"].tolist() == [3, 3, 3, 2, 2]
     # 10 before and 20 after; 20 before, and after it nothing until 100; 25 before, 40 after; not known.
     np.testing.assert_allclose(values["context"], [3, 7, 65 / 15, np.nan, np.nan])
+
+
+def test_instances_that_are_left_out_count_in_the_number_of_the_others():
+    truth = instances((0, 0, 10, 20), (0, 0, 40, 40), (1, 0, 0, 5))
+    chosen = np.array([True, False, True])
+    values = buckets.characteristics(truth, np.array([100.0, 50.0]), chosen)
+    assert values["number"].tolist() == [2, 1]
+    assert values["length"].tolist() == [10, 5]
 
 
 def test_buckets_take_their_upper_edge():

@@ -97,7 +97,7 @@ def test_bad_weights(tmp_path, weights):
 
 def test_bad_files(tmp_path):
     ended, _ = fuse(tmp_path, [{"a": [entry(0, 1, "run", -1)]}])
-    assert refused(ended, "0.json: video 'a', entry 0: 'score' is -1")
+    assert refused(ended, "0.json: video 'a', entry 0: a score below 0")
     scores = tmp_path / "scores.json"
     for content, says in (
         ({"class": ["run"]}, "not class scores"),
@@ -108,3 +108,16 @@ def test_bad_files(tmp_path):
         scores.write_text(json.dumps(content))
         ended, _ = fuse(tmp_path, [{"a": [entry(0, 1, "run", 1)]}], f"--class_scores={scores}")
         assert refused(ended, f"{scores}: {says}"), ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("one", "says"),
+    [
+        (entry(0, 10, "run", -0.5), "video 'a', entry 1: a score below 0"),
+        (entry(10, 0, "run", 0.5), "video 'a', entry 1: a segment that ends before it starts"),
+    ],
+)
+def test_what_cannot_be_weighed_is_refused(tmp_path, one, says):
+    path = write(tmp_path / "odd.json", {"a": [entry(0, 10, "run", 0.9), one]})
+    ended = run("fuse", f"--predictions={path}", f"--output={tmp_path / 'fused.json'}")
+    assert refused(ended, "odd.json", says)

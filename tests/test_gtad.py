@@ -67,9 +67,17 @@ def test_it_learns_to_find_the_segments_of_a_video():
     assert labels is None
     best = found[np.argsort(-scores)[:2]]
     np.testing.assert_allclose(sorted(best.tolist()), segments, atol=1e-6)
-    everything, confidence, _ = head.proposals(outputs, use_boundaries=False)[0]
-    assert len(everything) == 78 and len(found) < 78
-    np.testing.assert_allclose(everything[confidence.argmax()], best[0], atol=1 / 12 + 1e-6)
+    # By the other rules every anchor is a proposal that ends before the video and is not too long.
+    everything, confidence, _ = gtad.GTAD(**THIN, rules="thumos14").proposals(outputs)[0]
+    assert len(everything) == 66 > len(found) and scores.max() == confidence.max()
+    some = gtad.GTAD(**THIN, rules="thumos14", longest=4).proposals(outputs)[0]
+    assert len(some.segments) == 11 + 10 + 9 + 8
+    assert np.diff(some.segments).max() == pytest.approx(4 / 12)
+
+
+def test_unknown_rules_are_an_error():
+    with pytest.raises(TypeError, match="activitynet, thumos14"):
+        gtad.GTAD(rules="hacs")
 
 
 def test_neighbours_are_the_nearest_in_feature_space_with_the_snippet_itself_first():

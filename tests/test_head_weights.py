@@ -23,6 +23,7 @@ def test_both_published_variants_of_gtad_are_told_apart():
     common = {"channels": 256, "widths": (512, 128, 128, 128), "groups": 32, "group_width": 4}
     assert head_layouts.gtad_options(gtad()) == common | {"bins": (32, 4)}
     thumos14 = {"bins": (16, 16), "map_kernel": 3, "max_duration": 64}
+    thumos14 |= {"rules": "thumos14", "longest": 59}
     assert head_layouts.gtad_options(gtad(32, 3)) == common | thumos14
 
 

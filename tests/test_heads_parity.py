@@ -19,9 +19,22 @@ GRAPH = {"groups": 4, "group_width": 2, "k": 3}
 
 CASES = {
     "gtad": ("gtad", {"bins": (32, 4)}, SNIPPETS),
-    "gtad, thumos14": ("gtad", {"bins": (3, 3), "map_kernel": 3, "max_duration": 5}, 5),
+    "gtad, thumos14": (
+        "gtad",
+        {"bins": (3, 3), "map_kernel": 3, "max_duration": 5, "rules": "thumos14"},
+        5,
+    ),
     "bmn": ("bmn", {"bins": 5, "samples": 3, "layout": "start_end"}, SNIPPETS),
     "bmn, mmaction2": ("bmn", {"bins": 5, "samples": 3, "layout": "duration_start"}, SNIPPETS),
+}
+
+
+# The cells that boundaries are labelled by, and the weights and extra counts of the loss.
+OWN = {
+    "gtad": ((-0.5, 1.5), (1.0, 10.0), 0.0),
+    "gtad, thumos14": ((-0.5, 0.5), (10.0, 1.0), 10.0),
+    "bmn": ((-0.5, 0.5), (1.0, 10.0), 0.0),
+    "bmn, mmaction2": ((-0.5, 1.5), (1.0, 10.0), 0.0),
 }
 
 
@@ -80,10 +93,13 @@ def test_outputs_loss_and_gradients_equal_pytorch(case):
     row, column = [c[0] for c in cells], [c[1] for c in cells]
     uniform = np.zeros((2, 2, *maps.shape[2:]), np.float32)
     uniform[:, :, row, column] = 1 - jax.random.uniform(key, (2, 2, len(cells)))
-    targets = [torch_heads.targets(video, SNIPPETS, rows, layout) for video in SEGMENTS]
+    cell, of_terms, extra = OWN[case]
+    targets = [torch_heads.targets(video, SNIPPETS, rows, layout, cell) for video in SEGMENTS]
     ious, masks, starts, ends = (torch.stack(t) for t in zip(*targets, strict=True))
     wanted = torch_heads.loss(
-        maps, start, end, ious, masks[0], starts, ends, torch.from_numpy(uniform)
+        *(maps, start, end, ious, masks[0], starts, ends, torch.from_numpy(uniform)),
+        of_terms,
+        extra,
     )
     sum(wanted.values()).backward()
     gradients = arrays_of(

@@ -17,6 +17,15 @@ def test_balanced_bce_gives_positives_and_negatives_half_each():
     np.testing.assert_allclose(losses.balanced_bce(logits, labels), expected, rtol=1e-5)
 
 
+def test_extra_counts_make_few_positives_count_for_less():
+    logits, labels = np.array([0.3, -1.0, 0.5]), np.array([1.0, 0.0, 0.0])
+    p = 1 / (1 + np.exp(-logits))
+    # G-TAD's for THUMOS14: ten more of either.
+    expected = -0.5 * np.log(p[0]) / 11 - 0.5 * np.log(1 - p[1:]).sum() / 12
+    found = losses.balanced_bce(logits, labels, 0.9, extra=10.0)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize("labels", [np.zeros(6), np.ones(6)])
 @pytest.mark.parametrize("scale", [1.0, 200.0])
 def test_balanced_bce_is_finite_without_a_positive_or_a_negative(labels, scale):
@@ -51,6 +60,15 @@ def test_focal_loss_is_that_of_the_paper(logit):
         assert np.isfinite(found) and np.isfinite(gradient)
         if abs(logit) < 50:
             np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_focal_loss_of_a_label_between():
+    # ActionFormer's: how far off a soft label is says how easy it is.
+    p, label = 1 / (1 + np.exp(-0.7)), 0.9
+    entropy = -label * np.log(p) - (1 - label) * np.log(1 - p)
+    off = 1 - (p * label + (1 - p) * (1 - label))
+    expected = (0.25 * label + 0.75 * (1 - label)) * off**2 * entropy
+    np.testing.assert_allclose(losses.focal(0.7, label), expected, rtol=1e-5)
 
 
 def test_diou_worked_by_hand():

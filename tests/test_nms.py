@@ -57,6 +57,39 @@ def test_gaussian_by_hand():
     assert scores.tolist() == pytest.approx([0.9, 0.6, 0.8 * math.exp(-(0.5**2) / 0.5)], rel=1e-14)
 
 
+def literal_bmn_nms(segments, scores, alpha, low, high, top_k):
+    """BMN's own: it ends when one proposal is left."""
+    left, picks = dict(enumerate(scores)), []
+    while len(left) > 1 and len(picks) < top_k:
+        best = max(left, key=left.get)
+        picks.append((best, left.pop(best)))
+        width = segments[best][1] - segments[best][0]
+        for i in left:
+            overlap = literal_tiou(segments[best], segments[i])
+            if overlap > low + (high - low) * width:
+                left[i] *= np.exp(-(overlap**2) / alpha)
+    return picks
+
+
+def test_a_floor_that_grows_with_the_width_is_bmns():
+    rng = np.random.default_rng(0)
+    segments, scores = np.sort(rng.random((200, 2)), axis=1), rng.random(200)
+    indices, lowered = nms.soft_nms(segments, scores, 0.4, 50, floor=(0.5, 0.9))
+    expected = literal_bmn_nms(segments, scores, 0.4, 0.5, 0.9, 50)
+    assert indices.tolist() == [index for index, _ in expected]
+    np.testing.assert_allclose(lowered, [score for _, score in expected], rtol=1e-12)
+    assert indices.tolist() != nms.soft_nms(segments, scores, 0.4, 50)[0].tolist()
+
+
+def test_the_floor_by_hand():
+    # A tIoU of 0.6 with one of width 0.1 is over 0.54, one of 0.8 with one of width 1 is not over 0.9.
+    for scale, kept in ((0.1, 0.6), (1.0, 0.8)):
+        pair = np.array([[0.0, 1.0], [0.0, kept]]) * scale
+        _, scores = nms.soft_nms(pair, np.array([0.9, 0.5]), 0.4, 2, floor=(0.5, 0.9))
+        lowered = 0.5 * math.exp(-(0.6**2) / 0.4) if scale < 1 else 0.5
+        assert sorted(scores.tolist()) == pytest.approx([lowered, 0.9], rel=1e-12)
+
+
 def test_linear_and_hard_by_hand():
     segments = np.array([[0.0, 10.0], [0.0, 8.0], [0.0, 4.0]])
     scores = np.array([0.9, 0.8, 0.7])

@@ -10,9 +10,11 @@ import pytest
 from lofi_jax import config as configs
 from lofi_jax import fidelity
 from lofi_jax.config import typed
+from lofi_jax.detection.proposals import Suppression
 from lofi_jax.errors import UserError
 from lofi_jax.jobs import planning
 from lofi_jax.models import ENCODERS, HEADS
+from lofi_jax.run.networks import make_head
 from lofi_jax.training.sharding import make_mesh
 
 FOLDER = pathlib.Path(__file__).parents[1] / "configs" / "paper"
@@ -88,6 +90,16 @@ def test_windows_of_thumos14_lower_at_their_own_length(low, snippets):
     before = lowered.in_avals[0][0]
     assert jax.tree.map(np.shape, before) == jax.tree.map(np.shape, after)
     assert c.head.options["max_duration"] == 64 and terms["loss"].shape == ()
+
+
+def test_thumos14_has_the_loss_the_proposals_and_the_suppression_of_gtads_code_for_it():
+    c, _ = config_of("thumos14")
+    head = make_head(c, "gtad", classes=1)
+    # 300 frames, a snippet every 5, are too long.
+    assert (head.rules, head.longest) == ("thumos14", 300 // 5 - 1)
+    assert configs.suppression(c, "gtad") == Suppression("gaussian", 0.46, 0.5, 0.0, 200)
+    other, _ = config_of("thumos14", "head=bmn")
+    assert configs.suppression(other, "bmn").floor == (0.5, 0.9)
 
 
 def test_an_unknown_argument_is_named():

@@ -78,15 +78,13 @@ def test_duplicate_ids_keep_the_first_and_are_listed(tmp_path):
 @pytest.mark.parametrize(
     ("broken", "says"),
     [
-        (entry(score=float("nan")), "'score' is nan, not a number of 0 or above"),
+        (entry(score=float("nan")), "'score' is nan, not a number"),
         (entry(score=float("inf")), "'score' is inf"),
-        (entry(score=-0.5), "'score' is -0.5"),
         (entry(score="0.5"), "'score' is '0.5'"),
         (entry(score=None), "'score' is None"),
         (entry(score=[0.5]), "'score' is [0.5]"),
         (entry(score=10**400), "'score' is 1000"),
-        (entry(segment=(2, 1)), "'segment' is [2, 1], not a start and a later end"),
-        (entry(segment=("1", "2")), "'segment' is ['1', '2']"),
+        (entry(segment=("1", "2")), "'segment' is ['1', '2'], not two numbers"),
         (entry(segment=(1, float("nan"))), "'segment' is [1, nan]"),
         (entry(segment=(1,)), "'segment' is [1], not [start, end]"),
         (entry(segment=(1, 2, 3)), "'segment' is [1, 2, 3]"),
@@ -141,6 +139,20 @@ def test_files_of_another_form(tmp_path, text, says):
     with pytest.raises(UserError) as caught:
         predictions.load(path)
     assert str(caught.value).startswith(f"{path}: {says}")
+
+
+def test_any_finite_score_and_any_two_times_are_read(tmp_path):
+    odd = [entry(score=-0.5, segment=(2, 1)), entry(score=-1e9, segment=(-3, 1))]
+    loaded = predictions.load(write(tmp_path / "p.json", {"v": odd}))
+    assert loaded.score.tolist() == [-0.5, -1e9]
+    assert loaded.segment.tolist() == [[2, 1], [-3, 1]]
+
+
+def test_some_of_the_videos(tmp_path):
+    made = predictions.load(write(tmp_path / "p.json", RESULTS))
+    some = predictions.of_videos(made, {"a", "empty"})
+    assert (some.video_ids, some.video.tolist()) == (("empty", "a"), [1])
+    assert some.of("a") == made.of("a") and some.of("b") == []
 
 
 def test_instances_number_videos_and_labels_as_the_ground_truth_does(tmp_path):

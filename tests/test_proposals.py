@@ -27,26 +27,45 @@ def test_a_flat_probability_makes_everything_a_candidate():
 def test_scores_multiply_start_end_and_confidence():
     start, end = np.array([0.9, 0.0, 0.0]), np.array([0.0, 0.0, 0.8])
     confidence = np.linspace(0.1, 0.6, 6)
-    found = dense_proposals(anchors(3), start, end, confidence)
-    np.testing.assert_allclose(found.segments, [[0, 1]])
-    np.testing.assert_allclose(found.scores, [0.9 * 0.8 * 0.6])
+    found = dense_proposals(anchors(3), start, end, confidence, select=True, weigh=True)
+    # The end is read at the snippet that follows: of [0, 2) at the third.
+    assert anchors(3)[3].tolist() == [0, 2]
+    np.testing.assert_allclose(found.segments, [[0, 2 / 3]])
+    np.testing.assert_allclose(found.scores, [0.9 * 0.8 * confidence[3]])
     assert found.labels is None
 
 
-def test_the_first_start_and_the_last_end_are_always_candidates():
-    start, end = np.array([0.1, 0.9, 0.2, 0.1]), np.array([0.1, 0.2, 0.9, 0.1])
-    found = dense_proposals(anchors(4), start, end, np.ones(10))
-    expected = {(0, 3): 0.09, (0, 4): 0.01, (1, 3): 0.81, (1, 4): 0.09}
-    segments = [tuple(pair) for pair in np.rint(found.segments * 4).astype(int).tolist()]
-    np.testing.assert_allclose([expected[pair] for pair in segments], found.scores)
-    assert len(segments) == 4
+def literal_proposals(start, end, confidence, select, weigh):
+    """G-TAD's and BMN's inference, one anchor after the other."""
+    length = len(start)
+
+    def candidates(p, always):
+        chosen = {always}
+        for i in range(1, length - 1):
+            if (p[i] > p[i + 1] and p[i] > p[i - 1]) or p[i] > 0.5 * max(p):
+                chosen.add(i)
+        return chosen
+
+    starts, ends = candidates(start, 0), candidates(end, length - 1)
+    found = {}
+    for (s, e), score in zip(anchors(length).tolist(), confidence, strict=True):
+        if e < length and (not select or (s in starts and e in ends)):
+            found[s, e] = score * start[s] * end[e] if weigh else score
+    return found
 
 
-def test_without_boundaries_every_anchor_is_a_proposal():
-    confidence = np.linspace(0.1, 0.6, 6)
-    found = dense_proposals(anchors(3), np.zeros(3), np.zeros(3), confidence, False)
-    np.testing.assert_allclose(found.segments, anchors(3) / 3)
-    np.testing.assert_allclose(found.scores, confidence)
+@pytest.mark.parametrize("select", [False, True])
+@pytest.mark.parametrize("weigh", [False, True])
+@pytest.mark.parametrize("length", [1, 2, 9, 30])
+def test_proposals_are_the_literal_ones(select, weigh, length):
+    rng = np.random.default_rng(length)
+    start, end = rng.random((2, length)) ** 3
+    confidence = rng.random(length * (length + 1) // 2)
+    found = dense_proposals(anchors(length), start, end, confidence, select, weigh)
+    expected = literal_proposals(start, end, confidence, select, weigh)
+    cells = [tuple(cell) for cell in np.rint(found.segments * length).astype(int).tolist()]
+    assert dict(zip(cells, found.scores, strict=True)) == pytest.approx(expected)
+    assert all(e < length for _, e in cells)
 
 
 SEGMENTS = np.array([[0.0, 0.5], [0.0, 0.4], [0.6, 0.9], [0.1, 0.5]])
@@ -63,6 +82,14 @@ def test_suppression_without_classes_is_soft_nms():
     np.testing.assert_array_equal(found.segments, SEGMENTS[keep])
     np.testing.assert_array_equal(found.scores, scores)
     assert found.labels is None
+
+
+def test_suppression_hands_on_the_floor_and_the_least_score():
+    one = Proposals(SEGMENTS, SCORES)
+    (found,) = suppress([one], how(9)._replace(floor=(0.5, 0.9), min_score=0.7))
+    keep, scores = soft_nms(SEGMENTS, SCORES, 0.5, 9, floor=(0.5, 0.9), min_score=0.7)
+    np.testing.assert_array_equal(found.scores, scores)
+    assert len(keep) == 2 < len(suppress([one], how(9))[0].scores)
 
 
 def test_classes_do_not_suppress_each_other():

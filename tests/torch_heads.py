@@ -187,11 +187,13 @@ def cells(snippets: int, rows: int, layout: str) -> list[tuple[int, int, int, in
     ]
 
 
-def targets(segments: list, snippets: int, rows: int, layout: str):
+def targets(segments: list, snippets: int, rows: int, layout: str, cell: tuple[float, float]):
     """A video's tIoU map (rows, L), its mask, and start and end labels (L,), as G-TAD's and BMN's data loaders do.
 
     Args:
         segments: (start, end) in units of the video.
+        cell: what of the video, in snippets, stands for snippet 0 when boundaries are labelled: (-0.5, 1.5) in G-TAD
+            for ActivityNet and in mmaction2, (-0.5, 0.5) in BMN's port and in G-TAD for THUMOS14.
     """
     ious, mask = torch.zeros(rows, snippets), torch.zeros(rows, snippets)
     for row, column, start, end in cells(snippets, rows, layout):
@@ -204,34 +206,45 @@ def targets(segments: list, snippets: int, rows: int, layout: str):
     for segment in segments:
         for label, boundary in zip(labels, segment, strict=True):
             for i in range(snippets):
-                # A cell of two snippets about the centre of snippet i, and a window of three about the boundary.
-                low = max((i - 0.5) / snippets, boundary - 1.5 / snippets)
-                high = min((i + 1.5) / snippets, boundary + 1.5 / snippets)
-                label[i] = max(float(label[i]), max(high - low, 0.0) * snippets / 2)
+                # The part of the snippet's cell in a window of three snippets about the boundary.
+                low = max((i + cell[0]) / snippets, boundary - 1.5 / snippets)
+                high = min((i + cell[1]) / snippets, boundary + 1.5 / snippets)
+                part = max(high - low, 0.0) * snippets / (cell[1] - cell[0])
+                label[i] = max(float(label[i]), part)
     return ious, mask, labels[0], labels[1]
 
 
-def loss(maps, start, end, ious, mask, gt_start, gt_end, uniform) -> dict[str, torch.Tensor]:
-    """The terms of the loss. `uniform` (2, B, rows, L) decides which middle and low cells count."""
+def loss(
+    maps, start, end, ious, mask, gt_start, gt_end, uniform, weights=(1.0, 10.0), extra=0.0
+) -> dict[str, torch.Tensor]:
+    """The terms of the loss.
 
-    def balanced(p, positive, considered):
-        ratio = considered.sum() / positive.sum()
+    Args:
+        uniform: (2, B, rows, L), decides which middle and low cells count.
+        weights: of the terms "classification" and "regression".
+        extra: positives, and negatives, that the classification counts beside its own.
+    """
+
+    def balanced(p, positive, considered, extra=0.0):
+        positives = extra + positive.sum()
+        entries = extra + positives + ((1 - positive) * considered).sum()
+        ratio = entries / positives
         weighted = 0.5 * ratio * torch.log(p + 1e-6) * positive
         weighted = weighted + 0.5 * ratio / (ratio - 1) * torch.log(1 - p + 1e-6) * (1 - positive)
-        return -(weighted * considered).sum() / considered.sum()
+        return -(weighted * considered).sum() / entries
 
     mask = mask.expand_as(ious)
     high = (ious > 0.7).float()
     middle = ((ious <= 0.7) & (ious > 0.3)).float()
     low = ((ious <= 0.3) & (ious > 0)).float() * mask
-    weights = high
+    drawn = high
     for group, u in zip((middle, low), uniform, strict=True):
-        weights = weights + (group * u > 1 - high.sum() / group.sum()).float()
-    squared = ((maps[:, 0] - ious) * weights).square().sum()
+        drawn = drawn + (group * u > 1 - high.sum() / group.sum()).float()
+    squared = ((maps[:, 0] - ious) * drawn).square().sum()
     everywhere = torch.ones_like(gt_start)
     return {
         "start": balanced(start, (gt_start > 0.5).float(), everywhere),
         "end": balanced(end, (gt_end > 0.5).float(), everywhere),
-        "classification": balanced(maps[:, 1], (ious > 0.9).float(), mask),
-        "regression": 10 * 0.5 * squared / weights.sum(),
+        "classification": weights[0] * balanced(maps[:, 1], (ious > 0.9).float(), mask, extra),
+        "regression": weights[1] * 0.5 * squared / drawn.sum(),
     }

@@ -15,11 +15,13 @@ Arguments, with their defaults:
     head=gtad, or bmn, actionformer
 
 From the code that G-TAD's authors published for THUMOS14 (github.com/frostinassiky/gtad): a snippet every 5 frames (of
-30 a second), windows of 256 snippets that share half with the next, anchors up to 64 snippets long, 16 + 16 bins, the
-map values alone for a score, Adam 4e-5, 10 epochs in batches of 8, soft-NMS 0.46, 200 detections a video. A training
-window must hold 0.9 of an instance. Other than there, the last window ends with the video, a short video ends with its
-last snippet repeated instead of zeros, an instance cut by a border counts from half of it on, and soft-NMS runs once,
-over the whole video.
+30 a second), windows of 256 snippets that share half with the next, anchors up to 64 snippets long, 16 + 16 bins, a
+loss of start + end + regression + 10 x classification with 10 more of either side in the latter's counts, every anchor
+a proposal with the map values alone for a score, none of 300 frames (60 snippets) or more, Adam 4e-5, 10 epochs in
+batches of 8, soft-NMS 0.46, 200 detections a video. A training window must hold 0.9 of an instance. Other than there,
+the last window ends with the video, a short video ends with its last snippet repeated instead of zeros, an instance cut
+by a border counts from half of it on, soft-NMS runs once, over the whole video, and the maps learn tIoUs at the times
+that inference gives their cells (there the two lie half a snippet apart).
 
 With two-stream TSN features from frozen encoders, G-TAD reports 40.16 mAP at tIoU 0.5. No result of this config is
 known yet. Snippets of 8 frames, 6 times a second, are 48 stored frames a second, 130 GB in all at 25 kB each;
@@ -39,7 +41,11 @@ def get_config(text=None):
     c.data.window_overlap = 0.5
     c.joint.chunk = c.extract.chunk = 32
     if c.head.name == "gtad":
-        c.head = named("gtad", max_duration=64, bins=(16, 16), map_kernel=3)
+        c.head = named(
+            "gtad", max_duration=64, bins=(16, 16), map_kernel=3, rules="thumos14", longest=59
+        )
+        c.detect.nms = "gaussian"
+        c.detect.nms_sigma = 0.46
 
     c.head_training.epochs = 10.0
     c.head_training.batch_size = 8
@@ -52,7 +58,5 @@ def get_config(text=None):
         clip_norm=1.0,
     )
 
-    c.detect.use_boundaries = False
-    c.detect.nms_sigma = 0.46
     c.detect.top_k = 200
     return c

@@ -2,7 +2,17 @@
 
 from lofi_jax import fidelity
 from lofi_jax.comma_separated import names
-from lofi_jax.config.settings import AUTO, AUTO_KEYS, DATASETS, DTYPES, STAGES, Config, Data
+from lofi_jax.config.settings import (
+    AUTO,
+    AUTO_KEYS,
+    DATASETS,
+    DTYPES,
+    OWN,
+    STAGES,
+    Config,
+    Data,
+    Detect,
+)
 from lofi_jax.config.values import full_fidelity, rows_of, tious
 from lofi_jax.data.world.script import WORLDS
 from lofi_jax.detection.nms import METHODS
@@ -61,7 +71,7 @@ def validate(config: Config) -> None:
             raise UserError(f"config.{name} is {number}: it must be at least {least}")
     _check_windows(config.data)
     _check_source(config)
-    _choice("detect.nms", config.detect.nms, METHODS)
+    _choice("detect.nms", config.detect.nms, (OWN, *METHODS))
     for key in ("nms_threshold", "vote"):
         if not 0 <= (tiou := getattr(config.detect, key)) <= 1:
             raise UserError(f"config.detect.{key} is {tiou}: a tIoU is in 0..1")
@@ -70,10 +80,21 @@ def validate(config: Config) -> None:
             raise UserError(f"config.detect.{key} is {number}: it must be at least 1")
     if not config.detect.nms_sigma > 0:
         raise UserError(f"config.detect.nms_sigma is {config.detect.nms_sigma}: it must be above 0")
+    _check_own_suppression(config.detect)
     tious(config)
     for row in rows_of(config):
         if row.start == "lofi":
             fidelity.schedule(row.fidelity, full_fidelity(config), config.joint.factors, 1)
+
+
+def _check_own_suppression(detect: Detect) -> None:
+    for key in ("nms_sigma", "nms_threshold"):
+        value = getattr(detect, key)
+        if detect.nms == OWN and value != getattr(Detect(), key):
+            raise UserError(
+                f"config.detect.{key} is {value} and config.detect.nms is {OWN!r}, which has its own: name one of"
+                f" {', '.join(METHODS)}"
+            )
 
 
 def _check_windows(data: Data) -> None:

@@ -13,6 +13,8 @@ STAGES = ("data", "pretrain", "joint", "extract", "head", "detect", "evaluate")
 DATASETS = ("synthetic", "activitynet", "hacs", "thumos14", "video_folder")
 DTYPES = ("float32", "bfloat16")
 
+OWN = "own"  # suppression as the head's authors do it
+
 # A number that is left to the planner; on the command line it is written "auto".
 AUTO = -1
 AUTO_KEYS = ("joint.batch_size", "joint.chunk")
@@ -137,8 +139,10 @@ class Classifier(Recipe):
 class Detect:
     """Inference."""
 
-    use_boundaries: bool = True  # score = start x end x map values, else the map values alone
-    nms: str = "gaussian"  # or linear or hard
+    # The head's own suppression, which is Gaussian: of sigma 0.84 (gtad); of 0.4 above a tIoU of 0.5 to 0.9 that grows
+    # with the length (bmn); of 0.5 (actionformer) or 0.75 (actionformer_agnostic) down to a score of 0.001. Or:
+    # gaussian, linear or hard, with the numbers below.
+    nms: str = OWN
     nms_sigma: float = 0.84  # of gaussian
     nms_threshold: float = 0.5  # tIoU, of linear and hard
     vote: float = 0.0  # tIoU from which proposals refine one that is kept; 0: none do

@@ -6,10 +6,11 @@ import numpy as np
 
 from lofi_jax import fidelity
 from lofi_jax.config import rows
-from lofi_jax.config.settings import Config
+from lofi_jax.config.settings import OWN, Config
 from lofi_jax.detection import thresholds
 from lofi_jax.detection.proposals import Suppression
 from lofi_jax.models import HEADS
+from lofi_jax.models.find import find
 
 
 def rows_of(config: Config) -> list[rows.Row]:
@@ -23,9 +24,13 @@ def tious(config: Config) -> np.ndarray:
     return thresholds.parse(text, "config.evaluate.tious")
 
 
-def suppression(config: Config) -> Suppression:
-    """How overlapping proposals are suppressed."""
+def suppression(config: Config, head: str) -> Suppression:
+    """How overlapping proposals of a head, by name, are suppressed."""
     settings = config.detect
+    if settings.nms == OWN:
+        return find(HEADS, head, "config.head").suppression._replace(
+            vote=settings.vote, top_k=settings.top_k
+        )
     return Suppression(
         settings.nms,
         settings.nms_sigma,

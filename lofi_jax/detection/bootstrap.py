@@ -37,7 +37,8 @@ def mean_precisions(
         ground_truth, predictions: of the same video and label numbers.
         num_classes: labels run from 0 to here.
         tious: (K,) thresholds.
-        times: (B, V) from `draws`; all of `ground_truth` and `predictions` are of these videos.
+        times: (B, V) from `draws`; all of `ground_truth` is of these videos. Predictions of videos numbered from V on,
+            which are of none that is drawn, count once in every draw.
 
     Returns:
         (B,) float64 in 0..1; NaN where a draw holds no ground truth.
@@ -48,6 +49,9 @@ def mean_precisions(
     series = column * num_classes + predictions.label[row]  # each class at each threshold
     number = len(tious) * num_classes
     wanted = ground_truth.take(np.argsort(ground_truth.label, kind="stable"))
+
+    beyond = max(int(predictions.video.max(initial=-1)) + 1 - times.shape[1], 0)
+    times = np.pad(times, ((0, 0), (0, beyond)), constant_values=1)
 
     means = []
     for chunk in np.split(times.astype(np.int32), range(_CHUNK, len(times), _CHUNK)):

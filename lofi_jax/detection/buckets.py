@@ -47,27 +47,33 @@ class Buckets(NamedTuple):
     of: np.ndarray
 
 
-def characteristics(ground_truth: Instances, durations: np.ndarray) -> dict[str, np.ndarray]:
+def characteristics(
+    ground_truth: Instances, durations: np.ndarray, chosen: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
     """What each instance is like.
 
-    The first three are DETAD's. Its context size says how far around an instance people recognise it, which its authors
-    had annotated for ActivityNet's test set; no usual annotation file holds it. Ours is the room around the instance,
-    which any file holds, and the two do not compare.
+    The first three are DETAD's. Its paper has the "number" count the instances of one class; the files that its authors
+    publish, and so their tool's numbers, count all of the video, and so do we. Its context size says how far around an
+    instance people recognise it, which its authors had annotated for ActivityNet's test set; no usual annotation file
+    holds it. Ours is the room around the instance, which any file holds, and the two do not compare.
 
     Args:
-        ground_truth: each with an end after its start.
+        ground_truth: M instances.
         durations: (videos,) seconds, NaN where not known.
+        chosen: (M,) bool, which to tell of, each with an end after its start; all are counted. By default all.
 
     Returns:
         (M,) float64 each, NaN where not known: "coverage", length over the video's duration; "length", in seconds;
-        "number", of the instances of its class in its video; "context", the free time around it over its length: back
+        "number", of the instances in its video; "context", the free time around it over its length: back
         to the latest end that is not after its start, or the video's start, and on to the earliest start that is not
         before its end, or the video's end. Instances that overlap it do not count.
     """
+    number = np.bincount(ground_truth.video)[ground_truth.video].astype(np.float64)
+    if chosen is not None:
+        ground_truth, number = ground_truth.take(chosen), number[chosen]
     start, end = ground_truth.segment.T
     length, duration = end - start, durations[ground_truth.video]
     left, right = pairs(ground_truth.video, ground_truth.video)
-    same = ground_truth.label[left] == ground_truth.label[right]
     before, after = end[right] <= start[left], start[right] >= end[left]
     known = np.isfinite(duration)
     free_from, free_to = np.zeros(len(start)), np.where(known, duration, _INF)
@@ -77,7 +83,7 @@ def characteristics(ground_truth: Instances, durations: np.ndarray) -> dict[str,
     return {
         "coverage": length / duration,
         "length": length,
-        "number": np.bincount(left, same, minlength=len(start)),
+        "number": number,
         "context": np.where(known, room / length, np.nan),
     }
 

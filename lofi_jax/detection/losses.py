@@ -6,24 +6,28 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 
 def balanced_bce(
-    logits: Float[Array, "..."], labels: Float[Array, "..."], threshold: float = 0.5
+    logits: Float[Array, "..."],
+    labels: Float[Array, "..."],
+    threshold: float = 0.5,
+    extra: float = 0.0,
 ) -> Float[Array, ""]:
     """Binary cross-entropy in which positives and negatives count for half each (BSN, G-TAD and BMN).
 
     Args:
         logits: predictions before the sigmoid.
         labels: soft labels in [0, 1]; above `threshold` is a positive.
+        extra: added to the number of positives and to that of negatives, so that few of them count for less than half.
 
     Without a positive or without a negative the other side's half is all there is.
     """
     positive = labels > threshold
     log_p, log_not_p = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
-    return -0.5 * (_mean(log_p, positive) + _mean(log_not_p, ~positive))
+    return -0.5 * (_mean(log_p, positive, extra) + _mean(log_not_p, ~positive, extra))
 
 
-def _mean(values, chosen):
-    """The mean of the chosen values, zero where none is."""
-    return jnp.sum(values * chosen) / jnp.maximum(chosen.sum(), 1)
+def _mean(values, chosen, extra=0.0):
+    """The mean of the chosen values, zero where none is; `extra` zeros beside them count too."""
+    return jnp.sum(values * chosen) / jnp.maximum(chosen.sum() + extra, 1)
 
 
 def sampled_mse(
@@ -54,13 +58,14 @@ def focal(
 
     Args:
         logits: predictions before the sigmoid.
-        labels: 0 or 1.
+        labels: in 0..1.
         alpha: weight of the positives; the negatives have 1 - alpha.
         gamma: how much easy ones count less.
     """
-    toward = jnp.where(labels > 0.5, logits, -logits)
-    weight = jnp.where(labels > 0.5, alpha, 1 - alpha)
-    return -weight * jax.nn.sigmoid(-toward) ** gamma * jax.nn.log_sigmoid(toward)
+    entropy = -labels * jax.nn.log_sigmoid(logits) - (1 - labels) * jax.nn.log_sigmoid(-logits)
+    missed = labels * jax.nn.sigmoid(-logits) + (1 - labels) * jax.nn.sigmoid(logits)
+    weight = alpha * labels + (1 - alpha) * (1 - labels)
+    return weight * missed**gamma * entropy
 
 
 def diou(distances: Float[Array, "... 2"], wanted: Float[Array, "... 2"]) -> Float[Array, "..."]:

@@ -36,6 +36,7 @@ def soft_nms(
     method: str = "gaussian",
     threshold: float = 0.5,
     min_score: float = 0.0,
+    floor: tuple[float, float] = (0.0, 0.0),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Picks the best-scored proposal, lowers the scores of those it overlaps, and so on.
 
@@ -51,6 +52,8 @@ def soft_nms(
         method: one of `METHODS`.
         threshold: read by "linear" and "hard" only.
         min_score: picking ends when no lowered score is above.
+        floor: read by "gaussian" only: it lowers scores where the tIoU is over floor[0] + (floor[1] - floor[0]) x the
+            length of the picked segment (BMN's, in units of the video, so that long ones may overlap more).
 
     Returns:
         indices (K,) int64 into the input in the order picked, K <= top_k, and their lowered scores
@@ -61,7 +64,7 @@ def soft_nms(
     """
     segments, scores = np.asarray(segments, np.float64)[None], np.asarray(scores, np.float64)[None]
     indices, lowered = soft_nms_batch(
-        segments, scores, None, sigma, top_k, method, threshold, min_score
+        segments, scores, None, sigma, top_k, method, threshold, min_score, floor
     )
     picked = indices[0] >= 0
     return indices[0, picked], lowered[0, picked]
@@ -76,6 +79,7 @@ def soft_nms_batch(
     method: str = "gaussian",
     threshold: float = 0.5,
     min_score: float = 0.0,
+    floor: tuple[float, float] = (0.0, 0.0),
 ) -> tuple[np.ndarray, np.ndarray]:
     """`soft_nms` of many videos at once, pick by pick, with the very same numbers.
 
@@ -83,7 +87,7 @@ def soft_nms_batch(
         segments: (B, N, 2); videos with fewer proposals are padded.
         scores: (B, N); 0 for padding.
         labels: (B, N) integer: proposals lower the scores of their own class only. None: of all.
-        sigma, top_k, method, threshold, min_score: as for `soft_nms`.
+        sigma, top_k, method, threshold, min_score, floor: as for `soft_nms`.
 
     Returns:
         indices (B, K) int64 and lowered scores (B, K) float64, K = min(top_k, N), with -1 and 0 once
@@ -129,6 +133,9 @@ def soft_nms_batch(
         if labels is not None:
             overlaps[labels != of_best(labels)] = 0
         if method == "gaussian":
+            if any(floor):
+                least = floor[0] + (floor[1] - floor[0]) * of_best(end - start)
+                overlaps[overlaps <= least] = 0
             overlaps *= overlaps
             overlaps /= -sigma
             current *= np.exp(overlaps, out=overlaps)

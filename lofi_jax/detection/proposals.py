@@ -41,29 +41,31 @@ def dense_proposals(
     start: np.ndarray,
     end: np.ndarray,
     confidence: np.ndarray,
-    use_boundaries: bool = True,
+    select: bool,
+    weigh: bool,
 ) -> Proposals:
-    """Scores every anchor whose first snippet is a start candidate and whose last one is an end candidate.
+    """Scores the anchors, as G-TAD and BMN do.
 
-    The video's first snippet is always a candidate for a start and its last one for an end, as G-TAD and BMN have it.
+    An anchor's end is read at the snippet that follows it, so that one which ends with the video is no proposal.
 
     Args:
         anchors: (N, 2) int, start and exclusive end in snippets.
         start, end: (L,) probabilities.
         confidence: (N,) what the maps say of each anchor.
-        use_boundaries: multiply the probabilities of start and end into the score and let them choose the candidates;
-            else every anchor is a proposal with the confidence alone for its score.
+        select: take only those anchors that begin and end at candidates; the video's first snippet is always one for a
+            start and its last one for an end.
+        weigh: multiply the probabilities of start and end into the score; else it is the confidence alone.
     """
-    confidence = np.asarray(confidence, np.float64)
-    segments = anchors / len(start)
-    if not use_boundaries:
-        return Proposals(segments, confidence)
-    starts, ends = boundary_candidates(start), boundary_candidates(end)
-    starts[0] = ends[-1] = True
-    first, last = anchors[:, 0], anchors[:, 1] - 1
-    chosen = starts[first] & ends[last]
-    scores = confidence * start[first] * end[last]
-    return Proposals(segments[chosen], scores[chosen])
+    inside = anchors[:, 1] < len(start)
+    anchors, confidence = anchors[inside], np.asarray(confidence, np.float64)[inside]
+    first, after = anchors.T
+    scores = confidence * start[first] * end[after] if weigh else confidence
+    if select:
+        starts, ends = boundary_candidates(start), boundary_candidates(end)
+        starts[0] = ends[-1] = True
+        chosen = starts[first] & ends[after]
+        anchors, scores = anchors[chosen], scores[chosen]
+    return Proposals(anchors / len(start), scores)
 
 
 class Suppression(NamedTuple):
@@ -74,6 +76,7 @@ class Suppression(NamedTuple):
         sigma, threshold: of the method.
         vote: the tIoU from which proposals refine a kept one, whose class they must have; 0: none do.
         top_k: how many are kept.
+        floor, min_score: see `soft_nms`.
     """
 
     method: str
@@ -81,6 +84,8 @@ class Suppression(NamedTuple):
     threshold: float
     vote: float
     top_k: int
+    floor: tuple[float, float] = (0.0, 0.0)
+    min_score: float = 0.0
 
 
 def suppress(found: Sequence[Proposals], how: Suppression) -> list[Proposals]:
@@ -108,6 +113,8 @@ def suppress(found: Sequence[Proposals], how: Suppression) -> list[Proposals]:
         how.top_k,
         how.method,
         how.threshold,
+        how.min_score,
+        how.floor,
     )
     return [
         _kept(one, index[index >= 0], scores[index >= 0], how.vote)

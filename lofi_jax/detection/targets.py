@@ -27,14 +27,20 @@ def anchor_ious(
 
 
 def boundary_probabilities(
-    boundaries: Float[Array, " M"], valid: Bool[Array, " M"], snippets: int
+    boundaries: Float[Array, " M"], valid: Bool[Array, " M"], snippets: int, centre: float
 ) -> Float[Array, " L"]:
     """The part of each snippet that lies within a window of three snippets around a boundary.
 
-    Above one half is a positive: so the snippets whose centre lies within the window. G-TAD's own labels, which
-    compare with the window a stretch of two snippets about the same centre, have the same positives.
+    Above one half is a positive: so the snippets whose centre lies within the window. Public codes that compare with
+    the window a stretch of two snippets about the same centre have the same positives.
+
+    Args:
+        boundaries: in units of the video.
+        valid: which of them are real.
+        snippets: L.
+        centre: of snippet 0, in snippets: 0.5, or 0 as some public codes take it.
     """
-    edges = jnp.arange(snippets + 1.0)
+    edges = jnp.arange(snippets + 1.0) + (centre - 0.5)
     # Rounded, lest float32 decide whether exactly one half is more than one half.
     boundaries = jnp.round(boundaries * snippets * 1024) / 1024
     high = jnp.minimum(edges[1:, None], boundaries + BOUNDARY_WINDOW)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Callable, Iterator, Mapping
 
 
@@ -57,9 +58,9 @@ def given() -> tuple[object, Callable[[object], None]]:
 def _how(code: int, printed: str) -> str:
     """How a process ended, with what it said last."""
     # XLA's failed checks and Python's exceptions, behind which more lines may come.
-    said = re.findall(r"^(?:F\d{4} .*?\] |[\w.]*(?=Error: ))(.*)$", printed, re.MULTILINE)[-1:]
+    said = re.findall(r"^(?:F\d{4} .*?\] |[\w.]*Error: )(.*)$", printed, re.MULTILINE)[-1:]
     if code == -signal.SIGKILL:
         said = ["as when the machine's memory is spent"]
-    said = [line.strip() for line in said]
+    said = [textwrap.shorten(line, 200) for line in said]
     how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     return ": ".join([f"ended with {how}", *said])

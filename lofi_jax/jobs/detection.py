@@ -73,11 +73,10 @@ def proposer(run: Run, row: Row, classes: int) -> Proposer:
     """A row's trained head."""
     config = run.config
     settings = detect.Settings(
-        suppression(config),
+        suppression(config, row.head),
         datasets.windows_of(config),
         config.detect.batch_size,
         config.dtype,
-        config.detect.use_boundaries,
     )
     params = load_state(checkpoints.of_head(run, row))["params"]["head"]
     return Proposer(make_head(config, row.head, classes), params, settings)

@@ -23,7 +23,7 @@ class Machine:
         memory_gib: of one device, that a program may take.
         facts: about the device, where they are known.
         mesh: the sizes of the mesh's axes.
-        about: whose figures the plans are, in one line.
+        about: whose figures the plans are.
         plans: makes a plan of each candidate.
     """
 
@@ -48,7 +48,7 @@ def at_hand(config: Config) -> Machine:
     mesh = make_mesh(1, 1) if one else make_mesh(config.mesh.data, config.mesh.snippet)
     device = mesh.devices.flat[0]
     limit = memory.limit_gib()
-    about = f"{mesh.size} x {device.device_kind}, {limit:.2f} GiB each: what their compiler says"
+    about = f"{mesh.size} x {device.device_kind}, {limit:.2f} GiB each: what its compiler says"
     if one:
         about = (
             "no GPU or TPU is at hand: these are the figures of XLA's CPU compiler, and"
@@ -73,9 +73,14 @@ def elsewhere(config: Config, name: str, count: int) -> Machine:
     shape = mesh_shape(config.mesh.data, config.mesh.snippet, count, hosts)
     plugins.check(device.platform)
     about = (
-        f"{count} x {device.kind}, {device.memory_gib:.2f} GiB each, not at hand: what their own"
+        f"{count} x {device.kind}, {device.memory_gib:.2f} GiB each, not at hand: what its own"
         f" compiler says (jax {jax.__version__}); nothing was run"
     )
+    if device.platform == "cuda":
+        about += (
+            "\nof a GPU's memory JAX gives a program three quarters, unless"
+            " XLA_PYTHON_CLIENT_MEM_FRACTION says another part"
+        )
 
     def plans(wanted):
         return absent.plans(config, name, count, wanted)

@@ -33,6 +33,8 @@ from lofi_jax.training.sharding import DATA, SNIPPET, make_mesh, placement, shar
 from lofi_jax.training.step import initial_state, jit_step, make_step
 
 GIB = 2**30
+# JAX's devices and its lowering have names of their own for NVIDIA's.
+_LOWERED = {"gpu": "cuda"}
 FIDELITIES = ("full", "spatial", "spatiotemporal", "temporal")
 # Before the data is prepared; neither number takes memory that matters.
 CLASSES, INSTANCES = 200, 50
@@ -126,9 +128,9 @@ def plans(config: Config, mesh: Mesh, wanted: Sequence[Candidate]) -> Iterator[P
 
     Each comes twice: before its step is compiled, which may end the process, and after.
     """
-    row = lofi_rows(config)[0]
+    row, platform = lofi_rows(config)[0], mesh.devices.flat[0].platform
     work = functools.cache(
-        lambda dtype, at: tflop(dataclasses.replace(config, dtype=dtype), row, at)
+        lambda dtype, at: tflop(dataclasses.replace(config, dtype=dtype), row, at, platform)
     )
     for name, batch_size, chunk, dtype in wanted:
         (at,) = fidelities(config, name)
@@ -264,19 +266,26 @@ def recomputations(config: Config) -> int:
     return int(joint_.chunk > 0 or joint_.accumulate > 1) + int(joint_.keep == "blocks")
 
 
-def tflop(config: Config, row: Row, at: Fidelity) -> list[float]:
+def tflop(config: Config, row: Row, at: Fidelity, platform: str) -> list[float]:
     """TFLOP a video of a step that computes the encoder's forward pass again 0, 1 and 2 times.
 
-    XLA counts a loop's body once, so what is counted is the step without loops.
+    XLA counts a loop's body once, so what is counted is the step without the encoder's loops.
+
+    Args:
+        platform: of the devices, "cpu", "gpu" or "tpu": the forms that their programs are written in differ. Counted is
+            on the CPU for any, as JAX counts on no other.
     """
-    plain, mesh = (
-        with_joint(config, batch_size=1, chunk=0, accumulate=1, keep="all"),
-        make_mesh(1, 1),
-    )
-    step = lower(plain, mesh, row, at).cost_analysis()["flops"]
+    plain = with_joint(config, batch_size=1, chunk=0, accumulate=1, keep="all")
+    mesh = make_mesh(1, 1, jax.devices("cpu"))
+    step, state, batch = step_on_shapes(plain, mesh, row, at)
     variables = jax.eval_shape(lambda: initial_encoder(plain, jax.random.key(0)))
-    forward = jax.jit(encode_videos(make_encoder(plain), mesh)).lower(
-        variables, _batch(plain, at)["frames"]
-    )
-    again = forward.cost_analysis()["flops"]
-    return [(step + n * again) / 1e12 for n in range(3)]
+    forward = jax.jit(encode_videos(make_encoder(plain), mesh))
+
+    def count(function, *shapes) -> float:
+        lowered = function.trace(*shapes).lower(
+            lowering_platforms=(_LOWERED.get(platform, platform),)
+        )
+        return lowered.cost_analysis()["flops"]
+
+    once, again = count(step, state, batch), count(forward, variables, batch["frames"])
+    return [(once + n * again) / 1e12 for n in range(3)]

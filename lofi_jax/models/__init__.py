@@ -2,13 +2,14 @@
 
 An encoder maps snippets (N, T, H, W, 3) to features (N, C), and is made with the dtype that it computes in and with
 `remat`: whether to keep only its blocks' inputs for the way back. A head maps features (B, L, C) to raw outputs, offers
-`loss(outputs, batch, key)` and `proposals(outputs, use_boundaries)`, and says whether it `classifies`: then it is made
-with the number of classes, and its proposals have labels. A new one is a file of its own and a line here.
+`loss(outputs, batch, key)` and `proposals(outputs)`, has its authors' `suppression`, and says whether it `classifies`:
+then it is made with the number of classes, and its proposals have labels. A new one is a file of its own and a line
+here.
 """
 
 import functools
 
-from lofi_jax.models.actionformer import ActionFormer
+from lofi_jax.models.actionformer import ActionFormer, ActionFormerAgnostic
 from lofi_jax.models.bmn import BMN
 from lofi_jax.models.gtad import GTAD
 from lofi_jax.models.r2plus1d import R2Plus1D
@@ -28,4 +29,9 @@ ENCODERS = {
     ),
 }
 
-HEADS = {"gtad": GTAD, "bmn": BMN, "actionformer": ActionFormer}
+HEADS = {
+    "gtad": GTAD,
+    "bmn": BMN,
+    "actionformer": ActionFormer,
+    "actionformer_agnostic": ActionFormerAgnostic,
+}

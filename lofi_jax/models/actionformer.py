@@ -2,13 +2,13 @@
 
 Features go through convolutions and transformer blocks with attention in a window; further blocks halve the length one
 after the other. On each level of this pyramid the same two towers of convolutions say of every point which actions it
-lies in, and how far away their start and end are. There is no padding: a level has half as many points as the one
-before, rounded up, whatever the number of snippets. The drop-out of the authors' code is left out, so that the head is
-a pure function; its normaliser, a running mean of the number of positives, is the batch's own number here.
+lies in, and how far away their start and end are. A level has half as many points as the one before, rounded up,
+whatever the number of snippets. The drop-out of the authors' code is left out, so that the head is a pure function; its
+normaliser, a running mean of the number of positives, is the batch's own number here.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
 import flax.linen as nn
@@ -18,12 +18,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from lofi_jax.detection import losses
-from lofi_jax.detection.proposals import Proposals
+from lofi_jax.detection.proposals import Proposals, Suppression
+from lofi_jax.models.local_transformer import Block, Tower, masked, norm, positions
 
-# Of the authors' inference: weaker and shorter (in snippets) candidates are dropped, and all but the strongest.
+# Weaker candidates are dropped, before and in suppression (the authors' pre_nms_thresh and min_score).
 MIN_SCORE = 0.001
-MIN_DURATION = 0.05
-MOST_CANDIDATES = 2000
 
 
 class Points(NamedTuple):
@@ -58,85 +57,6 @@ def pyramid_points(snippets: int, levels: int, reach: float) -> Points:
     return Points(*np.concatenate(rows, axis=1).astype(np.float32))
 
 
-def _norm(name: str) -> nn.LayerNorm:
-    return nn.LayerNorm(epsilon=1e-5, name=name)
-
-
-class LocalAttention(nn.Module):
-    """Multi-head self-attention in a window, over inputs that depthwise convolutions mix, and perhaps shorten, first.
-
-    Attributes:
-        heads: of the attention.
-        window: snippets that each sees, itself in the middle.
-        stride: 2 halves the length.
-    """
-
-    heads: int
-    window: int
-    stride: int = 1
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "B T C"]) -> Float[Array, "B T/stride C"]:
-        channels = x.shape[-1]
-
-        def projected(name):
-            y = nn.Conv(
-                channels,
-                (3,),
-                self.stride,
-                padding=1,
-                feature_group_count=channels,
-                use_bias=False,
-                name=f"{name}_conv",
-            )(x)
-            y = nn.Dense(channels, name=name)(_norm(f"{name}_norm")(y))
-            return y.reshape(*y.shape[:2], self.heads, -1)
-
-        query, key, value = (projected(name) for name in ("query", "key", "value"))
-        y = jax.nn.dot_product_attention(query, key, value, local_window_size=self.window // 2)
-        return nn.Dense(channels, name="out")(y.reshape(*y.shape[:2], channels))
-
-
-class Block(nn.Module):
-    """A pre-norm transformer block; each branch begins at a ten-thousandth of its output."""
-
-    heads: int
-    window: int
-    stride: int = 1
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "B T C"]) -> Float[Array, "B T/stride C"]:
-        channels = x.shape[-1]
-
-        def scale(name):
-            return self.param(name, nn.initializers.constant(1e-4), (channels,), jnp.float32)
-
-        attention = LocalAttention(self.heads, self.window, self.stride, name="attention")
-        y = attention(_norm("attention_norm")(x))
-        if self.stride > 1:
-            x = nn.max_pool(x, (3,), (self.stride,), padding=((1, 1),))
-        x = x + scale("attention_scale") * y
-        y = nn.Dense(4 * channels, name="hidden")(_norm("mlp_norm")(x))
-        y = nn.Dense(channels, name="mlp_out")(nn.gelu(y, approximate=False))
-        return x + scale("mlp_scale") * y
-
-
-class Tower(nn.Module):
-    """Convolutions that all levels share: two with normalisation and a last one to the output."""
-
-    channels: int
-    outputs: int
-    initial_bias: float = 0.0
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "B T C"]) -> Float[Array, "B T outputs"]:
-        for i in (1, 2):
-            x = nn.Conv(self.channels, (3,), padding=1, use_bias=False, name=f"conv{i}")(x)
-            x = nn.relu(_norm(f"norm{i}")(x))
-        bias = nn.initializers.constant(self.initial_bias)
-        return nn.Conv(self.outputs, (3,), padding=1, bias_init=bias, name="out")(x)
-
-
 class ActionFormer(nn.Module):
     """The head, which classifies by itself. Defaults are the paper's THUMOS14 settings.
 
@@ -149,25 +69,48 @@ class ActionFormer(nn.Module):
     Attributes:
         classes: C.
         channels: of all layers.
-        heads, window: of the attention; the window is in points of the level.
+        heads: of the attention.
+        window: of the attention, in points of the level, one for all or one for each; 0: all points.
         stem: blocks before the pyramid.
         levels: of the pyramid.
         reach: see `pyramid_points`.
         radius: how far from an action's centre a point may lie to learn it, in strides of its level.
         prior: probability of every class before training.
+        positions: length for which absolute positions are made, that are added to the embedding; 0: none are.
+        padded: length to which the public network pads shorter videos (its max_seq_len), for weights that are used to
+            what padding does to a video's end; 0: no padding.
+        label_smoothing: part of every class's label that is spread over the classes and one more.
+        regression_weight: of the regression's term in the loss.
+        candidates: of a level, the strongest ones, that are kept before suppression.
+        shortest: candidate, in snippets.
     """
 
     classifies: ClassVar[bool] = True
+    suppression: ClassVar[Suppression] = Suppression(
+        "gaussian", 0.5, 0.5, 0.0, 100, min_score=MIN_SCORE
+    )
 
     classes: int
     channels: int = 512
     heads: int = 4
-    window: int = 19
+    window: int | tuple[int, ...] = 19
     stem: int = 2
     levels: int = 6
     reach: float = 4.0
     radius: float = 1.5
     prior: float = 0.01
+    positions: int = 0
+    padded: int = 0
+    label_smoothing: float = 0.0
+    regression_weight: float = 1.0
+    candidates: int = 2000
+    shortest: float = 0.05
+
+    def __post_init__(self):
+        """Raises TypeError: not a window for each level."""
+        if isinstance(self.window, tuple) and len(self.window) != self.levels:
+            raise TypeError(f"window {self.window} is not one number or {self.levels}, one a level")
+        super().__post_init__()
 
     @nn.compact
     def __call__(self, features: Float[Array, "B L D"]) -> dict[str, list[Array]]:
@@ -175,26 +118,41 @@ class ActionFormer(nn.Module):
 
         The distances are in strides of the level, at least 0.
         """
-        x = features
+        windows = self._windows()
+        snippets = features.shape[1]
+        length, full = padded_length(snippets, self.padded, windows)
+        real = [
+            np.arange(-(-length // 2**i)) * 2**i < snippets if self.padded else None
+            for i in range(self.levels)
+        ]
+        x = jnp.pad(features, ((0, 0), (0, length - snippets), (0, 0)))
         for i in (1, 2):
             x = nn.Conv(self.channels, (3,), padding=1, use_bias=False, name=f"embed{i}")(x)
-            x = nn.relu(_norm(f"embed_norm{i}")(x))
+            x = nn.relu(norm(f"embed_norm{i}")(masked(x, real[0])))
+        if self.positions:
+            table = positions(full, self.positions, self.channels)[:length]
+            x = x + masked(jnp.asarray(table, x.dtype)[None], real[0])
         for i in range(self.stem):
-            x = Block(self.heads, self.window, name=f"stem{i}")(x)
+            x = Block(self.heads, windows[0], name=f"stem{i}")(x, real[0])
         pyramid = [x]
         for i in range(1, self.levels):
-            pyramid.append(Block(self.heads, self.window, 2, name=f"level{i}")(pyramid[-1]))
+            block = Block(self.heads, windows[i], 2, name=f"level{i}")
+            pyramid.append(block(pyramid[-1], real[i]))
 
         logit = math.log(self.prior / (1 - self.prior))
         classify = Tower(self.channels, self.classes, logit, name="classification")
         regress = Tower(self.channels, 2, name="regression")
         outputs = {"classification": [], "distances": []}
         for i, x in enumerate(pyramid):
-            x = _norm(f"level_norm{i}")(x)
+            x = norm(f"level_norm{i}")(x)
             scale = self.param(f"distance_scale{i}", nn.initializers.ones, (), jnp.float32)
-            outputs["classification"].append(classify(x))
-            outputs["distances"].append(nn.relu(scale * regress(x)))
+            points = -(-snippets // 2**i)
+            outputs["classification"].append(classify(x, real[i])[:, :points])
+            outputs["distances"].append(nn.relu(scale * regress(x, real[i]))[:, :points])
         return outputs
+
+    def _windows(self) -> tuple[int, ...]:
+        return self.window if isinstance(self.window, tuple) else (self.window,) * self.levels
 
     def loss(
         self, outputs: Mapping[str, list[Array]], batch: Mapping[str, Array], key=None
@@ -220,41 +178,85 @@ class ActionFormer(nn.Module):
         number = jnp.maximum(positive.sum(), 1)
         # A point without an action has no distances; any finite ones do.
         wanted = jnp.where(positive[..., None], wanted, 1.0)
+        labels = classes * (1 - self.label_smoothing) + self.label_smoothing / (self.classes + 1)
+        regression = (losses.diou(distances, wanted) * positive).sum() / number
         terms = {
-            "classification": losses.focal(logits, classes).sum() / number,
-            "regression": (losses.diou(distances, wanted) * positive).sum() / number,
+            "classification": losses.focal(logits, labels).sum() / number,
+            "regression": self.regression_weight * regression,
         }
         return sum(terms.values()), terms
 
-    def proposals(
-        self, outputs: Mapping[str, list[np.ndarray]], use_boundaries: bool = True
-    ) -> list[Proposals]:
-        """Every video's proposals, one for each likely class of each point.
+    def proposals(self, outputs: Mapping[str, list[np.ndarray]]) -> list[Proposals]:
+        """Every video's proposals, one for each likely class of each point; they may reach beyond the video.
 
         Args:
             outputs: of the head, as NumPy arrays.
-            use_boundaries: not needed: there are no probabilities of start and end.
         """
         points = self._points(outputs)
         snippets = outputs["classification"][0].shape[1]
-        logits, distances = (
-            np.concatenate(outputs[name], axis=1).astype(np.float64)
-            for name in ("classification", "distances")
-        )
-        ends = points.position[:, None] + distances * points.stride[:, None] * [-1, 1]
-        scores = 1 / (1 + np.exp(-logits))
+        first = np.cumsum([0] + [x.shape[1] for x in outputs["classification"]])
         found = []
-        for segments, score in zip((ends + 0.5) / snippets, scores, strict=True):
-            segments = segments.clip(0, 1)
-            long_enough = np.diff(segments)[:, 0] * snippets > MIN_DURATION
-            point, label = np.nonzero((score > MIN_SCORE) & long_enough[:, None])
-            best = np.argsort(-score[point, label], kind="stable")[:MOST_CANDIDATES]
-            point, label = point[best], label[best]
-            found.append(Proposals(segments[point], score[point, label], label))
+        for video in range(len(outputs["classification"][0])):
+            parts = []
+            for level, logits in enumerate(outputs["classification"]):
+                score = 1 / (1 + np.exp(-np.asarray(logits[video], np.float64)))
+                point, label = np.nonzero(score > MIN_SCORE)
+                best = np.argsort(-score[point, label], kind="stable")[: self.candidates]
+                point, label = point[best], label[best]
+                distances = np.asarray(outputs["distances"][level][video], np.float64)[point]
+                place = first[level] + point
+                ends = distances * points.stride[place, None] * [-1, 1]
+                ends += points.position[place, None]
+                long = ends[:, 1] - ends[:, 0] > self.shortest
+                parts.append((ends[long], score[point, label][long], label[long]))
+            ends, scores, labels = (np.concatenate(x) for x in zip(*parts, strict=True))
+            found.append(Proposals((ends + 0.5) / snippets, scores, labels))
         return found
 
     def _points(self, outputs) -> Points:
         return pyramid_points(outputs["classification"][0].shape[1], self.levels, self.reach)
+
+
+class ActionFormerAgnostic(ActionFormer):
+    """The head with one class, any action, as its authors train it for ActivityNet; a classifier of the video labels.
+
+    Their settings there are channels=256, window=(7, 7, 7, 7, 7, 0), positions=192, label_smoothing=0.1,
+    regression_weight=2.0 and shortest=0.001, at 192 snippets, and votes from a tIoU of 0.9 on.
+    """
+
+    classifies: ClassVar[bool] = False
+    suppression: ClassVar[Suppression] = ActionFormer.suppression._replace(sigma=0.75)
+
+    classes: int = 1
+
+    def loss(self, outputs, batch, key=None):
+        """See `ActionFormer.loss`; the labels do not count."""
+        labels = jnp.zeros(batch["valid"].shape, jnp.int32)
+        return super().loss(outputs, {**batch, "labels": labels}, key)
+
+    def proposals(self, outputs):
+        """See `ActionFormer.proposals`; without labels."""
+        return [found._replace(labels=None) for found in super().proposals(outputs)]
+
+
+def padded_length(snippets: int, padded: int, windows: Sequence[int]) -> tuple[int, int]:
+    """How long a video is made with padding, and how long the public network makes it.
+
+    That one pads a video up to its longest in training, and a longer one up to a multiple of what its windows need. No
+    value of the video depends on more than one padded point of each level, so that we stop there.
+
+    Args:
+        snippets: of the video.
+        padded: the longest video in training; 0: no padding.
+        windows: of each level.
+    """
+    if not padded:
+        return snippets, snippets
+    needed = (2**i * max(window // 2 * 2, 1) for i, window in enumerate(windows))
+    multiple = max(needed)
+    full = padded if snippets <= padded else -(-snippets // multiple) * multiple
+    coarsest = 2 ** (len(windows) - 1)
+    return min(full, coarsest * (-(-snippets // coarsest) + 1)), full
 
 
 def assigned(

@@ -13,11 +13,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Float32
 
-# A sampling matrix up to this size is a constant of the program; a larger one is made block by block as it is used.
-CONSTANT_BYTES = 2**27
-BLOCK_BYTES = 2**25
+# Of the sampling matrix, so much is made at once. Whole, it takes 70 MB at L = 100 and a gigabyte at L = 256; and as a
+# constant of the program, which compilers fold and transpose, it took minutes to compile.
+BLOCK_BYTES = 2**24
 
 
 @functools.lru_cache(maxsize=32)
@@ -56,41 +56,47 @@ class Sampling:
     fades: bool
 
     @functools.cached_property
-    def matrix(self) -> Float[np.ndarray, "L bins N"]:
-        """How much each snippet counts in each bin of each anchor, float32."""
-        index, weight = self.entries(np, self.first, self.step, self.count)
-        matrix = np.zeros((self.snippets + 1, self.bins, len(self.first)), np.float32)
-        for i, w in zip(index, weight, strict=True):
-            np.add.at(matrix, i, w)
-        return matrix[:-1]
+    def rows(self) -> Float32[np.ndarray, "6 N"]:
+        """What `columns` takes of every anchor, each exact or rounded once.
 
-    def block(self, rows: Float[Array, "3 n"]) -> Float[Array, "L bins n"]:
-        """The matrix's columns of some anchors, made on the device from their first, step and count."""
-        index, weight = self.entries(jnp, *rows)
-        matrix = jnp.zeros((self.snippets + 1, self.bins, rows.shape[1]))
-        for i, w in zip(index, weight, strict=True):
-            matrix = matrix.at[i].add(w)
-        return matrix[:-1]
-
-    def entries(self, xp, first, step, count):
-        """The snippet before and the one after each sample, as indices into the matrix, and their weights."""
-        shape = (self.bins, int(self.count.max()), len(first))
-        bin_, sample, anchor = np.ogrid[tuple(map(slice, shape))]
-        position = first + (bin_ * count + sample) * step
+        Half of its samples; its middle and step; its samples a bin; the first of its samples that counts, and the first
+        one after it that does not. Which count, outside the video, is decided here, in float64.
+        """
+        total = self.bins * self.count
+        sample = np.arange(total.max())[:, None]
+        position = self.first + sample * self.step
         if self.fades:
-            inside = (position > -1) & (position < self.snippets)
-            position = position.clip(0, self.snippets)
+            before, inside = position <= -1, position < self.snippets
         else:
-            inside = (position >= -1) & (position <= self.snippets)
-            position = position.clip(0, self.snippets - 1)
-        before = xp.floor(position)
-        fraction = position - before
-        before = before.astype(int)
-        weight = inside & (sample < count)
-        weight = weight / count
-        # One row too many takes what would lie past the last snippet.
-        index = [xp.minimum(before + k, self.snippets) for k in (0, 1)]
-        return [(i, bin_, anchor) for i in index], [(1 - fraction) * weight, fraction * weight]
+            before, inside = position < -1, position <= self.snippets
+        half = (total - 1) / 2
+        middle = self.first + half * self.step
+        # An empty cell's samples are all in one place, by whose distance nothing can be divided.
+        step = np.maximum(self.step, 1e-6)
+        begin, end = (np.sum(x & (sample < total), axis=0) for x in (before, inside))
+        return np.stack([half, middle, step, self.count, begin, end]).astype(np.float32)
+
+    def columns(self, rows: Float[Array, "6 n"]) -> Float[Array, "L bins n"]:
+        """How much each snippet counts in each bin of some anchors: columns of the sampling matrix, float32.
+
+        Between two snippets lie samples at equal distances, so their number and the place of their mean say how much
+        they give to either. No sample is looked at by itself, and nothing is gathered or scattered.
+        """
+        half, middle, step, count, begin, end = rows
+        snippet = jnp.arange(self.snippets, dtype=jnp.float32)
+        edges = jnp.concatenate([jnp.array([-jnp.inf]), snippet, jnp.array([jnp.inf])])
+        bin_ = jnp.arange(self.bins, dtype=jnp.float32)[:, None]
+        low, high = bin_ * count, (bin_ + 1) * count
+        # The first of the bin's samples at or after each snippet.
+        at = jnp.ceil((edges[:, None, None] - middle) / step + half)
+        at = at.clip(low.clip(begin, end), high.clip(begin, end))
+        number = at[1:] - at[:-1]
+        mean = middle + ((at[1:] + at[:-1] - 1) / 2 - half) * step
+        # What lies outside counts as the snippet next to it; what fades has another one, of zeros, after the last.
+        mean = mean.clip(0, self.snippets - (0 if self.fades else 1))
+        to_next = mean - jnp.arange(-1.0, self.snippets)[:, None, None]
+        given = number * to_next, number * (1 - to_next)
+        return (given[0][:-1] + given[1][1:]) / count
 
 
 def graph_alignment(snippets: int, bins: int, low: np.ndarray, high: np.ndarray) -> Sampling:
@@ -151,23 +157,21 @@ class AlignedDense(nn.Module):
 
 
 def _align(y: Float[Array, "B L bins H"], sampling: Sampling) -> Float[Array, "B N H"]:
-    """Applies the sampling matrix, whole or in blocks of anchors."""
-    column, number = sampling.snippets * sampling.bins * 4, len(sampling.first)
-    if column * number <= CONSTANT_BYTES:
-        return jnp.einsum("blrh,lrn->bnh", y, sampling.matrix.astype(y.dtype))
-
-    size = max(BLOCK_BYTES // column, 1)
+    """Applies the sampling matrix, a block of anchors at a time."""
+    number = len(sampling.first)
+    size = max(BLOCK_BYTES // (sampling.snippets * sampling.bins * 4), 1)
+    if number <= size:
+        return _aligned(y, sampling, jnp.asarray(sampling.rows))
     blocks = -(-number // size)
-    rows = np.stack([sampling.first, sampling.step, sampling.count])
-    rows = np.pad(rows, ((0, 0), (0, blocks * size - number)), mode="edge").astype(np.float32)
-
+    rows = np.pad(sampling.rows, ((0, 0), (0, blocks * size - number)), mode="edge")
     # Made again for the backward pass, so that one block at a time is all that is ever held.
-    @jax.checkpoint
-    def align(rows):
-        return jnp.einsum("blrh,lrn->nbh", y, sampling.block(rows).astype(y.dtype))
+    block = jax.checkpoint(lambda rows: _aligned(y, sampling, rows))
+    out = jax.lax.map(block, jnp.asarray(rows.reshape(6, blocks, size).swapaxes(0, 1)))
+    return out.swapaxes(0, 1).reshape(len(y), blocks * size, -1)[:, :number]
 
-    out = jax.lax.map(align, jnp.asarray(rows.reshape(3, blocks, size).swapaxes(0, 1)))
-    return out.reshape(blocks * size, *out.shape[2:])[:number].swapaxes(0, 1)
+
+def _aligned(y, sampling: Sampling, rows) -> Float[Array, "B n H"]:
+    return jnp.einsum("blrh,lrn->bnh", y, sampling.columns(rows).astype(y.dtype))
 
 
 def _uniform(bound: float):

@@ -7,8 +7,17 @@ import flax.linen as nn
 import numpy as np
 from jaxtyping import Array, Float
 
+from lofi_jax.detection.proposals import Suppression
 from lofi_jax.models import proposal_map
 from lofi_jax.models.alignment import Sampling, anchors, boundary_matching
+from lofi_jax.models.proposal_map import Rules
+
+# Of the code that has each layout: the port takes snippet i to lie at i when it labels boundaries, and every anchor for
+# a proposal; mmaction2 takes it to lie at i + 0.5, and lets the boundaries choose the proposals.
+RULES = {
+    "start_end": Rules(0.0, 1.0, 10.0, 0.0, select=False, weigh=True),
+    "duration_start": Rules(0.5, 1.0, 10.0, 0.0, select=True, weigh=True),
+}
 
 
 @functools.lru_cache(maxsize=8)
@@ -32,18 +41,21 @@ class BMN(nn.Module):
     >>> head, features = BMN(channels=16, widths=(16, 16), bins=4), np.zeros((1, 8, 32), np.float32)
     >>> params = jax.jit(head.init)(jax.random.key(0), features)
     >>> outputs = jax.device_get(jax.jit(head.apply)(params, features))
-    >>> [found.segments.shape for found in head.proposals(outputs, use_boundaries=False)]
-    [(36, 2)]
+    >>> [found.segments.shape for found in head.proposals(outputs)]
+    [(28, 2)]
 
     Attributes:
         channels: of the 1D features.
         widths: of the layer on each anchor's aligned features, the 1 x 1 convolution and the two 3 x 3 ones.
         bins: of an anchor, each averaging `samples`.
         layout: of the map and of the samples, "start_end" as in the common PyTorch port, or "duration_start" as in the
-            paper, its authors' code and mmaction2.
+            paper, its authors' code and mmaction2; and whose `RULES` to follow.
     """
 
     classifies: ClassVar[bool] = False
+    suppression: ClassVar[Suppression] = Suppression(
+        "gaussian", 0.4, 0.5, 0.0, 100, floor=(0.5, 0.9)
+    )
 
     channels: int = 256
     widths: tuple[int, ...] = (512, 128, 128, 128)
@@ -80,8 +92,10 @@ class BMN(nn.Module):
 
     def loss(self, outputs, batch, key):
         """See `proposal_map.loss`."""
-        return proposal_map.loss(outputs, batch, key, anchors(outputs["start"].shape[1]))
+        pairs = anchors(outputs["start"].shape[1])
+        return proposal_map.loss(outputs, batch, key, pairs, RULES[self.layout])
 
-    def proposals(self, outputs, use_boundaries: bool = True):
+    def proposals(self, outputs):
         """See `proposal_map.proposals`."""
-        return proposal_map.proposals(outputs, anchors(outputs["start"].shape[1]), use_boundaries)
+        pairs = anchors(outputs["start"].shape[1])
+        return proposal_map.proposals(outputs, pairs, RULES[self.layout])

@@ -1,4 +1,4 @@
-"""Convolutions, written in the forms at which XLA is fast."""
+"""Convolutions, on the CPU written in the forms at which XLA is fast."""
 
 import functools
 
@@ -6,7 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
+
+# The name of what a convolution puts out, by which a way back can keep it whatever its form.
+OUTPUT = "convolution"
 
 # A picture of 3 x 3 and more is no smaller than the largest kernel that the encoders end with.
 SMALL = 2
@@ -17,13 +21,30 @@ def convolve(
 ) -> Float[Array, "N ..."]:
     """As `lax.conv_general_dilated`, for an `nn.Conv` without dilation.
 
+    The other forms are for the CPU alone: GPUs and TPUs are made for the library's, and XLA's compiler for GPUs aborts
+    at the product of every second pixel (jax 0.10.2 and 0.11.2).
+    """
+    on_cpu, library = (
+        functools.partial(form, strides=strides, padding=padding, **options)
+        for form in (_convolve_on_cpu, _library)
+    )
+    return checkpoint_name(lax.platform_dependent(x, kernel, cpu=on_cpu, default=library), OUTPUT)
+
+
+def _library(x, kernel, strides, padding, **options):
+    return lax.conv_general_dilated(x, kernel, strides, padding, **options)
+
+
+def _convolve_on_cpu(x, kernel, strides, padding, **options):
+    """The form that is fast on the CPU, by the shapes.
+
     A kernel of one pixel is one product: told to convolve, XLA's CPU takes 2 to 4 times as long (jax 0.10.2).
 
     Where a picture comes out at 2 x 2 or less, as the last stage's do at low fidelity, XLA takes the kernel for the
     picture and the picture for the kernel, for which its CPU has no fast program (100 times slower). Such ones are a
     product for each of the kernel's pixels.
 
-    Of others the way back is written out: see `_back_on_cpu`.
+    Of others the way back is written out: see `_back`.
     """
     if options["feature_group_count"] == 1:
         if max(kernel.shape[:-2]) == 1 and (isinstance(padding, str) or not np.any(padding)):
@@ -66,22 +87,12 @@ _convolve = jax.custom_vjp(_plain, nondiff_argnums=(2, 3))
 
 
 def _back(strides, padding, kept, gradient):
-    def of_the_library(x, kernel, gradient):
-        return jax.vjp(lambda x, k: _plain(x, k, strides, padding), x, kernel)[1](gradient)
-
-    on_cpu = functools.partial(_back_on_cpu, strides, padding)
-    return lax.platform_dependent(*kept, gradient, cpu=on_cpu, default=of_the_library)
-
-
-_convolve.defvjp(lambda x, kernel, *at: (_plain(x, kernel, *at), (x, kernel)), _back)
-
-
-def _back_on_cpu(strides, padding, x, kernel, gradient):
     """The gradients of picture and kernel, as convolutions whose dimensions lie as in the forward one.
 
     XLA's CPU has a fast program for no other, and turns others into it outside of loops only: in a chunked encoder the
     gradient of a kernel took 60 times as long (jax 0.10.2).
     """
+    x, kernel = kept
     pads, back_pads = [], []
     sizes = zip(x.shape[1:3], gradient.shape[1:3], kernel.shape[:2], strides, padding, strict=True)
     for size, out, window, stride, (low, _) in sizes:
@@ -105,3 +116,6 @@ def _back_on_cpu(strides, padding, x, kernel, gradient):
         dimension_numbers=_PICTURES,
     )
     return of_x, of_kernel.transpose(1, 2, 0, 3)
+
+
+_convolve.defvjp(lambda x, kernel, *at: (_plain(x, kernel, *at), (x, kernel)), _back)

@@ -9,8 +9,18 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from lofi_jax.detection.proposals import Suppression
 from lofi_jax.models import proposal_map
 from lofi_jax.models.alignment import Sampling, anchors, graph_alignment
+from lofi_jax.models.proposal_map import Rules
+
+# Of the code that G-TAD's authors published for each dataset (github.com/frostinassiky/gtad, the branches anet and
+# master): for ActivityNet the boundaries choose the proposals but the maps alone score them; for THUMOS14 every anchor
+# is one, the weights of the map's terms change places, and the counts of the classification begin at 10.
+RULES = {
+    "activitynet": Rules(0.5, 1.0, 10.0, 0.0, select=True, weigh=False),
+    "thumos14": Rules(0.0, 10.0, 1.0, 10.0, select=False, weigh=False),
+}
 
 
 def neighbours(x: Float[Array, "B L C"], k: int) -> Int[Array, "B L k"]:
@@ -79,10 +89,11 @@ class GTAD(nn.Module):
     >>> head, features = GTAD(channels=16, widths=(16, 16), bins=(4, 2), groups=4), np.zeros((1, 8, 32), np.float32)
     >>> params = jax.jit(head.init)(jax.random.key(0), features)
     >>> outputs = jax.device_get(jax.jit(head.apply)(params, features))
-    >>> [found.segments.shape for found in head.proposals(outputs, use_boundaries=False)]
-    [(36, 2)]
+    >>> [found.segments.shape for found in head.proposals(outputs)]
+    [(28, 2)]
 
-    Its THUMOS14 settings are max_duration=64, bins=(16, 16) and map_kernel=3, at 256 snippets.
+    Its THUMOS14 settings are max_duration=64, bins=(16, 16), map_kernel=3, rules="thumos14" and longest=59, at 256
+    snippets.
 
     Attributes:
         channels: of the 1D features.
@@ -93,9 +104,12 @@ class GTAD(nn.Module):
         max_duration: of an anchor, in snippets; none: the video's.
         map_kernel: 3: the last two of the layers are 3 x 3 convolutions over the map (duration, start); 1: they
             see one anchor each.
+        rules: of the loss and of the proposals, one of `RULES`.
+        longest: proposal, in snippets; none: as long as an anchor may be.
     """
 
     classifies: ClassVar[bool] = False
+    suppression: ClassVar[Suppression] = Suppression("gaussian", 0.84, 0.5, 0.0, 100)
 
     channels: int = 256
     widths: tuple[int, ...] = (512, 128, 128, 128)
@@ -105,6 +119,14 @@ class GTAD(nn.Module):
     k: int = 3
     max_duration: int | None = None
     map_kernel: int = 1
+    rules: str = "activitynet"
+    longest: int | None = None
+
+    def __post_init__(self):
+        """Raises TypeError: unknown rules."""
+        if self.rules not in RULES:
+            raise TypeError(f"rules {self.rules!r} are none of {', '.join(RULES)}")
+        super().__post_init__()
 
     @nn.compact
     def __call__(self, features: Float[Array, "B L D"]) -> dict[str, Array]:
@@ -136,11 +158,16 @@ class GTAD(nn.Module):
 
     def loss(self, outputs, batch, key):
         """See `proposal_map.loss`."""
-        return proposal_map.loss(outputs, batch, key, self._anchors(outputs))
+        return proposal_map.loss(outputs, batch, key, self._anchors(outputs), RULES[self.rules])
 
-    def proposals(self, outputs, use_boundaries: bool = True):
+    def proposals(self, outputs):
         """See `proposal_map.proposals`."""
-        return proposal_map.proposals(outputs, self._anchors(outputs), use_boundaries)
+        pairs, maps = self._anchors(outputs), dict(outputs)
+        if self.longest is not None:
+            short = pairs[:, 1] - pairs[:, 0] <= self.longest
+            pairs = pairs[short]
+            maps |= {name: maps[name][:, short] for name in ("regression", "classification")}
+        return proposal_map.proposals(maps, pairs, RULES[self.rules])
 
     def _anchors(self, outputs) -> np.ndarray:
         return anchors(outputs["start"].shape[1], self.max_duration)

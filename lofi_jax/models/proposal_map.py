@@ -16,6 +16,24 @@ from lofi_jax.models.alignment import AlignedDense
 Outputs = Mapping[str, Array]
 
 
+class Rules(NamedTuple):
+    """What the published codes of G-TAD and BMN do differently in training and inference.
+
+    Attributes:
+        centre: of snippet 0 for the labels of the boundaries; see `targets.boundary_probabilities`.
+        classification, regression: weights of these terms of the loss.
+        extra: positives and negatives that the classification term adds to its counts.
+        select, weigh: how proposals are chosen and scored; see `dense_proposals`.
+    """
+
+    centre: float
+    classification: float
+    regression: float
+    extra: float
+    select: bool
+    weigh: bool
+
+
 class Map(NamedTuple):
     """Where each of N anchors lies on a map: rows and columns (N,) int, and the map's shape."""
 
@@ -54,7 +72,11 @@ def confidences(sampled, widths: Sequence[int], cells: Map | None) -> dict[str, 
 
 
 def loss(
-    outputs: Outputs, batch: Mapping[str, Array], key: PRNGKeyArray, anchors: np.ndarray
+    outputs: Outputs,
+    batch: Mapping[str, Array],
+    key: PRNGKeyArray,
+    anchors: np.ndarray,
+    rules: Rules,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """G-TAD's loss (section 3.4), which is BMN's too, and its terms; in float32.
 
@@ -63,6 +85,7 @@ def loss(
         batch: "segments" (B, M, 2) float in units of the video, and "valid" (B, M) bool.
         key: draws the anchors of the regression term.
         anchors: (N, 2) int, in snippets.
+        rules: of the code to follow.
     """
     outputs = {name: x.astype(jnp.float32) for name, x in outputs.items()}
     segments, valid = batch["segments"], batch["valid"]
@@ -71,21 +94,24 @@ def loss(
     ious = jax.vmap(lambda s, v: targets.anchor_ious(cells, s, v))(segments, valid)
 
     def boundary(i):
-        at = jax.vmap(lambda s, v: targets.boundary_probabilities(s[:, i], v, snippets))
+        at = jax.vmap(
+            lambda s, v: targets.boundary_probabilities(s[:, i], v, snippets, rules.centre)
+        )
         return at(segments, valid)
 
     regression = jax.nn.sigmoid(outputs["regression"])
     terms = {
         "start": losses.balanced_bce(outputs["start"], boundary(0)),
         "end": losses.balanced_bce(outputs["end"], boundary(1)),
-        "classification": losses.balanced_bce(outputs["classification"], ious, threshold=0.9),
-        "regression": 10.0 * losses.sampled_mse(regression, ious, key),
+        "classification": rules.classification
+        * losses.balanced_bce(outputs["classification"], ious, 0.9, rules.extra),
+        "regression": rules.regression * losses.sampled_mse(regression, ious, key),
     }
     return sum(terms.values()), terms
 
 
 def proposals(
-    outputs: Mapping[str, np.ndarray], anchors: np.ndarray, use_boundaries: bool
+    outputs: Mapping[str, np.ndarray], anchors: np.ndarray, rules: Rules
 ) -> list[Proposals]:
     """Every video's proposals, from logits as NumPy arrays; see `dense_proposals`."""
     probability = {
@@ -93,7 +119,7 @@ def proposals(
     }
     confidence = probability["regression"] * probability["classification"]
     return [
-        dense_proposals(anchors, start, end, score, use_boundaries)
+        dense_proposals(anchors, start, end, score, rules.select, rules.weigh)
         for start, end, score in zip(
             probability["start"], probability["end"], confidence, strict=True
         )

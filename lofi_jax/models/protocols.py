@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from lofi_jax.detection.proposals import Proposals
+from lofi_jax.detection.proposals import Proposals, Suppression
 
 Tree = Any
 
@@ -42,9 +42,11 @@ class Head(Module, Protocol):
 
     Attributes:
         classifies: gives its proposals labels; it is then made with `classes`, their number.
+        suppression: of its overlapping proposals, as its authors do it.
     """
 
     classifies: bool
+    suppression: Suppression
 
     def loss(
         self, outputs: Mapping[str, Array], batch: Mapping[str, Array], key: PRNGKeyArray
@@ -58,8 +60,6 @@ class Head(Module, Protocol):
         """
         ...
 
-    def proposals(
-        self, outputs: Mapping[str, np.ndarray], use_boundaries: bool
-    ) -> Sequence[Proposals]:
+    def proposals(self, outputs: Mapping[str, np.ndarray]) -> Sequence[Proposals]:
         """Every video's proposals, before suppression."""
         ...

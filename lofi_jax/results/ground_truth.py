@@ -45,14 +45,23 @@ class Truth:
     def count(self, found: Predictions) -> tuple[Instances, int]:
         """The predictions that count, and the number of classes with those that only they name.
 
-        Labels that the truth lacks make classes without any, so they count for the recall alone.
+        Videos that are not of the subset are numbered after those that are: whatever is found in them is false, as in
+        the official evaluation. Labels that the truth lacks make classes without any, so they count for the recall
+        alone.
         """
+        videos = (*self.videos, *(key for key in found.video_ids if key not in self.videos))
         classes = (*self.classes, *sorted(set(found.labels) - set(self.classes)))
-        return predictions.instances(found, tuple(self.videos), classes), len(classes)
+        return predictions.instances(found, videos, classes), len(classes)
 
 
-def load(ground_truth: str, subset: str, paths: Sequence[str]) -> tuple[Truth, list[Predictions]]:
+def load(
+    ground_truth: str, subset: str, paths: Sequence[str], ignore_other_videos: bool
+) -> tuple[Truth, list[Predictions]]:
     """Reads the annotations of a subset and some prediction files, and warns of what is odd about them.
+
+    Args:
+        ground_truth, subset, paths: the files, and the subset's name.
+        ignore_other_videos: leave out the predictions in videos that are not of the subset.
 
     Raises:
         UserError: as `load_truth` and `load_predictions`.
@@ -61,7 +70,10 @@ def load(ground_truth: str, subset: str, paths: Sequence[str]) -> tuple[Truth, l
     found = [load_predictions(path, truth) for path in paths]
     errors.warn(_warnings_of_truth(truth))
     for path, one in zip(paths, found, strict=True):
-        errors.warn(_warnings_of_predictions(path, truth, one, len(paths) > 1))
+        where = f"{path}: " if len(paths) > 1 else ""
+        errors.warn(_warnings_of_predictions(path, truth, one, where, ignore_other_videos))
+    if ignore_other_videos:
+        found = [predictions.of_videos(one, truth.videos.keys()) for one in found]
     return truth, found
 
 
@@ -109,21 +121,33 @@ def _warnings_of_truth(truth: Truth) -> Iterator[str]:
 
 
 def _warnings_of_predictions(
-    path: str, truth: Truth, found: Predictions, name: bool
+    path: str, truth: Truth, found: Predictions, where: str, ignore_other_videos: bool
 ) -> Iterator[str]:
-    """What the evaluation leaves out of the predictions, a line each, with the file's name where wanted."""
-    where = f"{path}: " if name else ""
+    """What is odd about the predictions, a line each that begins with `where`."""
     if found.duplicates:
         count = f"{len(found.duplicates)} {activitynet.DUPLICATE}"
         yield f"{path}: {count}: {first(found.duplicates)}"
-    outside = [key for key in found.video_ids if key not in truth.videos]
-    if outside:
-        yield f"{where}{len(outside)} predicted videos are not in the subset: {first(outside)}: left out"
     counts = np.bincount(found.video, minlength=len(found.video_ids))
+    outside = {
+        key: count
+        for key, count in zip(found.video_ids, counts, strict=True)
+        if key not in truth.videos
+    }
+    if outside:
+        fate = (
+            "left out"
+            if ignore_other_videos
+            else f"their {sum(outside.values())} predictions count as false positives, as in the official evaluation;"
+            " --ignore_other_videos leaves them out"
+        )
+        yield f"{where}{len(outside)} predicted videos are not in the subset: {first(tuple(outside))}: {fate}"
     predicted = {key for key, count in zip(found.video_ids, counts, strict=True) if count}
     silent = [key for key in truth.videos if key not in predicted]
     if silent:
         yield f"{where}{len(silent)} videos have no predictions: {first(silent)}: all missed"
+    backward = int((found.segment[:, 1] < found.segment[:, 0]).sum())
+    if backward:
+        yield f"{where}{backward} predictions end before they start: they match nothing"
     used = np.bincount(found.label, minlength=len(found.labels))
     unknown = {
         repr(label): count

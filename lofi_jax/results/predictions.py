@@ -5,8 +5,9 @@
 """
 
 import dataclasses
+import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,8 @@ class Predictions:
         video: (N,) int64, place in `video_ids`.
         labels: the class names used, sorted.
         label: (N,) int64, place in `labels`.
-        segment: (N, 2) float64, start and end in seconds, start <= end.
-        score: (N,) float64, at least 0.
+        segment: (N, 2) float64, start and end in seconds.
+        score: (N,) float64, higher is surer.
         duplicates: keys that the file holds more than once (the first is kept).
     """
 
@@ -39,15 +40,23 @@ class Predictions:
     score: np.ndarray
     duplicates: tuple[str, ...] = ()
 
-    def of(self, video_id: str) -> Detections:
-        """A video's detections, best first; none for a video that the file lacks."""
+    def of(self, video_id: str) -> list[dict[str, Any]]:
+        """A video's entries as the file has them, best first; none for a video that it lacks."""
         at = self.video_ids.index(video_id) if video_id in self.video_ids else -1
         chosen = np.flatnonzero(self.video == at)
+        chosen = chosen[np.argsort(-self.score[chosen], kind="stable")]
         names = [self.labels[label] for label in self.label[chosen].tolist()]
-        return Detections(self.segment[chosen], names, self.score[chosen], video_id).top()
+        columns = zip(
+            names, self.score[chosen].tolist(), self.segment[chosen].tolist(), strict=True
+        )
+        return [dict(zip(("label", "score", "segment"), row, strict=True)) for row in columns]
 
     def by_video(self) -> dict[str, Detections]:
-        """Each video's detections, in the file's order."""
+        """Each video's detections, in the file's order.
+
+        Raises:
+            UserError: a score below 0 or an end before its start, which are only measured.
+        """
         videos = [self.video_ids[i] for i in self.video]
         labels = [self.labels[i] for i in self.label.tolist()]
         return by_video(videos, self.segment, labels, self.score, self.video_ids)
@@ -79,8 +88,8 @@ def load(path: str | os.PathLike) -> Predictions:
 
     Raises:
         UserError: no file, not JSON, not the ActivityNet form, no videos, or an entry whose label
-            is no text, whose score is no number of 0 or above, or whose segment is not two numbers
-            in order; names the video and the entry.
+            is no text, whose score is no number, or whose segment is not two numbers; names the
+            video and the entry.
     """
     data, repeated = read_json(path)
     results = data.get("results") if isinstance(data, dict) else None
@@ -97,6 +106,20 @@ def save(path: str | os.PathLike, results: Mapping[str, Sequence[Mapping[str, An
         ValueError: a score or time is not finite.
     """
     write_json(path, {"version": "VERSION 1.3", "results": results, "external_data": {}})
+
+
+def of_videos(predictions: Predictions, video_ids: Container[str]) -> Predictions:
+    """The predictions of some of the videos."""
+    chosen = np.array([key in video_ids for key in predictions.video_ids], bool)
+    kept = chosen[predictions.video]
+    return dataclasses.replace(
+        predictions,
+        video_ids=tuple(itertools.compress(predictions.video_ids, chosen)),
+        video=(np.cumsum(chosen) - 1)[predictions.video[kept]],
+        label=predictions.label[kept],
+        segment=predictions.segment[kept],
+        score=predictions.score[kept],
+    )
 
 
 def instances(
@@ -168,8 +191,6 @@ def _columns(
         and segment.dtype.kind in "iuf"
         and np.isfinite(score).all()
         and np.isfinite(segment).all()
-        and (score >= 0).all()
-        and (segment[:, 0] <= segment[:, 1]).all()
     )
     if not sound:
         raise ValueError("an entry is bad")
@@ -187,9 +208,9 @@ def _check(where: str | os.PathLike, video_id: str, video: Any) -> None:
         label, score, segment = (entry.get(key) for key in ("label", "score", "segment"))
         if not isinstance(label, str) or not label:
             raise UserError(f"{place}: 'label' is {label!r}, not a class name")
-        if not is_number(score) or score < 0:
-            raise UserError(f"{place}: 'score' is {score!r}, not a number of 0 or above")
+        if not is_number(score):
+            raise UserError(f"{place}: 'score' is {score!r}, not a number")
         if not (isinstance(segment, list | tuple | np.ndarray) and len(segment) == 2):
             raise UserError(f"{place}: 'segment' is {segment!r}, not [start, end]")
-        if not all(map(is_number, segment)) or segment[1] < segment[0]:
-            raise UserError(f"{place}: 'segment' is {segment!r}, not a start and a later end")
+        if not all(map(is_number, segment)):
+            raise UserError(f"{place}: 'segment' is {segment!r}, not two numbers")

@@ -1,6 +1,5 @@
 """The networks that a config names, made."""
 
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from lofi_jax.config import Config
 from lofi_jax.config.settings import Named
 from lofi_jax.errors import UserError
 from lofi_jax.models import ENCODERS, HEADS
+from lofi_jax.models.find import find
 from lofi_jax.models.protocols import Encoder, Head
 from lofi_jax.training import networks
 from lofi_jax.training.networks import Chunks
@@ -55,23 +55,6 @@ def make_head(config: Config, name: str, classes: int) -> Head:
 def classifies(name: str) -> bool:
     """Whether a head of this name labels its proposals."""
     return find(HEADS, name, "config.head").classifies
-
-
-def find(known: Mapping[str, Any], name: str, key: str) -> Any:
-    """A class by its name among the known ones, or by "package.module:Class".
-
-    Raises:
-        UserError: no such class.
-    """
-    if name in known:
-        return known[name]
-    module, _, attribute = name.partition(":")
-    try:
-        return getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(
-            f"{key} is named {name!r}: choose one of {', '.join(known)}, or package.module:Class ({error})"
-        ) from error
 
 
 def _make(known: Mapping[str, Any], settings: Named, key: str, **options: Any) -> Any:

@@ -1,5 +1,6 @@
 """Class probabilities of whole videos, which give proposals their labels: our own classifier's."""
 
+import functools
 import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -57,7 +58,8 @@ class Classifier:
     ):
         """Takes the classes' names, the trained classifier, how videos are cut, and windows at once."""
         self.classes, self._windows, self._batch = tuple(classes), windows, batch_size
-        self._apply = jax.jit(lambda x: jax.nn.softmax(model.apply({"params": params}, x)))
+        apply = jax.jit(lambda params, x: jax.nn.softmax(model.apply({"params": params}, x)))
+        self._apply = functools.partial(apply, jax.device_put(params))
 
     def __call__(self, features: Float[np.ndarray, "B L C"]) -> Float[np.ndarray, "B classes"]:
         return np.asarray(self._apply(features))

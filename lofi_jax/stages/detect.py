@@ -35,14 +35,12 @@ class Settings:
         windows: how long videos are cut; None: whole videos are brought to one length.
         batch_size: videos, or windows, that the head sees at once.
         dtype: of the head's computation.
-        use_boundaries: score = start x end x map values, else the map values alone.
     """
 
     suppression: Suppression
     windows: Windows | None = None
     batch_size: int = 8
     dtype: str = "float32"
-    use_boundaries: bool = True
 
 
 class Proposer:
@@ -50,7 +48,9 @@ class Proposer:
 
     def __init__(self, head: Head, params: Any, settings: Settings):
         self._head, self._settings = head, settings
-        self._apply = jax.jit(lambda x: apply_head(head, settings.dtype, params, x))
+        # As an argument, lest the program hold the parameters.
+        apply = jax.jit(lambda params, x: apply_head(head, settings.dtype, params, x))
+        self._apply = functools.partial(apply, jax.device_put(params))
 
     def __call__(self, features: np.ndarray, duration: float) -> Proposals:
         """The proposals of one video, best first, from features (n, C) and the duration in seconds."""
@@ -100,12 +100,13 @@ class Proposer:
         )
 
     def _finish(self, outputs, count: int) -> list[Proposals]:
-        return suppress(self._all_in(outputs, count), self._settings.suppression)
+        kept = suppress(self._all_in(outputs, count), self._settings.suppression)
+        return [one._replace(segments=one.segments.clip(0, 1)) for one in kept]
 
     def _all_in(self, outputs, count: int) -> list[Proposals]:
         """All proposals in the first `count` of a batch, before suppression."""
         outputs = jax.tree.map(lambda x: np.asarray(x)[:count], outputs)
-        return self._head.proposals(outputs, self._settings.use_boundaries)
+        return self._head.proposals(outputs)
 
 
 def _beside_the_device(jobs: Iterable[Callable], threads: int) -> Iterator:

@@ -6,12 +6,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
+from jaxtyping import Array, Float
 
 from lofi_jax.models.protocols import Head
 from lofi_jax.stages.train import Task, train
 from lofi_jax.training.networks import apply_heads
 from lofi_jax.training.recipe import Recipe
 from lofi_jax.training.session import Session
+from lofi_jax.training.step import Loss, Tree
 
 
 def run(
@@ -30,15 +33,24 @@ def run(
         dtype: of the head's computation.
         features: examples of "features" (L, C) with their instances.
     """
-    apply = apply_heads(head, dtype, session.mesh)
+    example = jnp.asarray(features[0]["features"][None])
+    loss = make_loss(head, dtype, session.mesh)
+    task = Task(name, features, None, lambda: initial(head, example, session.seed), loss)
+    train(task, recipe, folder, session)
+
+
+def make_loss(head: Head, dtype: str, mesh: Mesh) -> Loss:
+    """The loss of a head on features."""
+    apply = apply_heads(head, dtype, mesh)
 
     def loss(params, statistics, batch, key):
         outputs = apply(params["head"], batch["features"])
         total, terms = head.loss(outputs, batch, key)
         return total, (terms, statistics)
 
-    def initial():
-        example = jnp.asarray(features[0]["features"][None])
-        return {"head": jax.jit(head.init)(jax.random.key(session.seed), example)["params"]}, {}
+    return loss
 
-    train(Task(name, features, None, initial, loss), recipe, folder, session)
+
+def initial(head: Head, features: Float[Array, "1 L C"], seed: int) -> tuple[Tree, Tree]:
+    """The parameters {"head"} to begin from, and no statistics."""
+    return {"head": jax.jit(head.init)(jax.random.key(seed), features)["params"]}, {}

@@ -16,6 +16,7 @@ from lofi_jax.stages.train import Task, train
 from lofi_jax.training.networks import feature_width
 from lofi_jax.training.recipe import Recipe
 from lofi_jax.training.session import Session
+from lofi_jax.training.step import Loss, Tree
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,7 +51,20 @@ def run(
         start: what it is called.
         origin: the encoder's variables to begin from.
     """
-    classifier = nn.Dense(clips.classes)
+    width = feature_width(encoder, clips.shape)
+    task = Task(
+        f"pretrain ({start})",
+        clips.records,
+        clips.transformation,
+        lambda: initial(origin, width, clips.classes, session.seed),
+        make_loss(encoder, clips.classes),
+    )
+    train(task, recipe, folder, session)
+
+
+def make_loss(encoder: Encoder, classes: int) -> Loss:
+    """The loss of an encoder and a linear layer that classify clips."""
+    classifier = nn.Dense(classes)
 
     def loss(params, statistics, batch, key):
         current = {"params": params["encoder"], "batch_stats": statistics}
@@ -60,11 +74,16 @@ def run(
         accuracy = jnp.mean(logits.argmax(axis=1) == batch["label"])
         return entropy, ({"accuracy": accuracy}, new.get("batch_stats", {}))
 
-    def initial():
-        key = jax.random.split(jax.random.key(session.seed))[1]
-        made = classifier.init(key, jnp.zeros((1, feature_width(encoder, clips.shape))))
-        params = {"encoder": origin["params"], "classifier": made["params"]}
-        return params, origin["batch_stats"]
+    return loss
 
-    task = Task(f"pretrain ({start})", clips.records, clips.transformation, initial, loss)
-    train(task, recipe, folder, session)
+
+def initial(origin: dict[str, Any], width: int, classes: int, seed: int) -> tuple[Tree, Tree]:
+    """The parameters {"encoder", "classifier"} to begin from, and BatchNorm's statistics.
+
+    Args:
+        origin: the encoder's variables.
+        width: of its features.
+    """
+    key = jax.random.split(jax.random.key(seed))[1]
+    made = nn.Dense(classes).init(key, jnp.zeros((1, width)))
+    return {"encoder": origin["params"], "classifier": made["params"]}, origin["batch_stats"]

@@ -1,8 +1,8 @@
 """Public checkpoints: where each of their arrays belongs among our variables.
 
 A layout says that, one public key at a time: (key, array) -> (path, array), the path joined by dots and the array with
-its axes in our order. A key without a place gets a path that no model has. To read a further kind of checkpoint, write
-its layout; a head whose arrays need more than new names (`renamed`) is a function of its own.
+its axes in our order. A key without a place gets a path that no model has. The other way, a layout tells the key that a
+path has in the public file, to name what is missing from it. To read a further kind of checkpoint, write its layout.
 """
 
 import dataclasses
@@ -13,36 +13,13 @@ import numpy as np
 
 from lofi_jax.errors import first
 
-Layout = Callable[[str, np.ndarray], tuple[str, np.ndarray]]
-
 # What a checkpoint may hold that no encoder or head wants.
 _IGNORED = {
     "a classification layer": re.compile(r"^(module\.)?(base_model\.)?(fc\d?|new_fc|cls_head)\."),
     "counts of batches": re.compile(r"\.num_batches_tracked$"),
     "BMN's sampling weights, which are computed": re.compile(r"^(module\.)?sample_mask$"),
+    "BMN's mask of its map, which is computed": re.compile(r"^(module\.)?bm_mask$"),
 }
-
-
-def renamed(*rules: tuple[str, str]) -> Layout:
-    """A layout of PyTorch layers under other names.
-
-    Args:
-        rules: regular expressions and their replacements, each applied to the key in turn.
-    """
-    compiled = [(re.compile(pattern), new) for pattern, new in ((r"^module\.", ""), *rules)]
-
-    def layout(key: str, array: np.ndarray) -> tuple[str, np.ndarray]:
-        for pattern, new in compiled:
-            key = pattern.sub(new, key)
-        layer, _, kind = key.rpartition(".")
-        if kind == "weight" and array.ndim > 1:
-            # (out, in, *space) -> (*space, in, out)
-            return f"params.{layer}.kernel", np.moveaxis(array, (1, 0), (-2, -1))
-        collection, name = _LEAVES.get(kind, ("", kind))
-        return f"{collection}.{layer}.{name}", array
-
-    return layout
-
 
 _LEAVES = {
     "weight": ("params", "scale"),
@@ -50,6 +27,56 @@ _LEAVES = {
     "running_mean": ("batch_stats", "mean"),
     "running_var": ("batch_stats", "var"),
 }
+_KINDS = {"kernel": "weight"} | {ours: kind for kind, (_, ours) in _LEAVES.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """PyTorch's layers under other names than ours.
+
+    Attributes:
+        rules: pairs of a public part of a key and ours, each replaced in turn; "#" is a number, the same on both sides,
+            and "^" stands where both begin a key.
+        arrange: (path, array) -> array, for arrays that need more than a new name.
+        vectors: arrays of shape (1, C, 1) are vectors.
+    """
+
+    rules: tuple[tuple[str, str], ...]
+    arrange: Callable[[str, np.ndarray], np.ndarray] = lambda path, array: array
+    vectors: bool = False
+
+    def __call__(self, key: str, array: np.ndarray) -> tuple[str, np.ndarray]:
+        """The array's place among our variables, and the array as it is there."""
+        key = key.removeprefix("module.")
+        for public, ours in self.rules:
+            key = _replace(public, ours, key)
+        if self.vectors and array.shape == (1, array.size, 1):
+            array = array.ravel()
+        layer, _, kind = key.rpartition(".")
+        if kind == "weight" and array.ndim > 1:
+            # (out, in, *space) -> (*space, in, out)
+            collection, name, array = "params", "kernel", np.moveaxis(array, (1, 0), (-2, -1))
+        else:
+            collection, name = _LEAVES.get(kind, ("params", kind))
+        path = ".".join(filter(None, (collection, layer, name)))
+        return path, self.arrange(path, array)
+
+    def key(self, path: str) -> str:
+        """The public key of one of our variables, but for what stands before all keys."""
+        layer, _, kind = path.partition(".")[2].rpartition(".")
+        key = ".".join(filter(None, (layer, _KINDS.get(kind, kind))))
+        for public, ours in reversed(self.rules):
+            key = _replace(ours, public, key)
+        return key
+
+
+def _replace(old: str, new: str, text: str) -> str:
+    """Replaces a part of a key; see `Layout`."""
+    numbers = iter(range(1, 10))
+    new = re.sub("#", lambda _: rf"\g<{next(numbers)}>", new.removeprefix("^"))
+    pattern = re.escape(old.removeprefix("^")).replace(r"\#", r"(\d+)")
+    anchor = "^" if old.startswith("^") else r"(?<![A-Za-z0-9_])"
+    return re.sub(anchor + pattern, new, text)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,35 +106,35 @@ def fit(
     """Gives every array its place in a model.
 
     Args:
-        arrays: of `checkpoint_files.read`.
+        arrays: of `checkpoint_files.read`. What has no place and is known to be of no use is ignored.
         shapes: of the model's variables, by path. Axes of length one may differ.
         layouts: those to try, by name.
     """
-    ignored = {
-        reason: [key for key in arrays if pattern.search(key)]
-        for reason, pattern in _IGNORED.items()
-    }
-    left = [key for key in arrays if not any(key in keys for keys in ignored.values())]
 
     def found(name: str) -> int:
-        return len({layouts[name](key, arrays[key])[0] for key in left} & shapes.keys())
+        return len({layouts[name](key, array)[0] for key, array in arrays.items()} & shapes.keys())
 
     name = max(layouts, key=found)
+    layout, prefix = layouts[name], ""
+    ignored = {reason: [] for reason in _IGNORED}
     variables, used, homeless, wrong = {}, [], [], []
-    for key in left:
-        path, array = layouts[name](key, arrays[key])
+    for key, array in arrays.items():
+        path, array = layout(key, array)
         if path not in shapes or path in variables:
-            homeless.append(key)
+            reasons = [reason for reason, pattern in _IGNORED.items() if pattern.search(key)]
+            (ignored[reasons[0]] if reasons else homeless).append(key)
             continue
         variables[path] = array
         used.append(key)
+        prefix = key.removesuffix(layout.key(path))
         if _without_ones(array.shape) != _without_ones(shapes[path]):
             wrong.append(f"{key} {_size(array.shape)} instead of {_size(shapes[path])}")
         elif array.dtype != np.float32 or not np.isfinite(array).all():
             wrong.append(f"{key} holds other than finite floating-point numbers")
         else:
             variables[path] = np.ascontiguousarray(array).reshape(shapes[path])
-    missing = [path for path in shapes if path not in variables]
+    prefix = prefix if prefix == "module." else ""
+    missing = [prefix + layout.key(path) for path in shapes if path not in variables]
     problems = [
         f"{what}: {len(names)} ({first(names)})"
         for what, names in (("without a place", homeless), ("missing", missing), ("unfit", wrong))

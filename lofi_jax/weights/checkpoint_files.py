@@ -19,7 +19,8 @@ _SAFE_PYTORCH = (2, 10)
 def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
     """The named arrays of a .safetensors file or of a PyTorch checkpoint (.pth, .pt, .tar).
 
-    In a PyTorch checkpoint they may lie below "state_dict" or "model". Floating point becomes float32.
+    In a PyTorch checkpoint they may lie below "state_dict_ema" (their running mean, by which its authors evaluate),
+    "state_dict" or "model". Floating point becomes float32.
 
     Raises:
         UserError: no such file; a damaged one, or no checkpoint; one that asks for code to be run; no PyTorch, or one
@@ -63,7 +64,7 @@ def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             content = torch.load(path, map_location="cpu", weights_only=True)
-        for key in ("state_dict", "model"):
+        for key in ("state_dict_ema", "state_dict", "model"):
             if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
                 content = content[key]
         tensors = content if isinstance(content, Mapping) else {}

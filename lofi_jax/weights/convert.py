@@ -12,21 +12,35 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from lofi_jax.errors import UserError, first
 from lofi_jax.models import ENCODERS, HEADS
 from lofi_jax.training.checkpoints import save_state
-from lofi_jax.weights import assign, checkpoint_files, encoder_layouts, head_layouts
+from lofi_jax.weights import (
+    actionformer_layout,
+    assign,
+    checkpoint_files,
+    encoder_layouts,
+    head_layouts,
+)
 from lofi_jax.weights.assign import Fit
 
 # The encoders that leave no size open.
 ENCODER_NAMES = tuple(
     name for name, made in ENCODERS.items() if isinstance(made, functools.partial)
 )
-# What tells a head's options from its arrays, its layout from its options, and its first layer, of 4 groups.
+# What tells a head's options from its arrays, its layout from its options, and its first layer with its groups.
 _HEADS = {
     "gtad": (
         head_layouts.gtad_options,
         lambda options: head_layouts.gtad_layout(sum(options["bins"])),
-        "base",
+        ("backbone1.0", 4),
     ),
-    "bmn": (head_layouts.bmn_options, lambda options: head_layouts.bmn_layout, "base1"),
+    "bmn": (head_layouts.bmn_options, lambda options: head_layouts.bmn_layout, ("x_1d_b.0", 4)),
+    **{
+        name: (
+            functools.partial(actionformer_layout.options, agnostic=not HEADS[name].classifies),
+            lambda options: actionformer_layout.layout,
+            ("backbone.embd.0.conv", 1),
+        )
+        for name in ("actionformer", "actionformer_agnostic")
+    },
 }
 HEAD_NAMES = tuple(_HEADS)
 
@@ -67,14 +81,13 @@ def head(source: Path, name: str, output: Path) -> str:
     """
     _check(name, "head", HEAD_NAMES)
     arrays = checkpoint_files.read(source)
-    tell_options, tell_layout, first_layer = _HEADS[name]
+    tell_options, tell_layout, (first_layer, groups) = _HEADS[name]
     try:
         options = tell_options(arrays)
     except UserError as error:
         raise UserError(f"{source}: holds no {name}: {error}") from error
     layout = tell_layout(options)
-    placed = dict(layout(key, array) for key, array in arrays.items())
-    width = 4 * placed[f"params.{first_layer}.kernel"].shape[-2]
+    width = groups * head_layouts.shape(arrays, first_layer)[1]
     features = jax.ShapeDtypeStruct((1, 16, width), jnp.float32)
     shapes = _shapes(HEADS[name](**options), features)
     fit = assign.fit(arrays, shapes, {"its authors' layout": layout})
@@ -82,10 +95,12 @@ def head(source: Path, name: str, output: Path) -> str:
         raise _misfit(source, name, fit)
     params = unflatten_dict(fit.variables, sep=".")["params"]
     save_state(output, {"head": params}, {})
+    classes = options.pop("classes", 1)
+    of_classes = f" and {classes} classes, in the order of their names" if classes > 1 else ""
     settings = ", ".join(f"{key}={value}" for key, value in options.items())
     return "\n".join(
         [
-            f"{source}: {fit.layout}, for features of {width} channels",
+            f"{source}: {fit.layout}, for features of {width} channels{of_classes}",
             f"config.head: {settings}",
             *_account(fit),
             _place(output),

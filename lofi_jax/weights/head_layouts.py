@@ -5,33 +5,33 @@ from collections.abc import Mapping
 import numpy as np
 
 from lofi_jax.errors import UserError
-from lofi_jax.weights.assign import Layout, renamed
+from lofi_jax.weights.assign import Layout
 
-_GTAD = renamed(
-    (r"^backbone1\.0\.", "base."),
-    (r"^backbone1\.2\.", "base_gcn."),
-    (r"^regu_s\.0\.", "start_gcn."),
-    (r"^regu_s\.1\.", "start_out."),
-    (r"^regu_e\.0\.", "end_gcn."),
-    (r"^regu_e\.1\.", "end_out."),
-    (r"^backbone2\.0\.", "proposal_gcn."),
-    *((rf"\.tconvs\.{2 * i}\.", f".temporal{i + 1}.") for i in range(3)),
-    *((rf"\.sconvs\.{2 * i}\.", f".semantic{i + 1}.") for i in range(3)),
-    (r"^localization\.0\.", "align."),
-    *((rf"^localization\.{2 * i}\.", f"map{i}.") for i in range(1, 4)),
-    (r"^localization\.8\.", "map_out."),
+_GTAD = (
+    ("^backbone1.0.", "^base."),
+    ("^backbone1.2.", "^base_gcn."),
+    ("^regu_s.0.", "^start_gcn."),
+    ("^regu_s.1.", "^start_out."),
+    ("^regu_e.0.", "^end_gcn."),
+    ("^regu_e.1.", "^end_out."),
+    ("^backbone2.0.", "^proposal_gcn."),
+    *((f"tconvs.{2 * i}.", f"temporal{i + 1}.") for i in range(3)),
+    *((f"sconvs.{2 * i}.", f"semantic{i + 1}.") for i in range(3)),
+    ("^localization.0.", "^align."),
+    *((f"^localization.{2 * i}.", f"^map{i}.") for i in range(1, 4)),
+    ("^localization.8.", "^map_out."),
 )
-_BMN = renamed(
-    (r"^x_1d_b\.0\.", "base1."),
-    (r"^x_1d_b\.2\.", "base2."),
-    (r"^x_1d_s\.0\.", "start_conv."),
-    (r"^x_1d_s\.2\.", "start_out."),
-    (r"^x_1d_e\.0\.", "end_conv."),
-    (r"^x_1d_e\.2\.", "end_out."),
-    (r"^x_1d_p\.0\.", "proposal_conv."),
-    (r"^x_3d_p\.0\.", "align."),
-    *((rf"^x_2d_p\.{2 * i}\.", f"map{i + 1}.") for i in range(3)),
-    (r"^x_2d_p\.6\.", "map_out."),
+_BMN = (
+    ("^x_1d_b.0.", "^base1."),
+    ("^x_1d_b.2.", "^base2."),
+    ("^x_1d_s.0.", "^start_conv."),
+    ("^x_1d_s.2.", "^start_out."),
+    ("^x_1d_e.0.", "^end_conv."),
+    ("^x_1d_e.2.", "^end_out."),
+    ("^x_1d_p.0.", "^proposal_conv."),
+    ("^x_3d_p.0.", "^align."),
+    *((f"^x_2d_p.{2 * i}.", f"^map{i + 1}.") for i in range(3)),
+    ("^x_2d_p.6.", "^map_out."),
 )
 
 
@@ -42,21 +42,19 @@ def gtad_layout(bins: int) -> Layout:
         bins: of an anchor, all together.
     """
 
-    def layout(key: str, array: np.ndarray) -> tuple[str, np.ndarray]:
-        path, array = _GTAD(key, array)
-        if path == "params.align.kernel":
-            array = array.reshape(-1, bins, array.shape[-1])
-        return path, array
+    def arrange(path: str, array: np.ndarray) -> np.ndarray:
+        return array.reshape(-1, bins, array.shape[-1]) if path == "params.align.kernel" else array
 
-    return layout
+    return Layout(_GTAD, arrange)
 
 
-def bmn_layout(key: str, array: np.ndarray) -> tuple[str, np.ndarray]:
-    """The layout of BMN's common PyTorch port (github.com/JJBOY/BMN-Boundary-Matching-Network) and of mmaction2."""
-    path, array = _BMN(key, array)
-    if path == "params.align.kernel":
-        array = np.moveaxis(array.squeeze((1, 2)), 0, 1)  # (bins, channels, out)
-    return path, array
+def _bins_second(path: str, array: np.ndarray) -> np.ndarray:
+    """BMN's first layer on the map: (bins, 1, 1, channels, out) -> (channels, bins, out)."""
+    return np.moveaxis(array.squeeze((1, 2)), 0, 1) if path == "params.align.kernel" else array
+
+
+# Of BMN's common PyTorch port (github.com/JJBOY/BMN-Boundary-Matching-Network) and of mmaction2.
+bmn_layout = Layout(_BMN, _bins_second)
 
 
 def gtad_options(arrays: Mapping[str, np.ndarray]) -> dict:
@@ -65,12 +63,18 @@ def gtad_options(arrays: Mapping[str, np.ndarray]) -> dict:
     Raises:
         UserError: a variant that G-TAD's authors did not publish.
     """
-    channels, temporal = _shape(arrays, "backbone1.0")[0], _shape(arrays, "backbone1.2.tconvs.2")
-    layers = [_shape(arrays, f"localization.{i}") for i in (0, 2, 4, 6)]
+    channels, temporal = shape(arrays, "backbone1.0")[0], shape(arrays, "backbone1.2.tconvs.2")
+    layers = [shape(arrays, f"localization.{i}") for i in (0, 2, 4, 6)]
     variant = layers[0][1] // channels, layers[2][-1]
     variants = {
         (36, 1): {"bins": (32, 4)},
-        (32, 3): {"bins": (16, 16), "map_kernel": 3, "max_duration": 64},
+        (32, 3): {
+            "bins": (16, 16),
+            "map_kernel": 3,
+            "max_duration": 64,
+            "rules": "thumos14",
+            "longest": 59,
+        },
     }
     if variant not in variants:
         raise UserError(
@@ -79,7 +83,7 @@ def gtad_options(arrays: Mapping[str, np.ndarray]) -> dict:
         )
     return {
         "channels": channels,
-        "widths": tuple(shape[0] for shape in layers),
+        "widths": tuple(one[0] for one in layers),
         "groups": temporal[0] // temporal[1],
         "group_width": temporal[1],
         **variants[variant],
@@ -91,10 +95,10 @@ def bmn_options(arrays: Mapping[str, np.ndarray]) -> dict:
 
     The layout of its map is told from its sampling weights; without them it is the common port's.
     """
-    channels, aligned = _shape(arrays, "x_1d_b.0")[0], _shape(arrays, "x_3d_p.0")
+    channels, aligned = shape(arrays, "x_1d_b.0")[0], shape(arrays, "x_3d_p.0")
     options = {
         "channels": channels,
-        "widths": (aligned[0], *(_shape(arrays, f"x_2d_p.{i}")[0] for i in (0, 2, 4))),
+        "widths": (aligned[0], *(shape(arrays, f"x_2d_p.{i}")[0] for i in (0, 2, 4))),
         "bins": aligned[2],
         "layout": "start_end",
     }
@@ -105,7 +109,7 @@ def bmn_options(arrays: Mapping[str, np.ndarray]) -> dict:
     return options
 
 
-def _shape(arrays: Mapping[str, np.ndarray], layer: str) -> tuple[int, ...]:
+def shape(arrays: Mapping[str, np.ndarray], layer: str) -> tuple[int, ...]:
     """The shape of a layer's weight."""
     for key in (f"{layer}.weight", f"module.{layer}.weight"):
         if key in arrays:

@@ -15,15 +15,19 @@ import jax
 import numpy as np
 from absl import app, flags
 
-from lofi_jax.config import defaults, rows_of
+from lofi_jax.config import defaults, rows_of, typed
 from lofi_jax.data.annotations import activitynet
 from lofi_jax.data.annotations.activitynet import Video
 from lofi_jax.data.features.padded_batches import feature_batches
 from lofi_jax.data.features.store import FeatureStore
 from lofi_jax.detection.proposals import suppress
-from lofi_jax.run.workdir import Run, make_head
-from lofi_jax.stages import detect, head
+from lofi_jax.jobs import detection
+from lofi_jax.run import checkpoints, datasets, features
+from lofi_jax.run.networks import make_head
+from lofi_jax.run.start import Run
+from lofi_jax.run.workdir import Workdir
 from lofi_jax.training.checkpoints import save_state
+from lofi_jax.training.sharding import make_mesh
 
 VIDEOS = flags.DEFINE_integer("videos", 4728, "How many; ActivityNet's validation has 4,728.")
 CHANNELS = flags.DEFINE_integer("channels", 512, "Of the features; TSM-ResNet-18 has 512.")
@@ -39,7 +43,8 @@ def prepare(folder: pathlib.Path, count: int) -> Run:
     config.data.test_subset = "validation"
     config.classifier.file = str(folder / "scores.json")
     config.detect.batch_size = BATCH.value
-    run = Run(config, folder, None)
+    config = typed(config)
+    run = Run(config, Workdir(folder), make_mesh(1, 1))
     (row,) = rows_of(config)
 
     names = tuple(f"class {i:03}" for i in range(CLASSES))
@@ -52,8 +57,8 @@ def prepare(folder: pathlib.Path, count: int) -> Run:
     generator = np.random.default_rng(0)
     scores = {v.video_id: generator.dirichlet(np.full(CLASSES, 0.05)).tolist() for v in videos}
     (folder / "scores.json").write_text(json.dumps({"class": names, "results": scores}))
-    store = FeatureStore(folder / "features" / row.encoder)
-    store.begin(row.encoder, detect.extract.fingerprint(run, row.encoder))
+    store = FeatureStore(run.workdir.features(row.encoder))
+    store.begin(row.encoder, features.fingerprint(run, row.encoder))
     for video in videos:
         noise = generator.normal(size=(config.data.snippets, CHANNELS.value)).astype(np.float32)
         store.write(video.video_id, noise)
@@ -61,7 +66,7 @@ def prepare(folder: pathlib.Path, count: int) -> Run:
     module = make_head(config, row.head, CLASSES)
     shape = (1, config.data.snippets, CHANNELS.value)
     params = jax.jit(module.init)(jax.random.key(0), np.zeros(shape, np.float32))["params"]
-    save_state(head.checkpoint(run, row), {"head": params}, {})
+    save_state(checkpoints.of_head(run, row), {"head": params}, {})
     return run
 
 
@@ -72,9 +77,9 @@ def main(argv):
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         run = prepare(pathlib.Path(folder), VIDEOS.value)
         (row,) = rows_of(run.config)
-        test_videos = detect.datasets.target(run).test_videos
-        videos = detect.extract.videos(run, row.encoder, test_videos, standardise=True)
-        propose = detect.Proposer(run, row, CLASSES)
+        test_videos = datasets.target(run).test_videos
+        videos = features.of_videos(run, row.encoder, test_videos, standardise=True)
+        propose = detection.proposer(run, row, CLASSES)
         batch, count = next(iter(feature_batches(videos, BATCH.value)))
         started = time.perf_counter()
         outputs = jax.block_until_ready(propose._apply(batch))
@@ -87,16 +92,16 @@ def main(argv):
         outputs = jax.tree.map(np.asarray, outputs)
         started = time.perf_counter()
         found = propose._head.proposals(outputs, True)
-        suppress(found, propose._suppression)
+        suppress(found, propose._settings.suppression)
         spent = 1000 * (time.perf_counter() - started) / count
         print(
             f"after it: {spent:.1f} ms a video ({np.mean([len(one.scores) for one in found]):.0f} proposals)"
         )
 
         started = time.perf_counter()
-        detect.run(run, row)
+        detection.detect_in_test_videos(run, row)
         spent = time.perf_counter() - started
-        written = json.loads(detect.path(run, row).read_text())["results"]
+        written = json.loads(run.workdir.detections(row).read_text())["results"]
         assert len(written) == VIDEOS.value and all(len(one) == 100 for one in written.values())
         rate = VIDEOS.value / spent
         print(f"features to JSON: {VIDEOS.value} videos in {spent:.1f} s, {rate:.1f} videos/s")

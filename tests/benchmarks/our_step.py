@@ -1,6 +1,6 @@
 """Our side of bench_step.py: the project's own steps, made from the config, on the weights that PyTorch has."""
 
-import pathlib
+import dataclasses
 import time
 
 import jax
@@ -8,13 +8,22 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
+from jax.sharding import Mesh
 from step_work import HEAD, RATE, Work
 
+from lofi_jax.config import Config
 from lofi_jax.jobs import planning
-from lofi_jax.run.workdir import Run, apply_heads, encode_videos, initial_encoder, make_head
-from lofi_jax.stages import joint
+from lofi_jax.run.networks import (
+    initial_encoder,
+    joint_chunks,
+    make_encoder,
+    make_head,
+    snippet_shape,
+)
+from lofi_jax.stages import head, joint
 from lofi_jax.stages.extract import FullFidelityEncoder
 from lofi_jax.training import memory, optimizer
+from lofi_jax.training.networks import Chunks, encode_videos
 from lofi_jax.training.sharding import make_mesh, placement, replicate, shard_batch
 from lofi_jax.training.step import initial_state, jit_step, make_step
 from lofi_jax.weights import assign, encoder_layouts, head_layouts
@@ -42,28 +51,30 @@ def load(work: Work, arrays: dict, public: Weights, chunk: int):
         A function that times it once, what it gave at first, and the memory XLA has planned for it on all devices, in
         GiB; None where that is more than there is.
     """
-    config = work.config
-    config.joint.chunk = config.extract.chunk = chunk
-    run = Run(config, pathlib.Path(), make_mesh(-1, 1))
+    config = dataclasses.replace(
+        planning.with_joint(work.config, chunk=chunk),
+        extract=dataclasses.replace(work.config.extract, chunk=chunk),
+    )
+    mesh = make_mesh(-1, 1)
     make = {"joint": _joint, "extract": _extract, "head": _head}[work.kind]
     try:
         with memory.naming_exhausted_memory(str(work)):
-            do, peak = make(run, arrays, public)
+            do, peak = make(config, mesh, arrays, public)
             if peak > memory.limit_gib():
                 return None
             found = jax.tree.map(np.asarray, do())
             do()
     except memory.OutOfMemory:
         return None
-    return lambda: _seconds(do), found, peak * run.mesh.size
+    return lambda: _seconds(do), found, peak * mesh.size
 
 
 def tflop(work: Work) -> float:
     """Of the work, each product counted once: what is computed again is not."""
     config = work.config
     if work.kind == "head":
-        run = Run(config, pathlib.Path(), make_mesh(1, 1))
-        state, step = _head_training(run, work.width)
+        mesh = make_mesh(1, 1, jax.devices("cpu"))  # which can count
+        state, step = _head_training(config, mesh, work.width)
         shapes = {
             "features": jax.ShapeDtypeStruct((1, work.at.snippets, work.width), jnp.float32),
             "segments": jax.ShapeDtypeStruct((1, planning.INSTANCES, 2), jnp.float32),
@@ -71,47 +82,44 @@ def tflop(work: Work) -> float:
         }
         flops = jax.jit(step).lower(state, shapes).cost_analysis()["flops"]
         return work.batch_size * flops / 1e12
-    step, again, _ = planning.tflop(config, planning.lofi_rows(config)[0], work.at)
+    row, platform = planning.lofi_rows(config)[0], jax.default_backend()
+    step, again, _ = planning.tflop(config, row, work.at, platform)
     return work.batch_size * (again - step if work.kind == "extract" else step)
 
 
-def _joint(run: Run, arrays: dict, public: Weights):
-    config = run.config
-    variables = _encoder(run, public)
-    rate = optax.constant_schedule(RATE)
-    row = planning.lofi_rows(config)[0]
-    state, step = joint.make_training(run, row, variables, planning.CLASSES, rate)
+def _joint(config: Config, mesh: Mesh, arrays: dict, public: Weights):
+    variables = _encoder(config, public)
+    module = make_head(config, "gtad", planning.CLASSES)
+    networks = joint.Networks(make_encoder(config), module, config.dtype, joint_chunks(config))
+    scale, rate = config.joint.encoder_scale, optax.constant_schedule(RATE)
+    transform = optimizer.make_joint(config.joint.optimizer, rate, scale)
+    shape = (config.data.snippets, *snippet_shape(config))
+    state = initial_state(*joint.initial(networks, variables, shape, config.seed), transform)
+    step = make_step(joint.make_loss(networks, mesh), transform, config.seed)
     state = state.replace(params=state.params | {"head": _head_params(state.params, public)})
-    return _training(run, state, step, arrays)
+    return _training(config, mesh, state, step, arrays)
 
 
-def _head(run: Run, arrays: dict, public: Weights):
-    state, step = _head_training(run, arrays["features"].shape[-1])
+def _head(config: Config, mesh: Mesh, arrays: dict, public: Weights):
+    state, step = _head_training(config, mesh, arrays["features"].shape[-1])
     state = state.replace(params={"head": _head_params(state.params, public)})
-    return _training(run, state, step, arrays)
+    return _training(config, mesh, state, step, arrays)
 
 
-def _head_training(run: Run, width: int):
-    """Stage 3's state and step, as `stages.head` makes them."""
-    config = run.config
-    head = make_head(config, "gtad", planning.CLASSES)
-    apply = apply_heads(run, head)
-
-    def loss(params, statistics, batch, key):
-        total, terms = head.loss(apply(params["head"], batch["features"]), batch, key)
-        return total, (terms, statistics)
-
+def _head_training(config: Config, mesh: Mesh, width: int):
+    """Stage 3's state and step."""
+    module = make_head(config, "gtad", planning.CLASSES)
+    transform = optimizer.make(config.head_training.optimizer, optax.constant_schedule(RATE))
     features = jnp.zeros((1, config.data.snippets, width))
-    params = {"head": jax.jit(head.init)(jax.random.key(0), features)["params"]}
-    rate = optax.constant_schedule(RATE)
-    transform = optimizer.make(config.head_training.optimizer, rate)
-    return initial_state(params, {}, transform), make_step(loss, transform, config.seed)
+    state = initial_state(*head.initial(module, features, 0), transform)
+    loss = head.make_loss(module, config.dtype, mesh)
+    return state, make_step(loss, transform, config.seed)
 
 
-def _training(run: Run, state, step, arrays: dict):
-    placed = placement(state, run.mesh, run.config.mesh.parameters)
+def _training(config: Config, mesh: Mesh, state, step, arrays: dict):
+    placed = placement(state, mesh, config.mesh.parameters)
     state = jax.device_put(jax.tree.map(np.asarray, state), placed)
-    batch = shard_batch(arrays, run.mesh)
+    batch = shard_batch(arrays, mesh)
     program = jit_step(step, placed).lower(state, batch).compile()
 
     def do():
@@ -122,17 +130,18 @@ def _training(run: Run, state, step, arrays: dict):
     return do, _planned(program)
 
 
-def _extract(run: Run, arrays: dict, public: Weights):
-    variables = _encoder(run, public)
-    encode = FullFidelityEncoder(run, variables)
-    frames = shard_batch({"frames": arrays["frames"]}, run.mesh)["frames"]
-    program = jax.jit(encode_videos(run, run.config.extract.chunk))
-    program = program.lower(replicate(variables, run.mesh), frames).compile()
+def _extract(config: Config, mesh: Mesh, arrays: dict, public: Weights):
+    variables, settings = _encoder(config, public), config.extract
+    encoder = make_encoder(config)
+    encode = FullFidelityEncoder(encoder, variables, mesh, settings.batch_size, settings.chunk)
+    frames = shard_batch({"frames": arrays["frames"]}, mesh)["frames"]
+    program = jax.jit(encode_videos(encoder, mesh, Chunks(settings.chunk)))
+    program = program.lower(replicate(variables, mesh), frames).compile()
     return lambda: {"features": encode(arrays["frames"])}, _planned(program)
 
 
-def _encoder(run: Run, public: Weights) -> dict:
-    empty = jax.eval_shape(lambda: initial_encoder(run.config, jax.random.key(0)))
+def _encoder(config: Config, public: Weights) -> dict:
+    empty = jax.eval_shape(lambda: initial_encoder(config, jax.random.key(0)))
     return _fitted(public[0], empty, encoder_layouts.ENCODER_LAYOUTS)
 
 

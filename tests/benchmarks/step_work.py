@@ -3,12 +3,12 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from ml_collections import ConfigDict
 
 from lofi_jax import config as configs
 from lofi_jax import fidelity
-from lofi_jax.config import optimizer
+from lofi_jax.config import Config, optimizer, typed
 from lofi_jax.detection import targets
 from lofi_jax.fidelity import Fidelity
 from lofi_jax.jobs import planning
@@ -43,7 +43,7 @@ class Work:
     dtype: str
 
     @property
-    def config(self) -> ConfigDict:
+    def config(self) -> Config:
         """The paper's, at these sizes."""
         c = configs.paper(f"start=lofi,encoder={self.encoder},fidelity={self.fidelity}")
         c.data.snippets, c.data.frames = self.snippets, self.frames
@@ -53,13 +53,13 @@ class Work:
         c.joint.optimizer = optimizer(
             name="sgd", learning_rate=RATE, momentum=MOMENTUM, weight_decay=0.0
         )
-        return c
+        return typed(c)
 
     @property
     def at(self) -> Fidelity:
         """The resolution of its videos."""
         c = self.config
-        return fidelity.schedule(self.fidelity, configs.full_fidelity(c), configs.factors(c), 1)(0)
+        return fidelity.schedule(self.fidelity, configs.full_fidelity(c), c.joint.factors, 1)(0)
 
     @property
     def width(self) -> int:
@@ -112,6 +112,6 @@ def for_torch(work: Work, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray
         "ious": np.asarray(ious),
         "start": boundary(0),
         "end": boundary(1),
-        "inner": inner.matrix,
-        "context": context.matrix,
+        "inner": np.asarray(inner.columns(jnp.asarray(inner.rows))),
+        "context": np.asarray(context.columns(jnp.asarray(context.rows))),
     }

@@ -14,13 +14,14 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from lofi_jax.detection.proposals import Proposals
+from lofi_jax.detection.proposals import Proposals, Suppression
 
 
 class TinyHead(nn.Module):
     """Says of each snippet's centre whether it is in an action, and how far that one's start and end are."""
 
     classifies: ClassVar[bool] = False  # the classifier of videos labels the proposals
+    suppression: ClassVar[Suppression] = Suppression("gaussian", 0.5, 0.5, 0.0, 100)
 
     channels: int = 8
 
@@ -48,7 +49,7 @@ class TinyHead(nn.Module):
         }
         return sum(terms.values()), terms
 
-    def proposals(self, outputs, use_boundaries: bool = True):
+    def proposals(self, outputs):
         """One a snippet."""
         length = outputs["action"].shape[1]
         centre = (np.arange(length) + 0.5) / length

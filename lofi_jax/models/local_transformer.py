@@ -1,0 +1,129 @@
+"""ActionFormer's layers (arXiv 2202.07925): transformer blocks with attention in a window, and towers of convolutions.
+
+A sequence may end in padding, as in the public network. Then `real` says which of its positions are of the video; after
+every layer that mixes positions the others are set to zero, and attention never sees them. Between two such layers a
+normalisation gives them values of their own, which public weights are used to.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+Real = Bool[np.ndarray, " T"] | None
+
+
+def norm(name: str) -> nn.LayerNorm:
+    """A normalisation over channels."""
+    return nn.LayerNorm(epsilon=1e-5, name=name)
+
+
+def masked(x: Float[Array, "B T C"], real: Real) -> Float[Array, "B T C"]:
+    """Zeros where a position is not real; everything without padding, `real` being None."""
+    return x if real is None else x * jnp.asarray(real, x.dtype)[:, None]
+
+
+def positions(length: int, made_for: int, channels: int) -> Float[np.ndarray, "length channels"]:
+    """Sinusoids that tell a position, over the square root of the channels (arXiv 1706.03762, section 3.5).
+
+    Args:
+        length: how many positions.
+        made_for: the length that they are made for; a longer sequence stretches them by linear interpolation.
+        channels: an even number.
+    """
+    index = np.arange(made_for)[:, None]
+    angle = index / 10000 ** (2 * (np.arange(channels) // 2) / channels)
+    table = np.where(np.arange(channels) % 2, np.cos(angle), np.sin(angle)) / channels**0.5
+    if length > made_for:
+        at = (np.arange(length) + 0.5) * made_for / length - 0.5
+        table = np.stack([np.interp(at, np.arange(made_for), column) for column in table.T], axis=1)
+    return table[:length].astype(np.float32)
+
+
+class LocalAttention(nn.Module):
+    """Multi-head self-attention in a window, over inputs that depthwise convolutions mix, and perhaps shorten, first.
+
+    Attributes:
+        heads: of the attention.
+        window: positions that each sees, itself in the middle; 0: all.
+        stride: 2 halves the length.
+    """
+
+    heads: int
+    window: int
+    stride: int = 1
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B T C"], real: Real = None) -> Float[Array, "B T/stride C"]:
+        channels = x.shape[-1]
+
+        def projected(name):
+            y = nn.Conv(
+                channels,
+                (3,),
+                self.stride,
+                padding=1,
+                feature_group_count=channels,
+                use_bias=False,
+                name=f"{name}_conv",
+            )(x)
+            y = norm(f"{name}_norm")(masked(y, real))
+            y = nn.Dense(channels, name=name)(y)
+            return y.reshape(*y.shape[:2], self.heads, -1)
+
+        query, key, value = (projected(name) for name in ("query", "key", "value"))
+        y = jax.nn.dot_product_attention(
+            query,
+            key,
+            value,
+            mask=None if real is None else jnp.asarray(real)[None, None, None],
+            local_window_size=self.window // 2 if self.window else None,
+        )
+        y = nn.Dense(channels, name="out")(y.reshape(*y.shape[:2], channels))
+        return masked(y, real)
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block; each branch begins at a ten-thousandth of its output.
+
+    Attributes:
+        heads, window, stride: see `LocalAttention`.
+    """
+
+    heads: int
+    window: int
+    stride: int = 1
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B T C"], real: Real = None) -> Float[Array, "B T/stride C"]:
+        """Takes which positions are real after the stride."""
+        channels = x.shape[-1]
+
+        def scale(name):
+            return self.param(name, nn.initializers.constant(1e-4), (channels,), jnp.float32)
+
+        attention = LocalAttention(self.heads, self.window, self.stride, name="attention")
+        y = attention(norm("attention_norm")(x), real)
+        if self.stride > 1:
+            x = nn.max_pool(x, (3,), (self.stride,), padding=((1, 1),))
+        x = masked(x, real) + scale("attention_scale") * y
+        y = nn.Dense(4 * channels, name="hidden")(norm("mlp_norm")(x))
+        y = nn.Dense(channels, name="mlp_out")(nn.gelu(y, approximate=False))
+        return x + scale("mlp_scale") * masked(y, real)
+
+
+class Tower(nn.Module):
+    """Convolutions that all levels share: two with normalisation and a last one to the output."""
+
+    channels: int
+    outputs: int
+    initial_bias: float = 0.0
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B T C"], real: Real = None) -> Float[Array, "B T outputs"]:
+        for i in (1, 2):
+            x = nn.Conv(self.channels, (3,), padding=1, use_bias=False, name=f"conv{i}")(x)
+            x = nn.relu(norm(f"norm{i}")(masked(x, real)))
+        bias = nn.initializers.constant(self.initial_bias)
+        return nn.Conv(self.outputs, (3,), padding=1, bias_init=bias, name="out")(x)
