@@ -6,6 +6,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 
 import commands
 import pytest
@@ -77,6 +78,21 @@ def test_a_process_whose_answers_are_no_longer_wanted_ends(module):
     number = next(answers)
     answers.close()
     assert not pathlib.Path(f"/proc/{number}").exists()
+
+
+def test_a_process_ends_with_the_one_that_gave_it_its_task(module):
+    source = "import time, os; from lofi_jax.devices import process; _, a = process.given(); "
+    name = module(source + "a(os.getpid()); time.sleep(600)")
+    ask = "from lofi_jax.devices.process import answers\n"
+    ask += f"for answer in answers({name!r}, 0, {{}}): print(answer, flush=True)"
+    command = [sys.executable, "-c", ask]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as asking:
+        path = pathlib.Path(f"/proc/{int(asking.stdout.readline())}")
+        asking.kill()
+    deadline = time.monotonic() + 60
+    while path.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_an_encoder_in_its_workdir_knows_its_network(workdir):
 def test_a_copied_encoder_is_told_its_network(workdir, tmp_path):
     shutil.copytree(workdir / "encoders" / "acp", tmp_path / "lone")
     wanted = lofi_jax.load_encoder(workdir / "encoders" / "acp")(FRAMES)
-    options = {"stage_sizes": (1, 1), "widths": (8, 16), "stem": "small", "shift_fraction": 4}
+    options = {"stage_sizes": (1, 1), "widths": (8, 16), "stem": "small", "shift_div": 4}
     for given in (
         {"encoder": "tsm_resnet", **options},
         {"encoder": ENCODERS["tsm_resnet"](**options)},

@@ -58,7 +58,7 @@ def load_encoder(path: str | pathlib.Path) -> dict[str, Any]:
     state = load_state(path)
     if "encoder" not in state["params"]:
         raise UserError(f"{path}: holds no encoder (its parts: {', '.join(state['params'])})")
-    return {"params": state["params"]["encoder"], "batch_stats": state["statistics"]}
+    return {"params": state["params"]["encoder"], "batch_stats": state["batch_stats"]}
 
 
 def load_own_encoder(config: Config, path: str | pathlib.Path) -> dict[str, Any]:

@@ -32,11 +32,11 @@ def run(
         features: examples of standardised "features" (L, C) with their instances.
     """
 
-    def loss(params, statistics, batch, key):
+    def loss(params, batch_stats, batch, key):
         logits = model.apply({"params": params["classifier"]}, batch["features"])
         wanted = classifier.target_distribution(batch["labels"], batch["valid"], model.classes)
         correct = jnp.take_along_axis(wanted, logits.argmax(axis=1)[:, None], axis=1) > 0
-        return classifier.loss(logits, wanted), ({"accuracy": correct.mean()}, statistics)
+        return classifier.loss(logits, wanted), ({"accuracy": correct.mean()}, batch_stats)
 
     def initial():
         example = jnp.asarray(features[0]["features"][None])

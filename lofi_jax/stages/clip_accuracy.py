@@ -24,7 +24,7 @@ def measure(encoder: Encoder, state: dict[str, Any], test: Clips) -> dict[str, A
         "videos", "clips" (of each), "top1" and "top5" in 0..1.
     """
     classifier = nn.Dense(test.classes)
-    variables = {"params": state["params"]["encoder"], "batch_stats": state["statistics"]}
+    variables = {"params": state["params"]["encoder"], "batch_stats": state["batch_stats"]}
 
     @jax.jit
     def probabilities(variables, weights, frames):

@@ -43,14 +43,14 @@ def make_loss(head: Head, dtype: str, mesh: Mesh) -> Loss:
     """The loss of a head on features."""
     apply = apply_heads(head, dtype, mesh)
 
-    def loss(params, statistics, batch, key):
+    def loss(params, batch_stats, batch, key):
         outputs = apply(params["head"], batch["features"])
         total, terms = head.loss(outputs, batch, key)
-        return total, (terms, statistics)
+        return total, (terms, batch_stats)
 
     return loss
 
 
 def initial(head: Head, features: Float[Array, "1 L C"], seed: int) -> tuple[Tree, Tree]:
-    """The parameters {"head"} to begin from, and no statistics."""
+    """The parameters {"head"} to begin from, and no `batch_stats`."""
     return {"head": jax.jit(head.init)(jax.random.key(seed), features)["params"]}, {}

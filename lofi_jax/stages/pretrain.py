@@ -66,8 +66,8 @@ def make_loss(encoder: Encoder, classes: int) -> Loss:
     """The loss of an encoder and a linear layer that classify clips."""
     classifier = nn.Dense(classes)
 
-    def loss(params, statistics, batch, key):
-        current = {"params": params["encoder"], "batch_stats": statistics}
+    def loss(params, batch_stats, batch, key):
+        current = {"params": params["encoder"], "batch_stats": batch_stats}
         features, new = encoder.apply(current, batch["frames"], train=True, mutable="batch_stats")
         logits = classifier.apply({"params": params["classifier"]}, features)
         entropy = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()

@@ -48,8 +48,8 @@ def train(task: Task, recipe: Recipe, folder: pathlib.Path, session: Session) ->
     steps_per_epoch = recipe.steps_per_epoch(len(task.examples))
     rate = optimizer.learning_rate(recipe.optimizer, steps, steps_per_epoch)
     transform = task.transform(recipe.optimizer, rate)
-    params, statistics = task.initial()
-    state = initial_state(params, statistics, transform)
+    params, batch_stats = task.initial()
+    state = initial_state(params, batch_stats, transform)
     step = make_step(task.loss, transform, session.seed)
     batches = training_batches(
         task.examples,

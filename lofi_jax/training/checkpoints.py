@@ -68,18 +68,18 @@ def load_state(path: str | pathlib.Path) -> dict:
     return handler.restore(path / "state", args=ocp.args.PyTreeRestore(restore_args=as_numpy))
 
 
-def save_state(path: str | pathlib.Path, params: dict, statistics: dict) -> None:
+def save_state(path: str | pathlib.Path, params: dict, batch_stats: dict) -> None:
     """Writes a checkpoint that `load_state` reads, whole or not at all.
 
     Args:
         path: the folder of checkpoints to make.
-        params, statistics: as in a `TrainState`, nested dicts of arrays.
+        params, batch_stats: as in a `TrainState`, nested dicts of arrays.
 
     Raises:
         UserError: the folder holds a checkpoint, or cannot be written.
     """
     folder = pathlib.Path(path).absolute()
-    state = {"params": params, "statistics": statistics}
+    state = {"params": params, "batch_stats": batch_stats}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with naming_full_disk(folder), ocp.CheckpointManager(folder) as manager:
