@@ -46,9 +46,7 @@ _PLOTS = {
 }
 
 
-def main(argv: Sequence[str]) -> None:
-    if argv[1:]:
-        raise UserError(f"unexpected argument {argv[1]!r}: this command takes flags only")
+def main() -> None:
     tious = thresholds.parse(TIOU.value, "--tiou")
     truth, (found,) = ground_truth.load(
         GROUND_TRUTH.value, SUBSET.value, [PREDICTIONS.value], IGNORE_OTHER_VIDEOS.value
