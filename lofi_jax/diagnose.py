@@ -18,7 +18,7 @@ from lofi_jax import errors
 from lofi_jax.detection import buckets, diagnosis, metrics, thresholds
 from lofi_jax.detection.matching import Instances, ranked
 from lofi_jax.errors import UserError
-from lofi_jax.files import write_json, write_text
+from lofi_jax.files import aside, write_json, write_text
 from lofi_jax.reports import diagnosis as report
 from lofi_jax.reports import pages, timelines
 from lofi_jax.results import ground_truth
@@ -58,7 +58,8 @@ def main() -> None:
     figures = {name: draw(result) for name, draw in _PLOTS.items()}
     with errors.naming_full_disk(folder):
         for name, figure in figures.items():
-            figure.savefig(folder / name, format="png")
+            with aside(folder / name) as unfinished:
+                figure.savefig(unfinished, format="png")
     write_text(folder / "report.html", _page(truth, found, result, list(figures.values())))
     print(_summary(result) + "\n\n" + report.text(result))
     print(f"\n{folder / 'report.html'} has it all, with plots and timelines")

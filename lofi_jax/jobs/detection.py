@@ -1,7 +1,6 @@
 """The detections of a run's rows in its test videos, and what they are worth."""
 
 import dataclasses
-import json
 import pathlib
 from typing import Any
 
@@ -13,6 +12,7 @@ from lofi_jax.data.features.padded_batches import feature_batches
 from lofi_jax.data.subset import Subset
 from lofi_jax.detection.proposals import Proposals
 from lofi_jax.errors import UserError
+from lofi_jax.files import read_own_json
 from lofi_jax.jobs.trainings import CLASSIFIER_STANDARDISES, classifier_encoder, classifier_model
 from lofi_jax.results import class_scores, detection_files, predictions
 from lofi_jax.results.detections import Detections
@@ -66,7 +66,6 @@ def detect_in_test_videos(run: Run, row: Row) -> None:
             results[video.video_id] = one.entries()
         progress.show(len(results), {})
     progress.close()
-    path.parent.mkdir(exist_ok=True)
     found = processes.collect(path, results)
     if processes.is_first():
         ordered = {video.video_id: found[video.video_id] for video in target.test_videos}
@@ -100,7 +99,7 @@ def classifier(run: Run) -> Classifier:
         raise UserError(
             f"{run.workdir.root}: holds no trained classifier: run the stage head first"
         )
-    classes = json.loads((folder / "classes.json").read_text())
+    classes = read_own_json(folder / "classes.json")
     params = load_state(workdir.checkpoints(folder))["params"]["classifier"]
     model = classifier_model(run, len(classes))
     windows, size = datasets.windows_of(run.config), run.config.detect.batch_size

@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from lofi_jax.errors import UserError
+from lofi_jax.files import aside
 
 # Okabe and Ito's palette, made for colour-blind readers; black is for the first curve.
 _COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F")
@@ -22,7 +23,8 @@ _SMALL = 8  # points
 
 def draw(path: str | os.PathLike, curves: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
     """Writes the picture that `figure` makes to a PNG file."""
-    figure(curves).savefig(path, format="png")
+    with aside(path) as unfinished:
+        figure(curves).savefig(unfinished, format="png")
 
 
 def figure(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:

@@ -18,6 +18,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.textpath import text_to_path
 
 from lofi_jax.errors import UserError
+from lofi_jax.files import aside
 
 # Okabe and Ito's palette, made for colour-blind readers, with a grey for its black.
 _PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#F0E442", "#56B4E9", "#7F7F7F")
@@ -79,7 +80,8 @@ def draw(
     classes: Sequence[str] | None = None,
 ) -> None:
     """Writes the picture that `figure` makes of the same arguments to a PNG file."""
-    figure(title, duration, rows, frames, classes).savefig(path, format="png")
+    with aside(path) as unfinished:
+        figure(title, duration, rows, frames, classes).savefig(unfinished, format="png")
 
 
 def figure(

@@ -10,8 +10,6 @@ same encoder or not at all, and features of another encoder, or of the same one 
 
 import dataclasses
 import functools
-import json
-import os
 import pathlib
 from collections.abc import Sequence
 
@@ -19,6 +17,7 @@ import numpy as np
 
 from lofi_jax.data.features.fingerprints import Fingerprint, differences
 from lofi_jax.errors import UserError
+from lofi_jax.files import aside, read_own_json, write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,10 +98,8 @@ class FeatureStore:
 
     def write(self, video_id: str, features: np.ndarray) -> None:
         """Writes a video's features (L, C), whole or not at all."""
-        part = self.folder / f".{video_id}.part"
-        with part.open("wb") as file:
+        with aside(self.path(video_id)) as unfinished, unfinished.open("wb") as file:
             np.save(file, np.asarray(features, np.float32))
-        os.replace(part, self.path(video_id))
 
     def read(self, video_id: str) -> np.ndarray:
         """A video's features (L, C) float32.
@@ -143,14 +140,11 @@ class FeatureStore:
 
     def _description(self) -> dict:
         try:
-            return json.loads(self._path.read_text())
-        except ValueError as error:
+            return read_own_json(self._path)
+        except UserError as error:
             raise UserError(
-                f"{self._path}: cannot be read ({error}): delete the folder that it is in and run the stage extract"
-                " again"
+                f"{error}: delete the folder that it is in and run the stage extract again"
             ) from error
 
     def _describe(self, description: dict) -> None:
-        part = self.folder / ".features.part"
-        part.write_text(json.dumps(description))
-        os.replace(part, self._path)
+        write_json(self._path, description)

@@ -8,10 +8,8 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
 import shutil
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -24,7 +22,8 @@ from lofi_jax.data.ingest.video_folder import Job
 from lofi_jax.data.prepared import examples
 from lofi_jax.data.prepared.records import FILE_FORMAT, VERSION
 from lofi_jax.data.video import video_file
-from lofi_jax.files import write_json
+from lofi_jax.errors import UserError
+from lofi_jax.files import aside, read_own_json, write_json
 
 SHARD_BYTES = 256 << 20
 # Roughly what a JPEG of quality 95 takes.
@@ -151,12 +150,9 @@ class Writer:
         Raises:
             OSError, RuntimeError: the disk is full or cannot be written.
         """
-        self.data.mkdir(parents=True, exist_ok=True)
-        path = self._path(shard)
-        # Beam may have two workers write one shard; the last to finish wins, with the same bytes.
-        unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
         videos, snippets, problems = [], 0, []
-        try:
+        # Beam may have two workers write one shard; the last to finish wins, with the same bytes.
+        with aside(self._path(shard)) as unfinished:
             file = array_record_module.ArrayRecordWriter(str(unfinished), _OPTIONS)
             for example in map(self.example, shard.jobs) if made is None else made:
                 problems += map(list, example.problems)
@@ -166,9 +162,6 @@ class Writer:
                 if example.known is not None:
                     videos.append(example.known)
             file.close()
-            os.replace(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
         note = {"made_from": shard.made_from}
         note |= dataclasses.asdict(Finished(videos, snippets, problems))
         write_json(self._note(shard), note)
@@ -176,9 +169,9 @@ class Writer:
     def finished(self, shard: Shard) -> Finished | None:
         """What a finished shard holds; None where it is not, or was made from other input."""
         try:
-            note = json.loads(self._note(shard).read_text())
-        except FileNotFoundError:
-            return None
+            note = read_own_json(self._note(shard))
+        except UserError:
+            return None  # there is none, or it was cut short
         if note.pop("made_from") != shard.made_from or not self._path(shard).exists():
             return None
         return Finished(**note)
