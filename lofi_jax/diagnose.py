@@ -128,7 +128,7 @@ def _page(truth: Truth, found: Predictions, result: Mapping, figures: Sequence) 
             "(Alwassel et al., ECCV 2018)."
         ),
         pages.heading("What goes wrong"),
-        pages.picture(errors_plot, "predictions by type, and the gain by mending each type"),
+        pages.image(errors_plot, "predictions by type, and the gain by mending each type"),
         pages.paragraph(
             "G is a class's number of instances; its best 10G predictions are looked at. One that is not true is "
             "judged by the instance that it overlaps most: at or over the threshold a double detection or, of another "
@@ -137,9 +137,9 @@ def _page(truth: Truth, found: Predictions, result: Mapping, figures: Sequence) 
         ),
         pages.table(report.error_rows(result)),
         pages.heading("What is missed"),
-        pages.picture(missed_plot, f"share of the instances missed, by {kinds}"),
+        pages.image(missed_plot, f"share of the instances missed, by {kinds}"),
         pages.heading("What is found how well"),
-        pages.picture(precision_plot, f"normalised mAP by {kinds}"),
+        pages.image(precision_plot, f"normalised mAP by {kinds}"),
         pages.paragraph(
             "The dashed line is all instances. Context is the free time around an instance over its length, which is "
             "not DETAD's context size: that needs annotations of its own."
@@ -166,7 +166,7 @@ def _timeline(
     rows = [("ground truth", wanted), ("detections", of_video)]
     classes = truth.annotated.classes
     figure = timelines.figure(title, annotated.duration or max(last, 1e-3), rows, classes=classes)
-    return pages.picture(figure, f"timeline of {title}, with {instances} instances")
+    return pages.image(figure, f"timeline of {title}, with {instances} instances")
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def reduce(full: Fidelity, temporal: int = 1, spatial: float = 1.0) -> Fidelity:
     Fidelity(snippets=25, height=112, width=112)
 
     Raises:
-        UserError: r_t does not divide the snippets, or nothing is left of the picture.
+        UserError: r_t does not divide the snippets, or nothing is left of the image.
     """
     if temporal < 1 or full.snippets % temporal:
         raise UserError(

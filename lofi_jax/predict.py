@@ -14,7 +14,7 @@ _VIDEOS = flags.DEFINE_string(
     "videos", None, "Video files, folders or patterns such as 'clips/*.mp4', separated by commas."
 )
 _OUTPUT = flags.DEFINE_string("output", None, "The JSON file to write, in the ActivityNet form.")
-_TIMELINE_DIR = flags.DEFINE_string("timeline_dir", "", "Folder for a picture of each video.")
+_TIMELINE_DIR = flags.DEFINE_string("timeline_dir", "", "Folder for an image of each video.")
 
 
 def main(argv):

@@ -286,7 +286,7 @@ def test_a_truncated_pth_file_is_refused(torch, zipped, kept, tmp_path):
 @pytest.mark.parametrize(
     "content",
     [b"hello world", b"PK\x03\x04", b"\x89PNG\r\n\x1a\n", b"\x80\x02}q\x00.", bytes(1000)],
-    ids=["text", "zip", "picture", "empty dict", "zeros"],
+    ids=["text", "zip", "image", "empty dict", "zeros"],
 )
 def test_what_is_no_checkpoint_is_refused(torch, content, tmp_path):
     path = tmp_path / "x.pth"

@@ -71,7 +71,7 @@ def test_the_34_layers_of_tsp_have_their_own_channels_between_halves():
 
 
 @pytest.mark.parametrize("name", WIDTHS)
-def test_any_picture_and_any_number_of_frames_give_float32_features(name):
+def test_any_image_and_any_number_of_frames_give_float32_features(name):
     encoder = ENCODERS[name]()
     frames = abstract(2, 7, 158, 79, 3)
     features, variables = jax.eval_shape(encoder.init_with_output, jax.random.key(0), frames)

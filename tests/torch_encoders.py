@@ -1,7 +1,7 @@
 """The public encoders in plain PyTorch, their modules named as in each public checkpoint.
 
 Written from the papers and from what is known of the public networks, as a reference that shares nothing with ours.
-`forward` maps normalised pictures (N, 3, H, W) or clips (N, 3, T, H, W) to features, before the classification layer.
+`forward` maps normalised images (N, 3, H, W) or clips (N, 3, T, H, W) to features, before the classification layer.
 """
 
 import torch

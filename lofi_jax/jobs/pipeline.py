@@ -8,9 +8,9 @@ from lofi_jax.config import rows_of
 from lofi_jax.config.rows import Row
 from lofi_jax.errors import UserError
 from lofi_jax.files import write_json, write_text
-from lofi_jax.jobs import auto, detection, pictures, trainings
+from lofi_jax.jobs import auto, detection, images, trainings
 from lofi_jax.jobs.extraction import extract_features
-from lofi_jax.run import datasets, divisions
+from lofi_jax.run import datasets, divisibility
 from lofi_jax.run.checkpoints import ORIGIN
 from lofi_jax.run.start import Run
 from lofi_jax.training import processes
@@ -23,7 +23,7 @@ def run(run: Run) -> dict | None:
     Returns:
         The content of results.json, or None when "evaluate" is not among the stages.
     """
-    divisions.check(run.config, run.mesh)
+    divisibility.check(run.config, run.mesh)
     table = rows_of(run.config)
     parts = list(dict.fromkeys(part for row in table for part in row.encoder.split("+")))
     encoders = list(dict.fromkeys([*parts, *(row.encoder for row in table)]))
@@ -53,7 +53,7 @@ def run(run: Run) -> dict | None:
         results = detection.evaluate(run)
         if not processes.is_first():
             return None
-        pictures.draw(run)
+        images.draw(run)
     results["seconds"] = _seconds(run)
     write_json(run.workdir.results, results, indent=1)
     write_text(run.workdir.best_detections, run.workdir.detections(table[-1]).read_text())

@@ -1,4 +1,4 @@
-"""Inference on many video files, into one file of detections and a picture of each timeline."""
+"""Inference on many video files, into one file of detections and an image of each timeline."""
 
 import dataclasses
 import glob
@@ -10,7 +10,7 @@ from lofi_jax.comma_separated import names
 from lofi_jax.data.video.packets import VideoError
 from lofi_jax.data.video.video_file import EXTENSIONS
 from lofi_jax.errors import UserError
-from lofi_jax.jobs import pictures
+from lofi_jax.jobs import images
 from lofi_jax.jobs.localizer import Localizer
 from lofi_jax.reports import timelines
 from lofi_jax.reports.tables import row_name
@@ -71,8 +71,8 @@ def _new_id(path: pathlib.Path, taken: Container[str]) -> str:
 
 
 def _draw(localizer: Localizer, path: pathlib.Path, record, found: Detections) -> None:
-    row = (row_name(dataclasses.asdict(localizer.row)), pictures.strongest(found))
-    frames = pictures.thumbnails(localizer.run, record)
+    row = (row_name(dataclasses.asdict(localizer.row)), images.strongest(found))
+    frames = images.thumbnails(localizer.run, record)
     timelines.draw(path, path.stem, record["duration"], [row], frames, localizer.classes)
 
 

@@ -21,7 +21,7 @@ class Form(NamedTuple):
 
     Attributes:
         stem_middle: channels between the stem's two convolutions.
-        stem_pool: max-pooling over the picture after the stem, 3 x 3 with stride 2.
+        stem_pool: max-pooling over the image after the stem, 3 x 3 with stride 2.
         shared_middle: a block's second convolution has its first one's middle channels. Else it has its own number,
             which differs where the block changes the width.
         split_shortcut: a shortcut that changes the shape is split in two as well.

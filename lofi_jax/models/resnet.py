@@ -1,4 +1,4 @@
-"""ResNet for pictures (arXiv 1512.03385), in the layout of the public ImageNet weights, with a place for a shift.
+"""ResNet for images (arXiv 1512.03385), in the layout of the public ImageNet weights, with a place for a shift.
 
 `shift` is applied at the entry of each residual block's first convolution and leaves the identity path alone
 ("blockres" in arXiv 1811.08383), which is all that TSM adds.
@@ -96,7 +96,7 @@ class ResNet(nn.Module):
         stage_sizes: residual blocks in each stage.
         widths: channels of each stage (before a bottleneck's expansion).
         block: `BasicBlock` or `Bottleneck`.
-        stem: "imagenet" (7 x 7 stride 2, then max-pooling: divides the picture by 4) or "small" (3 x 3 stride 2: by 2).
+        stem: "imagenet" (7 x 7 stride 2, then max-pooling: divides the image by 4) or "small" (3 x 3 stride 2: by 2).
         shift: applied where each block's first convolution begins.
         dtype: of the computation; parameters and statistics stay float32.
         remat: keep only each residual block's input for the way back, and compute the rest again.
@@ -112,7 +112,7 @@ class ResNet(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "N H W 3"], train: bool = False) -> Float[Array, "N C"]:
-        """Maps normalised pictures to features, averaged over the picture.
+        """Maps normalised images to features, averaged over the image.
 
         With `train` the BatchNorm uses and updates the batch's statistics, else the running ones.
 

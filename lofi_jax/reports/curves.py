@@ -20,7 +20,7 @@ _SMALL = 8  # points
 
 
 def draw(path: str | os.PathLike, curves: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
-    """Writes the picture that `figure` makes to a PNG file."""
+    """Writes the image that `figure` makes to a PNG file."""
     figure(curves).savefig(path, format="png")
 
 
@@ -39,11 +39,11 @@ def figure(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
         raise UserError("no training curves: no stage has logged anything; train one first")
     columns = min(2, len(curves))
     rows = math.ceil(len(curves) / columns)
-    picture = Figure((4.5 * columns, 2.8 * rows), dpi=150, layout="constrained")
-    FigureCanvasAgg(picture)
+    fig = Figure((4.5 * columns, 2.8 * rows), dpi=150, layout="constrained")
+    FigureCanvasAgg(fig)
     for i, (stage, entries) in enumerate(curves.items()):
-        _draw_stage(picture.add_subplot(rows, columns, i + 1), stage, entries)
-    return picture
+        _draw_stage(fig.add_subplot(rows, columns, i + 1), stage, entries)
+    return fig
 
 
 def _draw_stage(axes: Axes, stage: str, entries: Sequence[Mapping[str, float]]) -> None:

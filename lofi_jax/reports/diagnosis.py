@@ -58,8 +58,8 @@ def false_positives(result: Mapping) -> Figure:
     """Each tenth of the top 10G predictions by type, and what the mAP_N would gain by mending each type."""
     found = result["false_positives"]
     names = list(found["gain"])
-    picture = _figure(8.0, 3.4)
-    left, right = picture.subplots(1, 2, width_ratios=(3, 2))
+    fig = _figure(8.0, 3.4)
+    left, right = fig.subplots(1, 2, width_ratios=(3, 2))
     bottom = np.zeros(len(found["by_rank"]))
     at = np.arange(1, len(bottom) + 1)
     for name, colour in zip(("true positive", *names), _COLOURS, strict=True):
@@ -76,9 +76,9 @@ def false_positives(result: Mapping) -> Figure:
     _write(right, [100 * found["gain"][name] for name in names], across=True)
     right.set(xlabel="points of mAP_N")
     _title(right, "gain by mending")
-    legend = picture.legend(fontsize=_SMALL, frameon=False, loc="outside upper center", ncols=6)
+    legend = fig.legend(fontsize=_SMALL, frameon=False, loc="outside upper center", ncols=6)
     legend.set_in_layout(True)
-    return picture
+    return fig
 
 
 def instances(result: Mapping, measure: str) -> Figure:
@@ -89,8 +89,8 @@ def instances(result: Mapping, measure: str) -> Figure:
         measure: "missed" or "average_mAP_N".
     """
     kinds = result["instances"]
-    picture = _figure(8.0, 2.6)
-    panels = picture.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+    fig = _figure(8.0, 2.6)
+    panels = fig.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     for axes, (kind, rows) in zip(panels, kinds.items(), strict=True):
         values = [np.nan if row[measure] is None else 100 * row[measure] for row in rows]
         axes.bar(range(len(rows)), np.nan_to_num(values), 0.8, color=_BAR)
@@ -101,7 +101,7 @@ def instances(result: Mapping, measure: str) -> Figure:
         _title(axes, KINDS[kind])
     panels[0].set_ylim(0, 1.1 * panels[0].get_ylim()[1])
     panels[0].set_ylabel({"missed": "missed, per cent"}.get(measure, "mAP_N, per cent"))
-    return picture
+    return fig
 
 
 def _range(row: Mapping) -> str:
@@ -116,9 +116,9 @@ def _upper_edge(row: Mapping) -> str:
 
 
 def _figure(width: float, height: float) -> Figure:
-    picture = Figure((width, height), dpi=150, layout="constrained")
-    FigureCanvasAgg(picture)
-    return picture
+    fig = Figure((width, height), dpi=150, layout="constrained")
+    FigureCanvasAgg(fig)
+    return fig
 
 
 def _title(axes: Axes, text: str) -> None:

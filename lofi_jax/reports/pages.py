@@ -1,4 +1,4 @@
-"""One HTML page that needs nothing beside itself: texts, tables and pictures in one file."""
+"""One HTML page that needs nothing beside itself: texts, tables and images in one file."""
 
 import base64
 import html
@@ -48,8 +48,8 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return f"<table>\n<thead>{line(head, 'th')}</thead>\n<tbody>\n{lines}\n</tbody>\n</table>"
 
 
-def picture(figure: Figure, description: str) -> str:
-    """A picture, within the page; the description is for those who cannot see it."""
+def image(figure: Figure, description: str) -> str:
+    """An image, within the page; the description is for those who cannot see it."""
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=110)
     data = base64.b64encode(png.getvalue()).decode()

@@ -107,10 +107,10 @@ def by_opencv(paths, height: int, width: int):
     for path in paths:
         capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
         while (read := capture.read())[0]:
-            picture = read[1]
-            if picture.shape[:2] != (height, width):
-                picture = cv2.resize(picture, (width, height))
-            yield cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+            image = read[1]
+            if image.shape[:2] != (height, width):
+                image = cv2.resize(image, (width, height))
+            yield cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         capture.release()
 
 
@@ -128,10 +128,10 @@ def by_imdecode(jpegs, fidelity: Fidelity):
     half = cv2.IMREAD_REDUCED_GRAYSCALE_2 | cv2.IMREAD_COLOR_RGB
     flag = half if side <= 128 else cv2.IMREAD_COLOR_RGB
     for jpeg in jpegs:
-        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), flag)
-        rows, columns = picture.shape[:2]
+        image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), flag)
+        rows, columns = image.shape[:2]
         left = (columns - rows) // 2
-        yield cv2.resize(picture[:, left : left + rows], (side, side))
+        yield cv2.resize(image[:, left : left + rows], (side, side))
 
 
 def decoding(paths, jpegs) -> dict[str, Best]:

@@ -28,7 +28,7 @@ class Work:
         kind: "joint", "extract" or "head".
         encoder: its name.
         fidelity: of the joint step; the others are at full fidelity.
-        snippets, frames, height: of a video at full fidelity; the pictures are square.
+        snippets, frames, height: of a video at full fidelity; the images are square.
         batch_size: videos.
         dtype: of the computation.
     """

@@ -61,7 +61,7 @@ class Sampling:
 
 
 def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
-    """A picture, (H, W, 3) uint8 RGB, as a JPEG of a quality of 1 to 100."""
+    """An image, (H, W, 3) uint8 RGB, as a JPEG of a quality of 1 to 100."""
     flags = [cv2.IMWRITE_JPEG_QUALITY, quality]
     return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), flags)[1].tobytes()
 

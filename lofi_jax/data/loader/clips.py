@@ -28,7 +28,7 @@ class Augmentation:
     """What varies from one reading of a video to the next.
 
     Attributes:
-        crop_area: lowest and highest part of the picture that a random crop keeps; (1, 1) crops the centre.
+        crop_area: lowest and highest part of the image that a random crop keeps; (1, 1) crops the centre.
         flip: mirror half of the videos.
     """
 
@@ -53,7 +53,7 @@ class Clip:
         record: its frames are stored as JPEGs or in the video's own file.
         numbers: the frames wanted, an array of any shape.
         fidelity: its size in pixels.
-        crop: the part of the picture.
+        crop: the part of the image.
     """
 
     record: Record

@@ -23,22 +23,22 @@ def compare(scan: Scan) -> str:
         wanted = sorted(records[i]["frames"][:_FRAMES], key=lambda frame: frame.seconds)
         begun = time.thread_time()
         seconds = [frame.seconds for frame in wanted]
-        pictures = list(video_file.frames_at(wanted[0].path, seconds, wanted[0].short_side))
+        images = list(video_file.frames_at(wanted[0].path, seconds, wanted[0].short_side))
         streamed += time.thread_time() - begun
-        prepared += _seconds_prepared(pictures, scan.quality)
-        frames += len(pictures)
+        prepared += _seconds_prepared(images, scan.quality)
+        frames += len(images)
     return (
         f"streaming reads {frames / streamed:.0f} frames a second and core from the video files; prepared,"
         f" it would be {frames / prepared:.0f}, {streamed / prepared:.1f} times as many"
     )
 
 
-def _seconds_prepared(pictures: list[np.ndarray], quality: int) -> float:
+def _seconds_prepared(images: list[np.ndarray], quality: int) -> float:
     jpegs = [
-        cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
-        for picture in pictures
+        cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+        for image in images
     ]
-    height, width = pictures[0].shape[:2]
+    height, width = images[0].shape[:2]
     clip = np.empty((len(jpegs), height, width, 3), np.uint8)
     begun = time.thread_time()
     jpeg.decode(jpegs, (height, width), jpeg.Crop(0, 0, 1, 1), clip)

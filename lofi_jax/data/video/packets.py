@@ -1,4 +1,4 @@
-"""Video files below the level of times and pictures: opened, indexed by their packets, decoded from a keyframe on."""
+"""Video files below the level of times and images: opened, indexed by their packets, decoded from a keyframe on."""
 
 import bisect
 import contextlib
@@ -13,7 +13,7 @@ import av
 # Seconds. What is nearer is reached by reading on.
 _NEAR = 1.0
 
-# A title that is no UTF-8 harms no picture; from 19 on, which needs Python 3.12, PyAV takes it as it is.
+# A title that is no UTF-8 harms no image; from 19 on, which needs Python 3.12, PyAV takes it as it is.
 _LENIENT = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
@@ -37,7 +37,7 @@ class FalseKeyframe(Exception):
 def open_video(
     path: str | os.PathLike,
 ) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
-    """Opens a file and its first video stream; a cover picture is none."""
+    """Opens a file and its first video stream; a cover image is none."""
     try:
         container = av.open(os.fspath(path), **_LENIENT)
     except (av.FFmpegError, OSError) as error:
@@ -71,7 +71,7 @@ def _stamp(packet: av.Packet) -> int | None:
 
 
 def stated_duration(container: av.container.InputContainer, stream: av.VideoStream) -> float:
-    """The duration of the pictures in the file's header in seconds, 0 where it says none."""
+    """The duration of the images in the file's header in seconds, 0 where it says none."""
     if stream.duration:
         return float(stream.duration * stream.time_base)
     if len(container.streams) > 1:

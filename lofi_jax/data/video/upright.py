@@ -1,4 +1,4 @@
-"""A decoded frame as the picture a player shows: turned, mirrored and with square pixels, as the file asks for."""
+"""A decoded frame as the image a player shows: turned, mirrored and with square pixels, as the file asks for."""
 
 from fractions import Fraction
 
@@ -15,7 +15,7 @@ _WIDEST_PIXEL = 4
 def size(
     frame: av.VideoFrame, pixel_aspect: Fraction | None, short_side: int | None
 ) -> tuple[int, int]:
-    """The height and width in pixels of the upright picture to make of a frame.
+    """The height and width in pixels of the upright image to make of a frame.
 
     Args:
         frame: as decoded.
@@ -33,7 +33,7 @@ def size(
 
 
 def render(frame: av.VideoFrame, size: tuple[int, int], converter: VideoReformatter) -> np.ndarray:
-    """A decoded frame as an upright picture (height, width, 3) uint8 RGB of the given size."""
+    """A decoded frame as an upright image (height, width, 3) uint8 RGB of the given size."""
     image = converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
     swapped, flipped_rows, flipped_columns = _display_matrix(frame)
     if swapped:

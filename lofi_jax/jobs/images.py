@@ -1,4 +1,4 @@
-"""The pictures of a run: timelines of test videos and the training curves."""
+"""The images of a run: timelines of test videos and the training curves."""
 
 import dataclasses
 import pathlib
@@ -56,7 +56,7 @@ def draw(run: Run) -> None:
 
 
 def strongest(found: Detections) -> list[dict]:
-    """Those of a video's detections, best first, that a picture shows, as it takes them."""
+    """Those of a video's detections, best first, that an image shows, as it takes them."""
     return found.filter(min_score=_FAINTEST).top(_STRONGEST).entries()
 
 
