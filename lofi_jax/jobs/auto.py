@@ -10,7 +10,7 @@ from lofi_jax.config.rows import Row
 from lofi_jax.errors import UserError
 from lofi_jax.fidelity import Fidelity
 from lofi_jax.jobs.planning import divisor, lofi_rows, measure, with_joint
-from lofi_jax.run.divisions import check_joint
+from lofi_jax.run.divisibility import check_joint
 from lofi_jax.run.start import open_run, stored_config
 from lofi_jax.training import memory
 from lofi_jax.training.sharding import DATA, SNIPPET
