@@ -1,4 +1,4 @@
-"""JSON and text files: one reader and one writer, whose readers never see half a file."""
+"""Reading JSON and text files, and writing them atomically: a reader never sees half a file."""
 
 import json
 import numbers
@@ -8,12 +8,13 @@ from typing import Any
 
 from lofi_jax.errors import UserError
 
-# Parsed JSON takes some six times the file's size in memory.
+# Parsed JSON takes about six times the file's size in memory.
 MAX_JSON_BYTES = 1_000_000_000
 
 
 def read_json(path: str | os.PathLike) -> tuple[Any, list[str]]:
-    """A JSON file's value, and the keys that an object of it holds more than once (first kept).
+    """A JSON file's value, and the keys that occur more than once in one object (the first is
+    kept).
 
     Raises:
         UserError: no such file, empty, over `MAX_JSON_BYTES`, or not JSON.
@@ -35,8 +36,8 @@ def read_json(path: str | os.PathLike) -> tuple[Any, list[str]]:
         size = os.stat(path).st_size
         if size > MAX_JSON_BYTES:
             raise UserError(
-                f"{path}: {size / 1e9:.1f} GB, over the {MAX_JSON_BYTES / 1e9:.0f} GB that are "
-                "read as JSON: split it, or keep fewer entries a video"
+                f"{path}: {size / 1e9:.1f} GB; at most {MAX_JSON_BYTES / 1e9:.0f} GB are "
+                "read as JSON: split it, or keep fewer entries per video"
             )
         with open(path, encoding="utf-8-sig") as file:
             text = file.read()
@@ -52,7 +53,7 @@ def read_json(path: str | os.PathLike) -> tuple[Any, list[str]]:
 
 
 def write_json(path: str | os.PathLike, value: Any, indent: int | None = None) -> None:
-    """Writes JSON whole or not at all: a reader never sees half a file. Makes missing folders.
+    """Writes JSON atomically: a reader never sees half a file. Makes missing folders.
 
     Raises:
         UserError: the file cannot be written (no permission, full disk).
@@ -65,7 +66,7 @@ def read_text(path: str | os.PathLike) -> str:
     """A text file's content, in UTF-8.
 
     Raises:
-        UserError: no such file, or no text.
+        UserError: no such file, or not text.
     """
     try:
         return pathlib.Path(path).read_text(encoding="utf-8-sig")
@@ -96,5 +97,5 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a finite number, of a size that a time or a score can have."""
+    """Whether a value is a finite number of a size that a time or a score can have."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) <= 1e15

@@ -1,4 +1,4 @@
-"""`python -m lofi_jax.predict`: detections in any video files, with the encoder and head that a run trained."""
+"""`python -m lofi_jax.predict`: detect in any video files with a trained run."""
 
 import pathlib
 

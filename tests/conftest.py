@@ -36,7 +36,9 @@ def shared_data() -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory) -> tuple[pathlib.Path, subprocess.CompletedProcess]:
-    """A workdir in which the main job with the config of tests/tiny.py has ended, and how it ended."""
+    """A workdir in which the main job with the config of tests/tiny.py has ended, and how it
+    ended.
+    """
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = (

@@ -174,7 +174,7 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch):
     huge = tmp_path / "huge.json"
     huge.touch()
     os.truncate(huge, 1_200_000_000)
-    with pytest.raises(UserError, match=r"huge\.json: 1\.2 GB, over the 1 GB"):
+    with pytest.raises(UserError, match=r"huge\.json: 1\.2 GB; at most 1 GB"):
         activitynet.load(huge)
 
 

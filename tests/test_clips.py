@@ -78,9 +78,7 @@ def test_evaluation_reads_each_video_once_in_order():
 
 def gradient_jpeg():
     x = np.linspace(0, 255, 64, dtype=np.uint8)
-    image = np.stack(
-        [np.tile(x, (64, 1)), np.tile(x[:, None], (1, 64)), np.full((64, 64), 90)], -1
-    )
+    image = np.stack([np.tile(x, (64, 1)), np.tile(x[:, None], (1, 64)), np.full((64, 64), 90)], -1)
     return cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
 
 

@@ -94,7 +94,7 @@ def test_without_pytorch_the_command_reads_safetensors_and_says_what_it_did(resn
     again = run("--encoder=tsm_resnet18", *flags, code=NO_TORCH)
     assert again.returncode == 2 and again.stdout == ""
     assert again.stderr == (
-        f"error: {tmp_path}/icp: holds a checkpoint already: name another folder\n"
+        f"error: {tmp_path}/icp: already holds a checkpoint: name another folder\n"
     )
 
 
@@ -104,7 +104,8 @@ def test_without_pytorch_a_pth_file_is_refused_with_what_to_install(tmp_path):
     made = run(*flags, code=NO_TORCH)
     assert made.returncode == 2 and made.stdout == ""
     assert made.stderr == (
-        f"error: {tmp_path}/x.pth: reading it needs PyTorch: pip install 'lofi_jax[torch]', or give a"
+        f"error: {tmp_path}/x.pth: reading it needs PyTorch: pip install 'lofi_jax[torch]', or"
+        " give a"
         " .safetensors file\n"
     )
     assert not (tmp_path / "out").exists()
@@ -252,7 +253,8 @@ def test_code_in_a_file_is_refused_by_name_and_not_run(torch, kind, tmp_path):
     else:
         torch.save(content, path, _use_new_zipfile_serialization=kind == "zip")
     assert refusal(path) == (
-        f"{path}: holds {os.mkdir.__module__}.mkdir, and loading that could run code, so it is refused:"
+        f"{path}: holds {os.mkdir.__module__}.mkdir, and loading that could run code, so it is"
+        " refused:"
         " if you trust the file, save its state_dict alone with torch.save and convert that"
     )
     assert not made.exists()

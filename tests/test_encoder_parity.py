@@ -1,4 +1,6 @@
-"""The encoders against the same networks in plain PyTorch: features through every public layout, and gradients."""
+"""The encoders against the same networks in plain PyTorch: features through every public layout,
+and gradients.
+"""
 
 import argparse
 import functools

@@ -29,7 +29,9 @@ def arguments(workdir, videos, output, **more) -> list[str]:
 
 @pytest.fixture(scope="module")
 def real_files(finished_run, shared_data, tmp_path_factory):
-    """How predict ends on all real files and two that are no videos, and the folder of what it writes."""
+    """How predict ends on all real files and two that are no videos, and the folder of what it
+    writes.
+    """
     folder = tmp_path_factory.mktemp("predict")
     (folder / "text.mp4").write_text("not a video\n")
     (folder / "hollow.mp4").touch()
@@ -101,7 +103,7 @@ WRONG = {
     "not one video": ({}, "{folder}/text.mp4: cannot be opened as a video"),
     "no run": (
         {"workdir": "{folder}"},
-        "{folder}: holds no run (config.json is missing): train one there first",
+        "{folder}: holds no run (config.json is missing): train one first",
     ),
     "no trained head": (
         {"workdir": "{folder}/begun"},

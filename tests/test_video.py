@@ -17,7 +17,9 @@ from lofi_jax.data.video.sample_times import sample_times
 
 @functools.lru_cache(maxsize=1)
 def decoded(path: pathlib.Path) -> tuple[np.ndarray, list[np.ndarray]]:
-    """All that PyAV decodes: seconds from the first frame, and frames with square pixels, but not turned."""
+    """All that PyAV decodes: seconds from the first frame, and frames with square pixels, but not
+    turned.
+    """
     with av.open(str(path)) as container:
         frames = list(container.decode(video=0))
         aspect = container.streams.video[0].sample_aspect_ratio or 1

@@ -1,4 +1,6 @@
-"""Videos as they come: each of their frames at its time by PyAV's own stamps, or one line that names the file."""
+"""Videos as they come: each of their frames at its time by PyAV's own stamps, or one line that
+names the file.
+"""
 
 import contextlib
 import re

@@ -1,4 +1,6 @@
-"""A config so small that a whole run takes seconds: it shows that the parts fit, not that they work well."""
+"""A config so small that a whole run takes seconds: it shows that the parts fit, not that they work
+well.
+"""
 
 from lofi_jax.config import defaults, named, optimizer
 
@@ -17,9 +19,7 @@ def get_config():
     c.synthetic.train_videos = 8
     c.synthetic.test_videos = 4
 
-    c.encoder = named(
-        "tsm_resnet", stage_sizes=(1, 1), widths=(8, 16), stem="small", shift_div=4
-    )
+    c.encoder = named("tsm_resnet", stage_sizes=(1, 1), widths=(8, 16), stem="small", shift_div=4)
     c.head = named("gtad", channels=16, widths=(16, 16), bins=(4, 2), groups=4)
 
     c.pretrain.epochs = 1.0

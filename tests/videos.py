@@ -31,7 +31,9 @@ def write(
     shape=lambda stream: None,
     **options,
 ):
-    """Encodes frames; `stamps` are milliseconds, `tags` options of the container, `shape` sets the stream up."""
+    """Encodes frames; `stamps` are milliseconds, `tags` options of the container, `shape` sets the
+    stream up.
+    """
     with av.open(str(path), "w", options=tags or {}) as container:
         stream = container.add_stream(codec, rate=fps, options=options)
         stream.height, stream.width = frames[0].shape[:2]

@@ -4,8 +4,8 @@
         --workdir=runs/activitynet --config.data.video_dir=VIDEOS --config.data.annotations=activity_net.v1-3.min.json \
         --config.encoder_checkpoint=KINETICS --config.classifier.file=cuhk_val.json
 
-KINETICS is what `python -m lofi_jax.convert` makes of a public checkpoint trained on Kinetics-400 (ACP); the class
-scores are the usual external ones. Arguments, with their defaults:
+KINETICS is what `python -m lofi_jax.convert` makes of a public checkpoint trained on Kinetics-400
+(ACP); the class scores are the usual external ones. Arguments, with their defaults:
 
     start=acp&lofi, the rows, joined by "&": icp, acp, acp_plus, arrow_of_time, speednet, acp+speednet, lofi
     fidelity=long_cycle, or full, spatial, temporal, spatiotemporal, short_cycle

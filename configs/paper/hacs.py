@@ -4,8 +4,8 @@
         --workdir=runs/hacs --config.data.video_dir=VIDEOS --config.data.annotations=HACS_segments_v1.1.1.json \
         --config.encoder_checkpoint=KINETICS --config.classifier.file=hacs_scores.json
 
-KINETICS is what `python -m lofi_jax.convert` makes of a public checkpoint trained on Kinetics-400 (ACP); the class
-scores are the usual external ones. Arguments, with their defaults:
+KINETICS is what `python -m lofi_jax.convert` makes of a public checkpoint trained on Kinetics-400
+(ACP); the class scores are the usual external ones. Arguments, with their defaults:
 
     start=acp&lofi, the rows, joined by "&": icp, acp, acp_plus, arrow_of_time, speednet, acp+speednet, lofi
     fidelity=long_cycle, or full, spatial, temporal, spatiotemporal, short_cycle

@@ -1,4 +1,4 @@
-"""The flags of a command that has a config file, and the config's keys among them."""
+"""Parsing the flags of a command that takes a config file, including the config's own keys."""
 
 import re
 import traceback
@@ -11,14 +11,14 @@ from lofi_jax.errors import UserError
 
 
 def parse_flags(argv: Sequence[str]) -> Sequence[str]:
-    """Parses the flags of a command that has a config file, and the keys of it that are set there.
+    """Parses the flags of a command that takes a config file, and the config keys set there.
 
     Raises:
-        UserError: no such config file, or a key that a config does not have, there or on the command line.
+        UserError: no such config file, or an unknown key in it or on the command line.
     """
     try:
         arguments = flags.FLAGS([_number(argument) for argument in argv])
-        flags.FLAGS.config.keys()  # raises what kept the file from being read
+        flags.FLAGS.config.keys()  # raises the error of reading the file
         return arguments
     except OSError as error:
         raise UserError(f"--config: {str(error).splitlines()[-1].strip()}") from error
@@ -34,14 +34,16 @@ def parse_flags(argv: Sequence[str]) -> Sequence[str]:
 
 
 def _number(argument: str) -> str:
-    """An argument that leaves a number to the planner, with the number that stands for it."""
+    """Replaces "auto" by the number that stands for it, in an argument that the planner may
+    choose.
+    """
     key, _, value = argument.partition("=")
     known = key.lstrip("-").removeprefix("config.") in AUTO_KEYS
     return f"{key}={AUTO}" if known and value == "auto" else argument
 
 
 def _place(error: Exception, key: str, argv: Sequence[str]) -> str:
-    """Where an unknown key stands: a line of the config file, or an argument."""
+    """Where an unknown key is: a line of the config file, or an argument."""
     for frame in traceback.extract_tb(error.__traceback__):
         if frame.name == "get_config":
             return f"{frame.filename}, line {frame.lineno}"

@@ -1,4 +1,4 @@
-"""The paper's settings, from the few words behind a config file's colon."""
+"""The paper's settings, from the arguments after a config file's colon."""
 
 from ml_collections import ConfigDict
 
@@ -11,11 +11,11 @@ def paper(arguments: str | None) -> ConfigDict:
     """The paper's settings for one encoder, head and fidelity.
 
     Args:
-        arguments: what stands behind the colon of --config=F:key=value,key=value; the keys are start (rows joined by
-            "&"), fidelity, encoder and head.
+        arguments: the text after the colon of --config=F:key=value,key=value; the keys are start
+            (rows joined by "&"), fidelity, encoder and head.
 
     Raises:
-        UserError: another key.
+        UserError: an unknown key.
     """
     known = {
         "start": "acp&lofi",
@@ -32,7 +32,7 @@ def paper(arguments: str | None) -> ConfigDict:
     c.joint.fidelity = chosen["fidelity"]
     c.encoder, c.head = named(chosen["encoder"]), named(chosen["head"])
     if "speednet" in c.rows:
-        c.data.stride, c.source.snippets = 0, 2  # it halves the speed of frames at equal distances
+        c.data.stride, c.source.snippets = 0, 2  # it halves the speed of equally spaced frames
     if chosen["encoder"].startswith("r2plus1d"):
         c.data.height = c.data.width = 112
         c.data.short_side = 128

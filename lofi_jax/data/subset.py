@@ -1,11 +1,11 @@
-"""Some of a sequence's items by number, none of them read before it is asked for."""
+"""A lazy subset of a sequence, by index."""
 
 from collections.abc import Sequence
 from typing import Any
 
 
 class Subset(Sequence[Any]):
-    """Items of another sequence, such as a video's frames or a dataset's records, by their numbers there."""
+    """The items of another sequence at some indices, such as a video's frames, read on access."""
 
     def __init__(self, items: Sequence[Any], numbers: Sequence[int]):
         self._items, self._numbers = items, numbers

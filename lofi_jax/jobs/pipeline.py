@@ -1,4 +1,4 @@
-"""The stages in order, each timed, none repeated."""
+"""Runs the stages in order and times each."""
 
 import json
 import time
@@ -61,14 +61,14 @@ def run(run: Run) -> dict | None:
 
 
 def _by_the_first(action) -> None:
-    """What one process does for all."""
+    """Runs an action in the first process only."""
     if processes.is_first():
         action()
     processes.wait("done by the first")
 
 
 def _joint(run: Run, row: Row) -> None:
-    """Trains jointly, or says what would fit."""
+    """Trains jointly; on an out-of-memory error says what would fit."""
     try:
         trainings.train_jointly(run, row)
     except OutOfMemory as error:
@@ -76,7 +76,7 @@ def _joint(run: Run, row: Row) -> None:
 
 
 class _Timed:
-    """Adds the seconds spent on a stage to what earlier runs in this workdir spent on it."""
+    """Adds a stage's seconds to those of earlier runs in this workdir."""
 
     def __init__(self, run: Run, stage: str):
         self._run, self._stage = run, stage

@@ -1,4 +1,4 @@
-"""Inference on many video files, into one file of detections and an image of each timeline."""
+"""Detects in many video files: one file of detections, one timeline image per video."""
 
 import dataclasses
 import glob
@@ -25,13 +25,14 @@ def run(
     output: pathlib.Path,
     timeline_dir: pathlib.Path | None = None,
 ) -> str:
-    """Detects in each video, writes the detections after each, and draws each timeline where wanted.
+    """Detects in each video, saves after each, and draws timelines if asked for.
 
-    A video's id is its file's name without the extension; where that is taken, with it, or else with a number. A
-    video that cannot be decoded is left out; of one that breaks, the part that decodes is used.
+    A video's id is its file name without the extension; with it if that is taken, or else with a
+    number. A video that cannot be decoded is left out; of a damaged one, the part that decodes is
+    used.
 
     Returns:
-        What became of the videos, for the user.
+        A message about the videos.
 
     Raises:
         UserError: the output cannot be written, or no video could be decoded.

@@ -1,4 +1,4 @@
-"""A study's rows as bars: the mean over seeds, the standard deviation, and every seed's own result."""
+"""A study's rows as bars: mean and standard deviation over seeds, and each seed's result."""
 
 import os
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Training curves: one panel a stage, its losses over the steps with the learning rate behind."""
+"""Training curves: one panel per stage, with losses and learning rate over the steps."""
 
 import math
 import os
@@ -25,7 +25,7 @@ def draw(path: str | os.PathLike, curves: Mapping[str, Sequence[Mapping[str, flo
 
 
 def figure(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
-    """Draws each stage's values as a faint line, and their running mean over it.
+    """Draws each stage's values as a faint line under their running mean.
 
     Args:
         curves: for each stage, what was logged: {"step": int, name: value, ...}. "learning_rate"

@@ -1,4 +1,6 @@
-"""A diagnosis as text and as plots: errors by type and what they cost, and how instances of each kind are found."""
+"""A diagnosis as text and plots: errors by type and their cost, and how well each kind of instance
+is found.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -22,7 +24,7 @@ KINDS = {
 
 
 def text(result: Mapping) -> str:
-    """The tables of a diagnosis, in per cent.
+    """The tables of a diagnosis, in percent.
 
     Args:
         result: from `detection.diagnosis.diagnose`.
@@ -32,7 +34,9 @@ def text(result: Mapping) -> str:
 
 
 def error_rows(result: Mapping) -> list[list[str]]:
-    """A head, and for each type of prediction its share of the top 10G and what mending it would gain."""
+    """A head, and for each type of prediction its share of the top 10G and the gain from fixing
+    it.
+    """
     found = result["false_positives"]
     shares = found["by_tiou"].values()
     rows = [["top 10G predictions", "share", "gain in mAP_N"]]
@@ -43,7 +47,9 @@ def error_rows(result: Mapping) -> list[list[str]]:
 
 
 def instance_rows(result: Mapping) -> list[list[str]]:
-    """A head, and for each kind and bucket of instances their number, the share that is missed, and the mAP_N."""
+    """A head, and for each kind and bucket of instances their number, the share that is missed, and
+    the mAP_N.
+    """
     rows = [["instances", "", "", "number", "missed", "mAP_N"]]
     for kind, buckets in result["instances"].items():
         for row in buckets:
@@ -55,7 +61,9 @@ def instance_rows(result: Mapping) -> list[list[str]]:
 
 
 def false_positives(result: Mapping) -> Figure:
-    """Each tenth of the top 10G predictions by type, and what the mAP_N would gain by mending each type."""
+    """Each tenth of the top 10G predictions by type, and what the mAP_N would gain from fixing each
+    type.
+    """
     found = result["false_positives"]
     names = list(found["gain"])
     fig = _figure(8.0, 3.4)
@@ -66,7 +74,7 @@ def false_positives(result: Mapping) -> Figure:
         shares = 100 * np.array([part[name] for part in found["by_rank"]])
         left.bar(at, shares, 0.85, bottom, color=colour, label=name)
         bottom += shares
-    left.set(xlabel="the best G predictions of every class, the next G, ...", ylabel="per cent")
+    left.set(xlabel="the best G predictions of every class, the next G, ...", ylabel="percent")
     left.set_xticks(at, [f"{i}G" for i in at])
     left.set_ylim(0, 100)
     _title(left, "predictions by type")
@@ -76,7 +84,7 @@ def false_positives(result: Mapping) -> Figure:
     _write(right, [100 * found["gain"][name] for name in names], across=True)
     right.set(xlabel="points of mAP_N")
     _title(right, "gain by mending")
-    legend = fig.legend(fontsize=_SMALL, frameon=False, loc="outside upper center", ncols=6)
+    legend = fig.legend(fontsize=_SMALL, frameon=False, loc="outside uppercenter", ncols=6)
     legend.set_in_layout(True)
     return fig
 
@@ -100,7 +108,7 @@ def instances(result: Mapping, measure: str) -> Figure:
         axes.axhline(100 * result[measure], color="black", linewidth=0.8, linestyle="--")
         _title(axes, KINDS[kind])
     panels[0].set_ylim(0, 1.1 * panels[0].get_ylim()[1])
-    panels[0].set_ylabel({"missed": "missed, per cent"}.get(measure, "mAP_N, per cent"))
+    panels[0].set_ylabel({"missed": "missed, percent"}.get(measure, "mAP_N, percent"))
     return fig
 
 

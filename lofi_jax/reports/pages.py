@@ -1,4 +1,4 @@
-"""One HTML page that needs nothing beside itself: texts, tables and images in one file."""
+"""A single HTML file that works offline: texts, tables and images."""
 
 import base64
 import html

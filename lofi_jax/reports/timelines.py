@@ -1,4 +1,4 @@
-"""An image of one video's timeline: what happens in it above, what each system found below."""
+"""An image of one video's timeline: ground truth above, each system's detections below."""
 
 import bisect
 import itertools

@@ -1,4 +1,6 @@
-"""Clips as the Kinetics copies in use have them: H.264, 340 x 256, 30 frames a second, 10 s, about 1 MB each."""
+"""Clips as the Kinetics copies in use have them: H.264, 340 x 256, 30 frames a second, 10 s, about
+1 MB each.
+"""
 
 import itertools
 import json

@@ -95,7 +95,9 @@ def batch(work: Work) -> dict[str, np.ndarray]:
 
 
 def for_torch(work: Work, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The same batch with what a loader can prepare once: the loss's labels and the alignment's matrices."""
+    """The same batch with what a loader can prepare once: the loss's labels and the alignment's
+    matrices.
+    """
     snippets = work.at.snippets
     cells = alignment.anchors(snippets, HEAD.max_duration) / np.float32(snippets)
     segments, valid = arrays["segments"], arrays["valid"]

@@ -1,4 +1,5 @@
-"""Add an encoder: a Flax module that maps snippets to features, with nothing else to know or to register.
+"""Add an encoder: a Flax module that maps snippets to features, with nothing else to know or to
+register.
 
     python -m lofi_jax.main ... --config.encoder.name=tests.examples.tiny_encoder:TinyEncoder --config.encoder.width=16
 

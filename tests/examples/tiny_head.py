@@ -18,7 +18,9 @@ from lofi_jax.detection.proposals import Proposals, Suppression
 
 
 class TinyHead(nn.Module):
-    """Says of each snippet's centre whether it is in an action, and how far that one's start and end are."""
+    """Says of each snippet's centre whether it is in an action, and how far that one's start and
+    end are.
+    """
 
     classifies: ClassVar[bool] = False  # the classifier of videos labels the proposals
     suppression: ClassVar[Suppression] = Suppression("gaussian", 0.5, 0.5, 0.0, 100)

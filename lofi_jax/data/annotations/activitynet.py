@@ -1,4 +1,4 @@
-"""Annotation files in the ActivityNet form: which action lies where in which video.
+"""Annotation files in the ActivityNet form: the actions of each video.
 
 `{"version": str, "database": {video_id: {"subset": str, "duration": seconds, "annotations":
 [{"segment": [start, end], "label": str}]}}}`, seconds throughout. ActivityNet, HACS and the usual
@@ -58,7 +58,7 @@ class Annotations:
     Attributes:
         version: the file's own, "" where it has none.
         videos: by id, in the file's order.
-        problems: what was wrong and mended, reason -> entries such as "v_abc[3]: 7.0 to 7.0".
+        problems: what was wrong and repaired, reason -> entries such as "v_abc[3]: 7.0 to 7.0".
         path: the file, for messages.
     """
 
@@ -112,7 +112,7 @@ def collect(
     version: str = "",
     repair: bool = True,
 ) -> Annotations:
-    """Puts videos of different ids, read from a file, together; what each form's own reader ends with.
+    """Puts together videos of different ids from one file; the last step of each form's reader.
 
     Args:
         problems: what was wrong with the file itself, reason -> entries.
@@ -137,7 +137,7 @@ def collect(
 
 
 def save(path: str | os.PathLike, videos: Iterable[Video], version: str = "1.0") -> None:
-    """Writes `videos` in the ActivityNet form; whole or not at all.
+    """Writes `videos` in the ActivityNet form, atomically.
 
     Raises:
         UserError: two videos of one id, or the file cannot be written.
@@ -197,7 +197,7 @@ def _parse(path: str | os.PathLike, video_id: str, entry: Any) -> Video:
 
 
 def _repair(video: Video) -> tuple[Video, list[tuple[str, str]]]:
-    """The video with every segment inside it and forward, and what was done as (reason, entry)."""
+    """The video with valid segments only, and each repair as (reason, entry)."""
     last = math.inf if video.duration is None else video.duration
     segments, labels, found = [], [], []
     for index, ((start, end), label) in enumerate(

@@ -1,4 +1,4 @@
-"""How fast frames come from the video files, against how fast they would come from a prepared dataset."""
+"""The speed of reading frames from the video files, beside that of a prepared dataset."""
 
 import time
 
@@ -14,7 +14,7 @@ _VIDEOS, _FRAMES = 2, 64
 def compare(scan: Scan) -> str:
     """Reads the first frames of the first videos both ways, at full size, for a line to the user.
 
-    Counts the time of one core, which other work on the machine does not change.
+    Measures processor time, so that other work on the machine does not matter.
     """
     streamed = prepared = frames = 0.0
     split = next(name for name, count in scan.report.videos.items() if count)
@@ -28,7 +28,8 @@ def compare(scan: Scan) -> str:
         prepared += _seconds_prepared(images, scan.quality)
         frames += len(images)
     return (
-        f"streaming reads {frames / streamed:.0f} frames a second and core from the video files; prepared,"
+        f"streaming reads {frames / streamed:.0f} frames a second and core from the video files;"
+        " prepared,"
         f" it would be {frames / prepared:.0f}, {streamed / prepared:.1f} times as many"
     )
 

@@ -1,4 +1,4 @@
-"""Video files below the level of times and images: opened, indexed by their packets, decoded from a keyframe on."""
+"""Video files at the level of packets: opened, indexed, decoded from a keyframe on."""
 
 import bisect
 import contextlib
@@ -13,7 +13,8 @@ import av
 # Seconds. What is nearer is reached by reading on.
 _NEAR = 1.0
 
-# A title that is no UTF-8 harms no image; from 19 on, which needs Python 3.12, PyAV takes it as it is.
+# A title that is no UTF-8 harms no image; from 19 on, which needs Python 3.12, PyAV takes it as it
+# is.
 _LENIENT = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
@@ -83,8 +84,10 @@ def stated_duration(container: av.container.InputContainer, stream: av.VideoStre
 
 @dataclasses.dataclass(frozen=True)
 class Index:
-    """What the packets tell without decoding: the first stamp, the end of the last frame, the last frame's
-    own duration (0: not said) and the keyframes, in ticks of the stream's time base, and the number of frames."""
+    """What the packets tell without decoding: the first stamp, the end of the last frame, the last
+    frame's own duration (0: not said) and the keyframes, in ticks of the stream's time base, and
+    the number of frames.
+    """
 
     origin: int
     end: int
@@ -100,7 +103,9 @@ class Index:
 
 @functools.lru_cache(maxsize=1024)
 def known_index(path: str, _version: tuple[int, int] | None) -> Index:
-    """The index of a file that is read from again and again, as in training from the files themselves."""
+    """The index of a file that is read from again and again, as in training from the files
+    themselves.
+    """
     return read_index(path)
 
 

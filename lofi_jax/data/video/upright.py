@@ -1,4 +1,6 @@
-"""A decoded frame as the image a player shows: turned, mirrored and with square pixels, as the file asks for."""
+"""A decoded frame as the image a player shows: turned, mirrored and with square pixels, as the file
+asks for.
+"""
 
 from fractions import Fraction
 
@@ -20,7 +22,8 @@ def size(
     Args:
         frame: as decoded.
         pixel_aspect: width over height of a stored pixel; None or 0: not said, so square.
-        short_side: pixels that the shorter side is resized to, the aspect kept; None: the height stays as stored.
+        short_side: pixels that the shorter side is resized to, the aspect kept; None: the height
+            stays as stored.
     """
     aspect = float(pixel_aspect or 1)
     if not 1 / _WIDEST_PIXEL <= aspect <= _WIDEST_PIXEL:
@@ -50,8 +53,8 @@ def render(frame: av.VideoFrame, size: tuple[int, int], converter: VideoReformat
 def _display_matrix(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
     """Whether to swap rows and columns, and then to flip the rows and the columns.
 
-    The matrix ((a, b, u), (c, d, v), ...) shows the stored pixel (x, y) at (a x + c y, b x + d y); of the angles
-    between quarter turns the nearest is taken.
+    The matrix ((a, b, u), (c, d, v), ...) shows the stored pixel (x, y) at (a x + c y, b x + d y);
+    of the angles between quarter turns the nearest is taken.
     """
     matrix = frame.side_data.get(Type.DISPLAYMATRIX)
     if matrix is None:
