@@ -7,7 +7,8 @@ scratch.
 A video lies anywhere below VIDEOS as ID.mp4 or v_ID.mp4 (or .mkv, .avi, .mov, .webm). The file
 says, in seconds,
 
-    {"database": {"ID": {"subset": "training", "annotations": [{"segment": [1.5, 4.0], "label": "a class"}]}, ...}}
+    {"database": {"ID": {"subset": "training",
+                         "annotations": [{"segment": [1.5, 4.0], "label": "a class"}]}, ...}}
 
 with the subsets "training" and "testing", unless --config.data.train_subset and
 --config.data.test_subset name others. What is missing, broken or not annotated is counted, listed

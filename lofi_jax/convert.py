@@ -1,19 +1,21 @@
 """`python -m lofi_jax.convert`: convert a public checkpoint of an encoder or a head.
 
-    python -m lofi_jax.convert --source=resnet18-f37072fd.pth --encoder=tsm_resnet18 --output=encoders/icp
+    python -m lofi_jax.convert --source=resnet18-f37072fd.pth --encoder=tsm_resnet18 \\
+        --output=encoders/icp
     python -m lofi_jax.convert --source=GTAD_best.pth.tar --head=gtad --output=heads/gtad
 
 It reads .safetensors files and, with PyTorch installed (pip install 'lofi_jax[torch]'), .pth, .pt
-and .tar files of
+and .tar files (of TSM's authors: shift in 1/8, blockres) of
 
 | | from |
 |---|---|
-| `tsm_resnet18`, `tsm_resnet34`, `tsm_resnet50` | torchvision, the TSM authors (shift in 1/8, blockres), mmaction2 |
+| `tsm_resnet18`, `tsm_resnet34`, `tsm_resnet50` | torchvision, TSM's authors, mmaction2 |
 | `r2plus1d_18` | torchvision, TSP |
 | `r2plus1d_34` | TSP, and IG-65M's port to PyTorch |
 | `r2plus1d_34_mmaction2` | mmaction2, whose network is a different one |
 | `gtad`, `bmn` | G-TAD's authors; BMN's common PyTorch port, mmaction2 |
-| `actionformer`, `actionformer_agnostic` | ActionFormer's authors: THUMOS14 and EPIC-Kitchens, ActivityNet |
+| `actionformer` | ActionFormer's authors: THUMOS14 and EPIC-Kitchens |
+| `actionformer_agnostic` | ActionFormer's authors: ActivityNet |
 
 It prints what it used and what it ignored. A network other than the one named is refused. No code
 in a file is run.

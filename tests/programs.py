@@ -3,7 +3,8 @@ compilers make of it.
 
 As a command it compiles programs for devices that are not there, in a process of its own:
 
-    python tests/programs.py DEVICE,COUNT,HOSTS '{"program": "joint", "paper": "encoder=tsm_resnet50", ...}' ...
+    python tests/programs.py DEVICE,COUNT,HOSTS \\
+        '{"program": "joint", "paper": "encoder=tsm_resnet50", ...}' ...
 
 and prints one line of JSON for each; see `NAMES`, `CONFIG` and `described`.
 """

@@ -1,8 +1,9 @@
 """THUMOS14 by sliding windows. The paper has no table for it: this is its procedure with G-TAD's
 THUMOS14 settings.
 
-    python -m lofi_jax.main --config=configs/paper/thumos14.py:encoder=tsm_resnet18,fidelity=long_cycle \
-        --workdir=runs/thumos14 --config.data.video_dir=VIDEOS --config.data.annotations=thumos14.json \
+    python -m lofi_jax.main --workdir=runs/thumos14 \
+        --config=configs/paper/thumos14.py:encoder=tsm_resnet18,fidelity=long_cycle \
+        --config.data.video_dir=VIDEOS --config.data.annotations=thumos14.json \
         --config.encoder_checkpoint=KINETICS --config.classifier.file=thumos14_scores.json
 
 KINETICS is what `python -m lofi_jax.convert` makes of a public checkpoint trained on Kinetics-400
@@ -10,7 +11,8 @@ KINETICS is what `python -m lofi_jax.convert` makes of a public checkpoint train
 usual annotation file, "train" (the 200 videos of THUMOS14's validation set) and "test"; others are
 named by --config.data.train_subset and .test_subset. Arguments, with their defaults:
 
-    start=acp&lofi, the rows, joined by "&": icp, acp, acp_plus, arrow_of_time, speednet, acp+speednet, lofi
+    start=acp&lofi, the rows, joined by "&": icp, acp, acp_plus, arrow_of_time, speednet,
+        acp+speednet, lofi
     fidelity=long_cycle, or full, spatial, temporal, spatiotemporal, short_cycle
     encoder=tsm_resnet18, or tsm_resnet34, tsm_resnet50, r2plus1d_18, r2plus1d_34
     head=gtad, or bmn, actionformer

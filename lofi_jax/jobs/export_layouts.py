@@ -115,7 +115,7 @@ def opentad_config(
     )"""
 
     train, test = subsets
-    return f"""# The model's input: projection=dict(in_channels={form.width}), of length {form.snippets}.
+    return f"""# Model input: length {form.snippets}, projection=dict(in_channels={form.width}).
 dataset = dict(
     train={part(train, True)},
     val={part(test, True)},

@@ -65,7 +65,8 @@ def pyramid_points(snippets: int, levels: int, regression_range: float) -> Point
 class ActionFormer(nn.Module):
     """The head, which classifies by itself. Defaults are the paper's THUMOS14 settings.
 
-    >>> head, features = ActionFormer(classes=3, channels=8, stem=1, levels=2), np.zeros((1, 8, 4), np.float32)
+    >>> head = ActionFormer(classes=3, channels=8, stem=1, levels=2)
+    >>> features = np.zeros((1, 8, 4), np.float32)
     >>> params = jax.jit(head.init)(jax.random.key(0), features)
     >>> outputs = jax.device_get(jax.jit(head.apply)(params, features))
     >>> [found.labels.dtype.kind for found in head.proposals(outputs)]

@@ -43,7 +43,8 @@ def alignment(snippets: int, layout: str, bins: int, samples: int) -> Sampling:
 class BMN(nn.Module):
     """The head. Defaults are the paper's ActivityNet settings.
 
-    >>> head, features = BMN(channels=16, widths=(16, 16), bins=4), np.zeros((1, 8, 32), np.float32)
+    >>> head = BMN(channels=16, widths=(16, 16), bins=4)
+    >>> features = np.zeros((1, 8, 32), np.float32)
     >>> params = jax.jit(head.init)(jax.random.key(0), features)
     >>> outputs = jax.device_get(jax.jit(head.apply)(params, features))
     >>> [found.segments.shape for found in head.proposals(outputs)]

@@ -91,7 +91,8 @@ def alignments(
 class GTAD(nn.Module):
     """The head. Defaults are the paper's ActivityNet settings.
 
-    >>> head, features = GTAD(channels=16, widths=(16, 16), bins=(4, 2), groups=4), np.zeros((1, 8, 32), np.float32)
+    >>> head = GTAD(channels=16, widths=(16, 16), bins=(4, 2), groups=4)
+    >>> features = np.zeros((1, 8, 32), np.float32)
     >>> params = jax.jit(head.init)(jax.random.key(0), features)
     >>> outputs = jax.device_get(jax.jit(head.apply)(params, features))
     >>> [found.segments.shape for found in head.proposals(outputs)]

@@ -23,7 +23,8 @@ class Detection(NamedTuple):
 class Detections:
     """The actions found in one video: an immutable value, checked when it is made.
 
-    >>> found = Detections([[1, 3], [1.5, 3], [7, 9]], ["run", "run", "jump"], [0.5, 0.75, 0.25], "v1")
+    >>> segments, labels = [[1, 3], [1.5, 3], [7, 9]], ["run", "run", "jump"]
+    >>> found = Detections(segments, labels, [0.5, 0.75, 0.25], "v1")
     >>> found
     Detections of 'v1': 3 of 2 classes
       0.75  1.50 s to 3.00 s  run

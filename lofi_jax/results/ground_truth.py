@@ -139,10 +139,11 @@ def _warnings_of_predictions(
         fate = (
             "left out"
             if ignore_other_videos
-            else f"their {sum(outside.values())} predictions count as false positives, as in the official evaluation;"
-            " --ignore_other_videos leaves them out"
+            else f"their {sum(outside.values())} predictions count as false positives, as in the"
+            " official evaluation; --ignore_other_videos leaves them out"
         )
-        yield f"{where}{len(outside)} predicted videos are not in the subset: {first(tuple(outside))}: {fate}"
+        videos = first(tuple(outside))
+        yield f"{where}{len(outside)} predicted videos are not in the subset: {videos}: {fate}"
     predicted = {key for key, count in zip(found.video_ids, counts, strict=True) if count}
     silent = [key for key in truth.videos if key not in predicted]
     if silent:

@@ -132,9 +132,10 @@ class Bench:
     def _report(self, work: Work, ways: dict, seconds: dict[str, float]) -> None:
         tflop = our_step.tflop(work)
         for name, taken in seconds.items():
+            frames = work.batch_size * work.snippets * work.frames
             speed = {
                 "joint": f"{1000 * taken / work.batch_size:10.2f} ms a video",
-                "extract": f"{work.batch_size * work.snippets * work.frames / taken:10.1f} frames/s",
+                "extract": f"{frames / taken:10.1f} frames/s",
                 "head": f"{1 / taken:10.2f} steps/s",
             }[work.kind]
             print(

@@ -1,9 +1,10 @@
 """Features on disk: a folder per encoder that holds
 
-<video id>.npy    the features of a video, (L, C) float32, a row a snippet, evenly spread over the
-video's duration features.json     {"encoder": its name, "fingerprint": what the features depend on,
-"width": C, "mean": [C numbers],
-                  "std": [C numbers]}; the mean and the deviation are over all snippets of the training videos
+- <video id>.npy: the features of a video, (L, C) float32, one row per snippet, evenly spaced over
+  the video's duration.
+- features.json: {"encoder": its name, "fingerprint": what the features depend on, "width": C,
+  "mean": [C numbers], "std": [C numbers]}. Mean and deviation are over all snippets of the training
+  videos.
 
 The fingerprint is written at the start of an extraction, the rest at its end. So a killed
 extraction resumes with the same encoder only, and features of other encoders or weights are never
