@@ -9,8 +9,7 @@ acp_plus at every fidelity.
 
 from ml_collections import ConfigDict
 
-from configs import synthetic
-from lofi_jax.config import optimizer
+from lofi_jax.config import load, optimizer
 
 STARTS = ("acp", "icp", "acp_plus")
 FIDELITIES = ("spatial", "temporal", "spatiotemporal", "short_cycle", "long_cycle", "full")
@@ -18,7 +17,7 @@ OTHER_HEADS = ("bmn", "actionformer")
 
 
 def get_config():
-    c = synthetic.get_config()
+    c = load("synthetic")
     joint = [f"lofi:{fidelity}" for fidelity in FIDELITIES]
     others = [f"{start}/{head}" for head in OTHER_HEADS for start in ("acp", "lofi:temporal")]
     c.rows = ",".join((*STARTS, *joint, *others))

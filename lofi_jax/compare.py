@@ -17,6 +17,7 @@ from absl import flags
 from lofi_jax import errors
 from lofi_jax.comma_separated import names
 from lofi_jax.detection import bootstrap, buckets, diagnosis, metrics, thresholds
+from lofi_jax.detection.metrics import Instances
 from lofi_jax.errors import UserError
 from lofi_jax.files import write_json
 from lofi_jax.reports.tables import align, percent
@@ -39,9 +40,7 @@ OUTPUT = flags.DEFINE_string("output", None, "JSON file to write all of it to, a
 _SHOWN = 5  # classes that gained and that lost the most
 
 
-def main(argv: Sequence[str]) -> None:
-    if argv[1:]:
-        raise UserError(f"unexpected argument {argv[1]!r}: this command takes flags only")
+def main() -> None:
     tious = thresholds.parse(TIOU.value, "--tiou")
     paths = names(PREDICTIONS.value)
     if len(paths) != 2:
@@ -79,7 +78,9 @@ def _compare(truth: Truth, both: Sequence[Predictions], tious: np.ndarray) -> di
     }
 
 
-def _by_length(truth: Truth, counted: Sequence[tuple], tious: np.ndarray) -> list[dict]:
+def _by_length(
+    truth: Truth, counted: Sequence[tuple[Instances, int]], tious: np.ndarray
+) -> list[dict]:
     """The normalised mAP of both by the length of the instances; see detection/diagnosis.py."""
     sound = diagnosis.sound(truth.instances, truth.durations)
     if not sound.any():
@@ -150,7 +151,7 @@ def text(result: Mapping) -> str:
 
 def _pair(values: Sequence[float | None]) -> list[str]:
     one, other = values
-    difference = "-" if one is None else f"{100 * (other - one):+.2f}"
+    difference = "-" if one is None or other is None else f"{100 * (other - one):+.2f}"
     return [percent(one), percent(other), difference]
 
 

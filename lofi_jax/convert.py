@@ -31,23 +31,22 @@ from absl import flags
 from lofi_jax import errors
 from lofi_jax.weights import convert
 
-_SOURCE = flags.DEFINE_string("source", None, "A .pth, .pt, .tar or .safetensors file.")
+_SOURCE = flags.DEFINE_string(
+    "source", None, "A .pth, .pt, .tar or .safetensors file.", required=True
+)
 _ENCODER = flags.DEFINE_string("encoder", None, f"One of {', '.join(convert.ENCODER_NAMES)}.")
 _HEAD = flags.DEFINE_string("head", None, f"One of {', '.join(convert.HEAD_NAMES)}.")
-_OUTPUT = flags.DEFINE_string("output", None, "Folder that gets the checkpoint.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder that gets the checkpoint.", required=True)
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise errors.UserError(f"unexpected arguments {argv[1:]}: write --name=value")
+def main() -> None:
     if (_ENCODER.value is None) == (_HEAD.value is None):
         raise errors.UserError("name either the --encoder or the --head that the file holds")
     if _ENCODER.value is not None:
         print(convert.encoder(_SOURCE.value, _ENCODER.value, _OUTPUT.value))
-    else:
+    elif _HEAD.value is not None:
         print(convert.head(_SOURCE.value, _HEAD.value, _OUTPUT.value))
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["source", "output"])
     errors.run(main)

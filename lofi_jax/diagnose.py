@@ -18,7 +18,7 @@ from lofi_jax import errors
 from lofi_jax.detection import buckets, diagnosis, metrics, thresholds
 from lofi_jax.detection.matching import Instances, ranked
 from lofi_jax.errors import UserError
-from lofi_jax.files import write_json, write_text
+from lofi_jax.files import aside, write_json, write_text
 from lofi_jax.reports import diagnosis as report
 from lofi_jax.reports import pages, timelines
 from lofi_jax.results import ground_truth
@@ -46,9 +46,7 @@ _PLOTS = {
 }
 
 
-def main(argv: Sequence[str]) -> None:
-    if argv[1:]:
-        raise UserError(f"unexpected argument {argv[1]!r}: this command takes flags only")
+def main() -> None:
     tious = thresholds.parse(TIOU.value, "--tiou")
     truth, (found,) = ground_truth.load(
         GROUND_TRUTH.value, SUBSET.value, [PREDICTIONS.value], IGNORE_OTHER_VIDEOS.value
@@ -60,7 +58,8 @@ def main(argv: Sequence[str]) -> None:
     figures = {name: draw(result) for name, draw in _PLOTS.items()}
     with errors.naming_full_disk(folder):
         for name, figure in figures.items():
-            figure.savefig(folder / name, format="png")
+            with aside(folder / name) as unfinished:
+                figure.savefig(unfinished, format="png")
     write_text(folder / "report.html", _page(truth, found, result, list(figures.values())))
     print(_summary(result) + "\n\n" + report.text(result))
     print(f"\n{folder / 'report.html'} has everything, with plots and timelines")
@@ -168,7 +167,7 @@ def _timeline(
         {"label": label, "segment": segment}
         for label, segment in zip(annotated.labels, annotated.segments.tolist(), strict=True)
     ]
-    of_video = found.of(video).top(_STRONGEST).entries()
+    of_video = found.of(video)[:_STRONGEST]
     last = max(x["segment"][1] for x in [*wanted, *of_video])
     title = f"{video}: average precision {100 * average_precision:.1f}"
     rows = [("ground truth", wanted), ("detections", of_video)]

@@ -17,20 +17,23 @@ from lofi_jax import errors
 from lofi_jax.jobs import export, export_layouts
 from lofi_jax.run.start import load_run
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a run of lofi_jax.main with features.")
-_ENCODER = flags.DEFINE_string("encoder", None, "One of the names in WORKDIR/features.")
-_LAYOUT = flags.DEFINE_string("layout", None, f"One of {', '.join(export_layouts.NAMES)}.")
-_OUTPUT = flags.DEFINE_string("output", None, "Folder to write.")
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Folder of a run of lofi_jax.main with features.", required=True
+)
+_ENCODER = flags.DEFINE_string(
+    "encoder", None, "One of the names in WORKDIR/features.", required=True
+)
+_LAYOUT = flags.DEFINE_string(
+    "layout", None, f"One of {', '.join(export_layouts.NAMES)}.", required=True
+)
+_OUTPUT = flags.DEFINE_string("output", None, "Folder to write.", required=True)
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise errors.UserError(f"unexpected arguments {argv[1:]}: write --name=value")
+def main() -> None:
     output = pathlib.Path(_OUTPUT.value)
     with errors.naming_full_disk(output):
         print(export.run(load_run(_WORKDIR.value), _ENCODER.value, _LAYOUT.value, output))
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["workdir", "encoder", "layout", "output"])
     errors.run(main)

@@ -1,10 +1,13 @@
-"""Reading JSON and text files, and writing them atomically: a reader never sees half a file."""
+"""Files: one reader of JSON and text, and one writer, whose readers never see half a file."""
 
+import contextlib
 import json
 import numbers
 import os
 import pathlib
-from typing import Any
+import uuid
+from collections.abc import Iterator
+from typing import Any, TypeGuard
 
 from lofi_jax.errors import UserError
 
@@ -52,6 +55,15 @@ def read_json(path: str | os.PathLike) -> tuple[Any, list[str]]:
         raise UserError(f"{path}: not the expected JSON (nested too deep)") from error
 
 
+def read_own_json(path: str | os.PathLike) -> Any:
+    """The value that `write_json` wrote.
+
+    Raises:
+        UserError: as `read_json`; such a file was cut short or changed by another hand.
+    """
+    return read_json(path)[0]
+
+
 def write_json(path: str | os.PathLike, value: Any, indent: int | None = None) -> None:
     """Writes JSON atomically: a reader never sees half a file. Makes missing folders.
 
@@ -83,19 +95,42 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 
 def write_bytes(path: str | os.PathLike, content: bytes) -> None:
     """As `write_json`, for anything."""
-    path = pathlib.Path(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with aside(path) as unfinished:
             unfinished.write_bytes(content)
-            os.replace(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def is_number(value: Any) -> bool:
+@contextlib.contextmanager
+def aside(path: str | os.PathLike, lasting: bool = True) -> Iterator[pathlib.Path]:
+    """A place to write a file, which takes the name `path` when the block ends well. Makes missing
+    folders.
+
+    Args:
+        lasting: the content is on the disk before the name is, so that a machine that goes down
+            leaves the old file or the new one and none that is empty; not worth its time for many
+            small files that are quickly made again.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path = pathlib.Path(path)
+    # Several processes, of several machines too, may write one file; the last to finish wins.
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield unfinished
+        if lasting:
+            with open(unfinished, "rb") as file:
+                os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def is_number(value: Any) -> TypeGuard[float]:
     """Whether a value is a finite number of a size that a time or a score can have."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) <= 1e15
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return False
+    return bool(value <= 1e15 and not value < -1e15)

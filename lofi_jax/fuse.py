@@ -36,9 +36,7 @@ TOP_K = flags.DEFINE_integer("top_k", 100, "Predictions a video that are kept.",
 _BATCH = 16  # videos suppressed at once
 
 
-def main(argv: Sequence[str]) -> None:
-    if argv[1:]:
-        raise UserError(f"unexpected argument {argv[1]!r}: this command takes flags only")
+def main() -> None:
     paths = names(PREDICTIONS.value)
     weights = _weights(len(paths))
     systems = [_load(path) for path in paths]
@@ -51,7 +49,9 @@ def main(argv: Sequence[str]) -> None:
     if CLASS_SCORES.value:
         kept, labels = _labelled(kept, videos)
     results = {
-        video: Detections(one.segments, [labels[i] for i in one.labels], one.scores, video)
+        video: Detections(
+            one.segments, [labels[int(i)] for i in one.known_labels], one.scores, video
+        )
         for video, one in zip(videos, kept, strict=True)
     }
     detection_files.save(OUTPUT.value, results)
@@ -122,7 +122,7 @@ def _labelled(
     named = [
         with_classes(one, row, TOP_CLASSES.value) for one, row in zip(kept, scores, strict=True)
     ]
-    return [Proposals(*(array[: TOP_K.value] for array in one)) for one in named], labels
+    return [one.first(TOP_K.value) for one in named], labels
 
 
 if __name__ == "__main__":

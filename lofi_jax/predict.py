@@ -9,17 +9,25 @@ from lofi_jax.jobs import predict
 from lofi_jax.jobs.localizer import Localizer
 from lofi_jax.run.start import keep_compiled
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a finished run of lofi_jax.main.")
-_VIDEOS = flags.DEFINE_string(
-    "videos", None, "Video files, folders or patterns such as 'clips/*.mp4', separated by commas."
+_WORKDIR = flags.DEFINE_string(
+    "workdir",
+    None,
+    "Folder of a finished run of lofi_jax.main, or of one head in it.",
+    required=True,
 )
-_OUTPUT = flags.DEFINE_string("output", None, "The JSON file to write, in the ActivityNet form.")
+_VIDEOS = flags.DEFINE_string(
+    "videos",
+    None,
+    "Video files, folders or patterns such as 'clips/*.mp4', separated by commas.",
+    required=True,
+)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "The JSON file to write, in the ActivityNet form.", required=True
+)
 _TIMELINE_DIR = flags.DEFINE_string("timeline_dir", "", "Folder for an image of each video.")
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise errors.UserError(f"unexpected arguments {argv[1:]}: write --name=value")
+def main() -> None:
     localizer = Localizer.load(_WORKDIR.value)
     keep_compiled(localizer.run.config, localizer.run.workdir)
     timelines = pathlib.Path(_TIMELINE_DIR.value) if _TIMELINE_DIR.value else None
@@ -29,5 +37,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["workdir", "videos", "output"])
     errors.run(main)

@@ -10,7 +10,7 @@ lofi_jax/data/README.md for each public dataset.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from absl import flags
 
@@ -23,15 +23,18 @@ from lofi_jax.training.progress import Progress
 DATASETS = ("synthetic", "activitynet", "hacs", "thumos14", "kinetics400", "video_folder")
 
 _FULL = Sampling()
-DATASET = flags.DEFINE_string("dataset", None, f"Its name: one of {', '.join(DATASETS)}.")
-VIDEO_DIR = flags.DEFINE_string("video_dir", None, "Folder of videos, at any depth.")
+DATASET = flags.DEFINE_string(
+    "dataset", None, f"Its name: one of {', '.join(DATASETS)}.", required=True
+)
+VIDEO_DIR = flags.DEFINE_string("video_dir", None, "Folder of videos, at any depth.", required=True)
 ANNOTATIONS = flags.DEFINE_string(
     "annotations",
     None,
     "Annotation file in the ActivityNet form, THUMOS14's folder of text files, or Kinetics' .csv"
     " file or folder of them.",
+    required=True,
 )
-DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder that gets the dataset.")
+DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder that gets the dataset.", required=True)
 SNIPPETS = flags.DEFINE_integer("snippets", _FULL.snippets, "Snippets a video.")
 SNIPPETS_PER_SECOND = flags.DEFINE_float(
     "snippets_per_second",
@@ -55,9 +58,7 @@ BEAM_OPTIONS = flags.DEFINE_list(
 )
 
 
-def main(argv: Sequence[str]) -> None:
-    if argv[1:]:
-        raise UserError(f"unexpected argument {argv[1]!r}: this command takes flags only")
+def main() -> None:
     if DATASET.value not in DATASETS:
         raise UserError(f"--dataset={DATASET.value}: choose one of {', '.join(DATASETS)}")
     if WORKERS.value is not None and WORKERS.value < 1:
@@ -102,5 +103,4 @@ def _shown_progress() -> Callable[[int, int], None]:
 
 
 if __name__ == "__main__":
-    flags.mark_flags_as_required(["dataset", "video_dir", "annotations", "data_dir"])
     errors.run(main)

@@ -71,7 +71,7 @@ def test_features_of_unknown_origin_are_refused(store, tmp_path):
     with pytest.raises(UserError, match="encoder.name: none, now tsm_resnet18"):
         store.begin("acp", PRINT)
     (store.folder / "features.json").write_text('{"enc')
-    with pytest.raises(UserError, match=r"features\.json: cannot be read"):
+    with pytest.raises(UserError, match=r"features\.json: not JSON .*delete the folder"):
         store.begin("acp", PRINT)
 
 

@@ -1,6 +1,6 @@
 """Describes a GPU to XLA, so that it can compile for one that is not there."""
 
-from lofi_jax.devices.table import Device
+from lofi_jax.devices.table import Device, Gpu
 
 # By compute capability: bytes of shared memory of a multiprocessor and, opted in, of a block; a
 # multiprocessor's threads and float32 units. Source: the tables of the CUDA C++ Programming Guide,
@@ -22,6 +22,8 @@ def target_config(device: Device) -> str:
     device_description.proto).
     """
     gpu = device.chip
+    if not isinstance(gpu, Gpu):
+        raise ValueError(f"{device.kind} is no GPU")
     major, minor = gpu.capability
     shared, shared_by_block, threads, units = _CAPABILITIES[gpu.capability]
     # Datacentre chips from Hopper on have instructions of their own, which programs may use.

@@ -1,7 +1,6 @@
 """Detections of a run's rows in its test videos, and their evaluation."""
 
 import dataclasses
-import json
 import pathlib
 from typing import Any
 
@@ -13,6 +12,7 @@ from lofi_jax.data.features.padded_batches import feature_batches
 from lofi_jax.data.subset import Subset
 from lofi_jax.detection.proposals import Proposals
 from lofi_jax.errors import UserError
+from lofi_jax.files import read_own_json
 from lofi_jax.jobs.trainings import CLASSIFIER_STANDARDISES, classifier_encoder, classifier_model
 from lofi_jax.results import class_scores, detection_files, predictions
 from lofi_jax.results.detections import Detections
@@ -49,7 +49,7 @@ def detect_in_test_videos(run: Run, row: Row) -> None:
     numbers, results = iter(own), {}
     if target.windows:
         batches = propose.all_of_windows(
-            (videos[i]["features"], target.test_videos[i].duration) for i in own
+            (videos[i]["features"], target.test_videos[i].known_duration) for i in own
         )
     else:
         size = run.config.detect.batch_size
@@ -58,12 +58,16 @@ def detect_in_test_videos(run: Run, row: Row) -> None:
         for proposals, i in zip(found, numbers, strict=False):
             video = target.test_videos[i]
             one = labelled(
-                run, proposals, probabilities[i], target.classes, video.duration, video.video_id
+                run,
+                proposals,
+                probabilities[i],
+                target.classes,
+                video.known_duration,
+                video.video_id,
             )
             results[video.video_id] = one.entries()
         progress.show(len(results), {})
     progress.close()
-    path.parent.mkdir(exist_ok=True)
     found = processes.collect(path, results)
     if processes.is_first():
         ordered = {video.video_id: found[video.video_id] for video in target.test_videos}
@@ -97,7 +101,7 @@ def classifier(run: Run) -> Classifier:
         raise UserError(
             f"{run.workdir.root}: holds no trained classifier: run the stage head first"
         )
-    classes = json.loads((folder / "classes.json").read_text())
+    classes = read_own_json(folder / "classes.json")
     params = load_state(workdir.checkpoints(folder))["params"]["classifier"]
     model = classifier_model(run, len(classes))
     windows, size = datasets.windows_of(run.config), run.config.detect.batch_size

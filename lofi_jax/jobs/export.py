@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 
 from lofi_jax.errors import UserError
-from lofi_jax.files import write_json
+from lofi_jax.files import aside, write_json, write_text
 from lofi_jax.jobs import export_layouts
 from lofi_jax.run import datasets
 from lofi_jax.run import features as run_features
@@ -44,21 +44,25 @@ def run(run: Run, encoder: str, layout: str, output: pathlib.Path) -> str:
     output = output.absolute()
     features, annotations = output / "features", output / "annotations.json"
     try:
-        features.mkdir(parents=True, exist_ok=True)
-        lengths = []
+        lengths, width = [], 0
         for video in videos:
             array = store.read(video.video_id)
-            np.save(features / f"{video.video_id}.npy", array)
+            with (
+                aside(features / f"{video.video_id}.npy") as unfinished,
+                unfinished.open("wb") as file,
+            ):
+                np.save(file, array)
             lengths.append(len(array))
+            width = array.shape[1]
         form = export_layouts.Form(
-            width=array.shape[1],
+            width=width,
             snippets=data.window or data.snippets,
             rate=data.snippets_per_second,
             overlap=data.window_overlap,
         )
         write_json(annotations, export_layouts.database(videos, lengths, classes, form.rate))
         class_file = output / "category_idx.txt"
-        class_file.write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
+        write_text(class_file, "".join(f"{name}\n" for name in classes))
         subsets = data.train_subset, data.test_subset
         if layout == "opentad":
             config = output / "dataset.py"
@@ -70,7 +74,7 @@ def run(run: Run, encoder: str, layout: str, output: pathlib.Path) -> str:
             text = export_layouts.actionformer_config(
                 str(features), str(annotations), subsets, len(classes), form
             )
-        config.write_text(text, encoding="utf-8")
+        write_text(config, text)
     except OSError as error:
         raise UserError(f"{output}: cannot be written ({error.strerror})") from error
     idle = len(target.train_videos) - len(train)

@@ -1,13 +1,12 @@
 """Runs the stages in order and times each."""
 
-import json
 import time
 
 from lofi_jax.comma_separated import names
 from lofi_jax.config import rows_of
 from lofi_jax.config.rows import Row
 from lofi_jax.errors import UserError
-from lofi_jax.files import write_json, write_text
+from lofi_jax.files import read_own_json, read_text, write_json, write_text
 from lofi_jax.jobs import auto, detection, images, trainings
 from lofi_jax.jobs.extraction import extract_features
 from lofi_jax.run import datasets, divisibility
@@ -56,7 +55,7 @@ def run(run: Run) -> dict | None:
         images.draw(run)
     results["seconds"] = _seconds(run)
     write_json(run.workdir.results, results, indent=1)
-    write_text(run.workdir.best_detections, run.workdir.detections(table[-1]).read_text())
+    write_text(run.workdir.best_detections, read_text(run.workdir.detections(table[-1])))
     return results
 
 
@@ -95,4 +94,4 @@ class _Timed:
 
 def _seconds(run: Run) -> dict[str, float]:
     path = run.workdir.seconds
-    return json.loads(path.read_text()) if path.exists() else {}
+    return read_own_json(path) if path.exists() else {}

@@ -1,6 +1,5 @@
 """A run's trainings: passes each stage its values from config, workdir and devices."""
 
-import json
 from typing import Any
 
 from lofi_jax import fidelity
@@ -10,7 +9,7 @@ from lofi_jax.config.settings import Data, Source
 from lofi_jax.data.loader import clips, pretext_clips, trimmed_clips
 from lofi_jax.data.loader.clips import Augmentation
 from lofi_jax.errors import UserError
-from lofi_jax.files import write_json
+from lofi_jax.files import read_own_json, write_json
 from lofi_jax.models.classifier import VideoClassifier
 from lofi_jax.run import checkpoints, datasets, features, sources, workdir
 from lofi_jax.run.checkpoints import ORIGIN
@@ -101,7 +100,7 @@ def _measure_accuracy(run: Run) -> None:
         state = load_state(workdir.checkpoints(folder))
         measured = clip_accuracy.measure(make_encoder(config), state, test)
         write_json(path, {"subset": subset} | measured)
-    measured = json.loads(path.read_text())
+    measured = read_own_json(path)
     print(
         f"accuracy on {measured['videos']} videos of {subset!r}, {measured['clips']} clips each:"
         " top-1"
@@ -200,7 +199,7 @@ def _claim(run: Run, folder: Any, encoder: str) -> None:
     path, fingerprint = folder / "features.json", features.fingerprint(run, encoder)
     if not path.exists():
         write_json(path, fingerprint)
-    if json.loads(path.read_text()) != fingerprint:
+    if read_own_json(path) != fingerprint:
         raise UserError(
             f"{folder}: was trained on features that {encoder!r} no longer has: delete the folder"
         )

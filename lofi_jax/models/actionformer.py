@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from lofi_jax.arrays import AnyArray
 from lofi_jax.detection import losses
 from lofi_jax.detection.proposals import Proposals, Suppression
 from lofi_jax.models.local_transformer import Block, Tower, masked, norm, positions
@@ -121,7 +122,7 @@ class ActionFormer(nn.Module):
         super().__post_init__()
 
     @nn.compact
-    def __call__(self, features: Float[Array, "B L D"]) -> dict[str, list[Array]]:
+    def __call__(self, features: Float[AnyArray, "B L D"]) -> dict[str, list[Array]]:
         """Returns, for each level, "classification" logits (B, T, C) and "distances" (B, T, 2) to
         start and end.
 
@@ -164,7 +165,7 @@ class ActionFormer(nn.Module):
         return self.window if isinstance(self.window, tuple) else (self.window,) * self.levels
 
     def loss(
-        self, outputs: Mapping[str, list[Array]], batch: Mapping[str, Array], key=None
+        self, outputs: Mapping[str, Sequence[AnyArray]], batch: Mapping[str, AnyArray], key=None
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
         """Focal loss of all classes and DIoU loss of the positives' distances, over the positives'
         number; in float32.
@@ -197,9 +198,9 @@ class ActionFormer(nn.Module):
             "classification": losses.focal(logits, labels).sum() / number,
             "regression": self.regression_weight * regression,
         }
-        return sum(terms.values()), terms
+        return sum(terms.values(), jnp.float32(0)), terms
 
-    def proposals(self, outputs: Mapping[str, list[np.ndarray]]) -> list[Proposals]:
+    def proposals(self, outputs: Mapping[str, Sequence[np.ndarray]]) -> list[Proposals]:
         """Every video's proposals, one per likely class of each point; they may extend beyond the
         video.
 
@@ -280,9 +281,9 @@ def padded_length(snippets: int, padded: int, windows: Sequence[int]) -> tuple[i
 
 def assigned(
     points: Points,
-    segments: Float[Array, "M 2"],
-    labels: Int[Array, " M"],
-    valid: Bool[Array, " M"],
+    segments: Float[AnyArray, "M 2"],
+    labels: Int[AnyArray, " M"],
+    valid: Bool[AnyArray, " M"],
     classes: int,
     radius: float,
 ) -> tuple[Float[Array, "P classes"], Float[Array, "P 2"]]:

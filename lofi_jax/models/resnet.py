@@ -13,6 +13,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from lofi_jax.arrays import AnyArray
 from lofi_jax.errors import UserError
 from lofi_jax.models import convolution, pooling
 
@@ -72,7 +73,7 @@ class Bottleneck(nn.Module):
     norm: Layer
 
     @nn.compact
-    def __call__(self, x: Float[Array, "N H W C"]) -> Float[Array, "N h w 4*width"]:
+    def __call__(self, x: Float[Array, "N H W C"]) -> Float[Array, "N h w {4*self.width}"]:
         strides = (self.stride, self.stride)
         y = self.conv(self.width, (1, 1), name="conv1")(self.shift(x))
         y = nn.relu(self.norm(name="bn1")(y))
@@ -114,7 +115,7 @@ class ResNet(nn.Module):
     remat: bool = False
 
     @nn.compact
-    def __call__(self, x: Float[Array, "N H W 3"], train: bool = False) -> Float[Array, "N C"]:
+    def __call__(self, x: Float[AnyArray, "N H W 3"], train: bool = False) -> Float[Array, "N C"]:
         """Maps normalised images to features, averaged over the image.
 
         With `train`, BatchNorm uses the batch's statistics and updates batch_stats; otherwise it

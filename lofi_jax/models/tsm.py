@@ -8,8 +8,9 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Real
 
+from lofi_jax.arrays import AnyArray
 from lofi_jax.models import resnet
 
 # ImageNet mean and deviation of RGB on [0, 1], used by every public 2D checkpoint.
@@ -17,7 +18,7 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
-def shift(x: Float[Array, "N*T H W C"], frames: int, shift_div: int) -> Float[Array, "N*T H W C"]:
+def shift(x: Float[AnyArray, "NT H W C"], frames: int, shift_div: int) -> Float[Array, "NT H W C"]:
     """Shifts the first C/shift_div channels one frame back in time, the second C/shift_div one
     frame ahead.
 
@@ -60,7 +61,7 @@ class TSM(nn.Module):
 
     @nn.compact
     def __call__(
-        self, frames: Float[Array, "N T H W 3"], train: bool = False
+        self, frames: Real[AnyArray, "N T H W 3"], train: bool = False
     ) -> Float[Array, "N C"]:
         """Maps uint8 or float RGB frames in 0..255 to float32 features."""
         n, t = frames.shape[:2]

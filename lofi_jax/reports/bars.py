@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from lofi_jax.files import aside
 from lofi_jax.reports.tables import row_name
 
 # Blue and orange of Okabe and Ito's palette, which colour-blind readers tell apart.
@@ -39,7 +40,8 @@ def draw(path: str | os.PathLike, runs: Sequence[Mapping]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     # Above the bars, where it hides none.
     axes.legend(fontsize=_SMALL, frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
-    fig.savefig(path, format="png")
+    with aside(path) as unfinished:
+        fig.savefig(unfinished, format="png")
 
 
 def _value(row: Mapping, measure: str) -> float:

@@ -4,12 +4,11 @@ import pathlib
 from typing import Any
 
 import jax
-from flax.traverse_util import flatten_dict
 
 from lofi_jax.config import Config
 from lofi_jax.config.rows import Row
 from lofi_jax.errors import UserError
-from lofi_jax.models.protocols import Encoder
+from lofi_jax.models.protocols import Encoder, by_path
 from lofi_jax.run import workdir
 from lofi_jax.run.networks import initial_encoder, make_encoder, snippet_shape
 from lofi_jax.run.start import Run
@@ -92,8 +91,7 @@ def load_encoder_of(
     loaded = load_encoder(path)
     wanted = jax.eval_shape(lambda: initial_variables(encoder, shape, jax.random.key(0)))
     there, here = (
-        {name: x.shape for name, x in flatten_dict(tree, sep=".").items()}
-        for tree in (loaded, wanted)
+        {name: x.shape for name, x in by_path(tree).items()} for tree in (loaded, wanted)
     )
     if there != here:
         name = next(name for name in {**here, **there} if there.get(name) != here.get(name))

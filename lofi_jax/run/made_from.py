@@ -3,16 +3,18 @@
 Inputs are identified by name, size and mtime.
 """
 
-import json
 import pathlib
 from collections.abc import Callable, Mapping
+
+from lofi_jax.errors import UserError
+from lofi_jax.files import read_own_json, write_json
 
 
 def is_made_from(path: pathlib.Path, sources: Mapping[str, pathlib.Path]) -> bool:
     """Whether the file exists and its note matches the present inputs."""
     try:
-        noted = json.loads(_note(path).read_text())
-    except (OSError, ValueError):
+        noted = read_own_json(_note(path))
+    except UserError:
         return False
     return path.exists() and noted == _state(sources)
 
@@ -24,7 +26,7 @@ def stamp(
     state = _state(sources)
     _note(path).unlink(missing_ok=True)
     write()
-    _note(path).write_text(json.dumps(state))
+    write_json(_note(path), state)
 
 
 def _note(path: pathlib.Path) -> pathlib.Path:

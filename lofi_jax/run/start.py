@@ -8,8 +8,9 @@ from jax.sharding import Mesh
 
 from lofi_jax import config as configs
 from lofi_jax.config import Config
+from lofi_jax.config.typed import from_plain
 from lofi_jax.errors import UserError
-from lofi_jax.files import write_text
+from lofi_jax.files import read_own_json, write_text
 from lofi_jax.run import networks
 from lofi_jax.run.workdir import Workdir
 from lofi_jax.training import processes
@@ -60,7 +61,7 @@ def start_run(config: Config, folder: str) -> Run:
 def open_run(config: Config, folder: str | pathlib.Path) -> Run:
     """Chooses the devices and the cache of compiled programs. Must run before JAX is used."""
     workdir = Workdir(pathlib.Path(folder).absolute())
-    if jax.config.jax_num_cpu_devices != config.mesh.cpu_devices:
+    if jax.config.values["jax_num_cpu_devices"] != config.mesh.cpu_devices:
         jax.config.update("jax_num_cpu_devices", config.mesh.cpu_devices)
     keep_compiled(config, workdir)
     return Run(config, workdir, make_mesh(config.mesh.data, config.mesh.snippet))
@@ -91,7 +92,7 @@ def load_run(folder: str | pathlib.Path) -> Run:
 def stored_config(folder: str | pathlib.Path) -> Config | None:
     """The config of the run that a workdir holds, if it holds one."""
     path = Workdir(pathlib.Path(folder)).config
-    return configs.from_json(path.read_text()) if path.is_file() else None
+    return from_plain(read_own_json(path)) if path.is_file() else None
 
 
 def _claim(workdir: Workdir, config: Config) -> None:

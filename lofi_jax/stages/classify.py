@@ -11,9 +11,11 @@ import numpy as np
 from jaxtyping import Float
 
 from lofi_jax.data.features.padded_batches import padded_batches
+from lofi_jax.data.random_access import RandomAccess
 from lofi_jax.detection.windows import Windows
 from lofi_jax.models import classifier
 from lofi_jax.models.classifier import VideoClassifier
+from lofi_jax.models.protocols import apply
 from lofi_jax.stages.train import Task, train
 from lofi_jax.training.recipe import Recipe
 from lofi_jax.training.session import Session
@@ -21,7 +23,7 @@ from lofi_jax.training.session import Session
 
 def run(
     model: VideoClassifier,
-    features: Sequence[Any],
+    features: RandomAccess[Any],
     recipe: Recipe,
     folder: pathlib.Path,
     session: Session,
@@ -33,7 +35,7 @@ def run(
     """
 
     def loss(params, batch_stats, batch, key):
-        logits = model.apply({"params": params["classifier"]}, batch["features"])
+        logits = apply(model, params["classifier"], batch["features"])
         wanted = classifier.target_distribution(batch["labels"], batch["valid"], model.classes)
         correct = jnp.take_along_axis(wanted, logits.argmax(axis=1)[:, None], axis=1) > 0
         return classifier.loss(logits, wanted), ({"accuracy": correct.mean()}, batch_stats)
@@ -60,8 +62,8 @@ class Classifier:
         once.
         """
         self.classes, self._windows, self._batch = tuple(classes), windows, batch_size
-        apply = jax.jit(lambda params, x: jax.nn.softmax(model.apply({"params": params}, x)))
-        self._apply = functools.partial(apply, jax.device_put(params))
+        predict = jax.jit(lambda params, x: jax.nn.softmax(apply(model, params, x)))
+        self._apply = functools.partial(predict, jax.device_put(params))
 
     def __call__(self, features: Float[np.ndarray, "B L C"]) -> Float[np.ndarray, "B classes"]:
         return np.asarray(self._apply(features))

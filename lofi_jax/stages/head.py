@@ -1,7 +1,6 @@
 """Stage 3: train a fresh head on the frozen encoder's full-fidelity features."""
 
 import pathlib
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
+from lofi_jax.data.random_access import RandomAccess
 from lofi_jax.models.protocols import Head
 from lofi_jax.stages.train import Task, train
 from lofi_jax.training.networks import apply_heads
@@ -21,7 +21,7 @@ def run(
     name: str,
     head: Head,
     dtype: str,
-    features: Sequence[Any],
+    features: RandomAccess[Any],
     recipe: Recipe,
     folder: pathlib.Path,
     session: Session,

@@ -7,16 +7,17 @@ the head from scratch.
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from grain import transforms
 from jax.sharding import Mesh
 from jaxtyping import Array
 
+from lofi_jax.data.loader.clips import Transformation
+from lofi_jax.data.random_access import RandomAccess
 from lofi_jax.models.protocols import Encoder, Head
 from lofi_jax.stages.train import Task, train
 from lofi_jax.training import optimizer
@@ -60,8 +61,8 @@ class Videos:
         shape: (L, T, H, W, 3) of the full fidelity.
     """
 
-    records: Sequence[Any]
-    transformation: transforms.MapWithIndex
+    records: RandomAccess[Any]
+    transformation: Transformation
     shape: tuple[int, int, int, int, int]
 
 

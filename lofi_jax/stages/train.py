@@ -2,13 +2,13 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import optax
-from grain import transforms
 
-from lofi_jax.data.loader.clips import training_batches
+from lofi_jax.data.loader.clips import Transformation, training_batches
+from lofi_jax.data.random_access import RandomAccess
 from lofi_jax.training import loop, optimizer, processes
 from lofi_jax.training.loop import Training
 from lofi_jax.training.recipe import Recipe
@@ -31,8 +31,8 @@ class Task:
     """
 
     name: str
-    examples: Sequence[Any]
-    transformation: transforms.MapWithIndex | None
+    examples: RandomAccess[Any]
+    transformation: Transformation | None
     initial: Callable[[], tuple[Tree, Tree]]
     loss: Loss
     transform: Callable[..., optax.GradientTransformation] = optimizer.make

@@ -14,6 +14,7 @@ import numpy as np
 from tensorboardX import SummaryWriter
 
 from lofi_jax.errors import UserError
+from lofi_jax.files import write_text
 from lofi_jax.training.checkpoints import Checkpoints
 from lofi_jax.training.memory import naming_exhausted_memory
 from lofi_jax.training.preemption import told_to_end
@@ -124,7 +125,7 @@ class _Curve:
             return
         self._path = folder / "curve.jsonl"
         kept = [entry for entry in read_curve(folder) if entry["step"] <= first]
-        self._path.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
+        write_text(self._path, "".join(json.dumps(entry) + "\n" for entry in kept))
         self._tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=first)
 
     def add(self, step: int, values: dict[str, float]) -> None:

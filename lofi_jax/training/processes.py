@@ -4,7 +4,6 @@ Every process runs the same program on the same workdir, which all must see. The
 share out independent work, and leave what only one may do, such as writing a table, to the first.
 """
 
-import json
 import os
 import pathlib
 import sys
@@ -13,6 +12,7 @@ import jax
 from jax.experimental import multihost_utils
 
 from lofi_jax.errors import UserError
+from lofi_jax.files import read_own_json, write_json
 
 
 def start(address: str) -> None:
@@ -109,12 +109,12 @@ def collect(path: pathlib.Path, own: dict) -> dict:
     def part(i):
         return path.with_name(f".{path.name}.part{i}")
 
-    part(index).write_text(json.dumps(own))
+    write_json(part(index), own)
     wait(f"{path.name}: found")
     if not is_first():
         return own
     parts = [part(i) for i in range(count)]
-    found = [json.loads(p.read_text()) for p in parts]
+    found = [read_own_json(p) for p in parts]
     for p in parts:
         p.unlink()
     return {key: value for entries in found for key, value in entries.items()}

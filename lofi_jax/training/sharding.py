@@ -7,6 +7,7 @@ process.
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -18,11 +19,11 @@ DATA, SNIPPET = "data", "snippet"
 PARAMETERS = ("replicated", "sharded")
 
 
-def make_mesh(data: int, snippet: int, devices: Sequence[jax.Device] | None = None) -> Mesh:
+def make_mesh(data: int, snippet: int, devices: Sequence[Any] | None = None) -> Mesh:
     """A mesh of data x snippet devices; data = -1 uses all.
 
     Args:
-        devices: default: the local ones.
+        devices: as `jax.devices` gives them; default: those at hand.
 
     Raises:
         UserError: the devices cannot form this mesh.

@@ -16,9 +16,13 @@ Loss = Callable[[Tree, Tree, Mapping[str, Array], PRNGKeyArray], tuple[Array, tu
 
 @flax.struct.dataclass
 class TrainState:
-    """Everything that changes in training: step, parameters, batch_stats and optimizer state."""
+    """All that changes in training: the step, the parameters, BatchNorm's running batch_stats, the
+    optimizer's state.
 
-    step: Array
+    Arrays, or in trees made of one what there is to say of each: its shape, or where it lies.
+    """
+
+    step: Tree
     params: Tree
     batch_stats: Tree
     opt_state: Tree

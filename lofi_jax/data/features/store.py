@@ -13,8 +13,6 @@ mistaken for its own.
 
 import dataclasses
 import functools
-import json
-import os
 import pathlib
 from collections.abc import Sequence
 
@@ -22,6 +20,7 @@ import numpy as np
 
 from lofi_jax.data.features.fingerprints import Fingerprint, differences
 from lofi_jax.errors import UserError
+from lofi_jax.files import aside, read_own_json, write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,13 +74,13 @@ class FeatureStore:
         """Adds the mean and the deviation over the training videos to features.json."""
         # One video at a time, since all may not fit into memory (Chan et al., 1979, for merging two
         # samples).
-        count, mean, squares = 0, 0.0, 0.0
+        count, mean, squares = 0, np.zeros(()), np.zeros(())
         for video_id in training_ids:
             rows = self.read(video_id).astype(np.float64)
             own_mean, together = rows.mean(axis=0), count + len(rows)
             apart = own_mean - mean
-            squares += np.sum((rows - own_mean) ** 2, axis=0)
-            squares += apart**2 * count * len(rows) / together
+            squares = squares + np.sum((rows - own_mean) ** 2, axis=0)
+            squares = squares + apart**2 * count * len(rows) / together
             mean = mean + apart * len(rows) / together
             count = together
         statistics = {
@@ -105,10 +104,8 @@ class FeatureStore:
 
     def write(self, video_id: str, features: np.ndarray) -> None:
         """Writes a video's features (L, C), atomically."""
-        part = self.folder / f".{video_id}.part"
-        with part.open("wb") as file:
+        with aside(self.path(video_id)) as unfinished, unfinished.open("wb") as file:
             np.save(file, np.asarray(features, np.float32))
-        os.replace(part, self.path(video_id))
 
     def read(self, video_id: str) -> np.ndarray:
         """A video's features (L, C) float32.
@@ -151,15 +148,11 @@ class FeatureStore:
 
     def _description(self) -> dict:
         try:
-            return json.loads(self._path.read_text())
-        except ValueError as error:
+            return read_own_json(self._path)
+        except UserError as error:
             raise UserError(
-                f"{self._path}: cannot be read ({error}): delete the folder that it is in and run"
-                " the stage extract"
-                " again"
+                f"{error}: delete the folder that it is in and run the stage extract again"
             ) from error
 
     def _describe(self, description: dict) -> None:
-        part = self.folder / ".features.part"
-        part.write_text(json.dumps(description))
-        os.replace(part, self._path)
+        write_json(self._path, description)

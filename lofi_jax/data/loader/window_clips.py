@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lofi_jax.data.annotations.windows import Window
+from lofi_jax.data.random_access import RandomAccess
 from lofi_jax.data.subset import Subset
 from lofi_jax.detection.windows import Windows, shown
 
@@ -29,7 +30,7 @@ class WindowRecords:
 
     def __init__(
         self,
-        records: Sequence[Record],
+        records: RandomAccess[Record],
         chosen: Sequence[Window],
         windows: Windows,
         frames: int,
@@ -46,13 +47,13 @@ class WindowRecords:
         window = self._chosen[i]
         record = _part(self._records[window.number], window.start, self._size, self._frames)
         return record | {
-            "duration": window.video.duration,
+            "duration": window.video.known_duration,
             "segments": window.video.segments,
             "labels": np.array([self._index[label] for label in window.video.labels], np.int64),
         }
 
 
-class Pieces(Sequence[Record]):
+class Pieces:
     """Videos as records of `size` snippets without annotation, end to end and in order, the last
     one filled up.
 
@@ -63,7 +64,9 @@ class Pieces(Sequence[Record]):
         counts: pieces of each video.
     """
 
-    def __init__(self, records: Sequence[Record], lengths: Sequence[int], size: int, frames: int):
+    def __init__(
+        self, records: RandomAccess[Record], lengths: Sequence[int], size: int, frames: int
+    ):
         """Takes the videos' records, their lengths in snippets, and the frames per snippet."""
         # The pieces of one video are read in order.
         self._record = functools.lru_cache(maxsize=2)(records.__getitem__)

@@ -58,7 +58,8 @@ def _serialize(record: Mapping[str, Any], frames: int) -> list[bytes]:
     """Snippets as TFDS stores them, but with sorted keys: TFDS's order differs between
     processes.
     """
-    serializer = ExampleSerializer(features().get_serialized_info())
+    specs: Any = features().get_serialized_info()
+    serializer = ExampleSerializer(specs)
     serialized = []
     for snippet in range(len(record["frames"]) // frames):
         jpegs = record["frames"][snippet * frames : (snippet + 1) * frames]

@@ -9,22 +9,22 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
 import shutil
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import tensorflow_datasets as tfds
-from array_record.python import array_record_module
+from array_record.python import array_record_module  # type: ignore  # C++ without stubs
+from etils import epath
 
 from lofi_jax.data.ingest.sampling import Sampling
 from lofi_jax.data.ingest.video_folder import Job
 from lofi_jax.data.prepared import examples
 from lofi_jax.data.prepared.records import FILE_FORMAT, VERSION
 from lofi_jax.data.video import video_file
-from lofi_jax.files import write_json
+from lofi_jax.errors import UserError
+from lofi_jax.files import aside, read_own_json, write_json
 
 SHARD_BYTES = 256 << 20
 # Roughly what a JPEG of quality 95 takes.
@@ -154,12 +154,9 @@ class Writer:
         Raises:
             OSError, RuntimeError: the disk is full or cannot be written.
         """
-        self.data.mkdir(parents=True, exist_ok=True)
-        path = self._path(shard)
-        # Beam may have two workers write one shard; the last to finish wins, with the same bytes.
-        unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
         videos, snippets, problems = [], 0, []
-        try:
+        # Beam may have two workers write one shard; the last to finish wins, with the same bytes.
+        with aside(self._path(shard)) as unfinished:
             file = array_record_module.ArrayRecordWriter(str(unfinished), _OPTIONS)
             for example in map(self.example, shard.jobs) if made is None else made:
                 problems += map(list, example.problems)
@@ -169,9 +166,6 @@ class Writer:
                 if example.known is not None:
                     videos.append(example.known)
             file.close()
-            os.replace(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
         note = {"made_from": shard.made_from}
         note |= dataclasses.asdict(Finished(videos, snippets, problems))
         write_json(self._note(shard), note)
@@ -179,12 +173,23 @@ class Writer:
     def finished(self, shard: Shard) -> Finished | None:
         """What a finished shard holds; None where it is not, or was made from other input."""
         try:
-            note = json.loads(self._note(shard).read_text())
-        except FileNotFoundError:
-            return None
+            note = read_own_json(self._note(shard))
+        except UserError:
+            return None  # there is none, or it was cut short
         if note.pop("made_from") != shard.made_from or not self._path(shard).exists():
             return None
         return Finished(**note)
+
+    def finish_of(self, shard: Shard) -> Finished:
+        """What a shard holds that must be finished.
+
+        Raises:
+            ValueError: it is not.
+        """
+        finished = self.finished(shard)
+        if finished is None:
+            raise ValueError(f"{self._path(shard)}: is not finished")
+        return finished
 
     def discard_others(self, shards: Iterable[Shard]) -> None:
         """Deletes leftovers of killed builds, or of builds from other input."""
@@ -203,7 +208,7 @@ class Writer:
         return [
             tfds.core.SplitInfo(
                 name=split,
-                shard_lengths=[self.finished(shard).snippets for shard in chosen],
+                shard_lengths=[self.finish_of(shard).snippets for shard in chosen],
                 num_bytes=sum(self._path(shard).stat().st_size for shard in chosen),
                 filename_template=self._template(split),
             )
@@ -216,7 +221,10 @@ class Writer:
 
     def _template(self, split: str) -> tfds.core.ShardedFileTemplate:
         return tfds.core.ShardedFileTemplate(
-            data_dir=self.data, dataset_name=self.name, split=split, filetype_suffix=FILE_FORMAT
+            data_dir=epath.Path(self.data),
+            dataset_name=self.name,
+            split=split,
+            filetype_suffix=FILE_FORMAT,
         )
 
     def _path(self, shard: Shard) -> pathlib.Path:

@@ -1,7 +1,6 @@
 """A dataset read straight from its video files: scanned once, then described by a small file."""
 
 import concurrent.futures
-import json
 import os
 import pathlib
 from collections import defaultdict
@@ -16,7 +15,7 @@ from lofi_jax.data.ingest.sampling import Sampling
 from lofi_jax.data.streamed import video_frames
 from lofi_jax.data.video.packets import VideoError
 from lofi_jax.errors import UserError
-from lofi_jax.files import write_json
+from lofi_jax.files import read_own_json, write_json
 
 
 class Scan:
@@ -58,7 +57,7 @@ class Scan:
         return known[split]
 
 
-class StreamedRecords(Sequence[dict[str, Any]]):
+class StreamedRecords:
     """Records as `records.Records` gives them, but for their frames, which are
     `video_frames.VideoFrames`.
     """
@@ -94,7 +93,7 @@ def load(
     path = _file(data_dir, name, sampling)
     if not path.exists():
         raise UserError(f"{path}: no such file; the stage data makes it")
-    return Scan(json.loads(path.read_text()), video_dir, sampling)
+    return Scan(read_own_json(path), video_dir, sampling)
 
 
 def scan(
@@ -121,7 +120,7 @@ def scan(
     source = video_folder.fingerprint(annotations, video_dir, jobs)
     path = _file(data_dir, name, sampling)
     if path.exists():
-        content = json.loads(path.read_text())
+        content = read_own_json(path)
         video_folder.check_source(path, content["source"], source)
         return Scan(content, video_dir, sampling)
     problems = defaultdict(list, video_folder.known_problems(parsed, files, jobs))
