@@ -59,7 +59,7 @@ def apply_heads(head: Head, dtype: str, mesh: Mesh, microbatches: int = 1) -> Ca
 
     def apply(params, features):
         one = lambda x: apply_head(head, dtype, params, x)  # noqa: E731
-        return chunked.in_parts(one, features, microbatches)
+        return chunked.in_microbatches(one, features, microbatches)
 
     return over_mesh(apply, mesh, DATA)
 

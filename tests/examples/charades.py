@@ -4,8 +4,9 @@
     python -m lofi_jax.prepare --dataset=video_folder --video_dir=Charades_v1 \\
         --annotations=charades.json --data_dir=data
 
-Charades has one row per video: "id", "length" in seconds, and "actions" such as "c092 11.90 21.20;c147
-0.00 12.60". Source: README of Charades (Sigurdsson et al., Hollywood in Homes, ECCV 2016).
+Charades has one row per video: "id", "length" in seconds, and "actions" such as
+"c092 11.90 21.20;c147 0.00 12.60".
+Source: README of Charades (Sigurdsson et al., Hollywood in Homes, ECCV 2016).
 """
 
 import csv
