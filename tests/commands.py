@@ -45,7 +45,7 @@ def run_each(jobs: dict[str, list]) -> dict[str, subprocess.CompletedProcess]:
 
 
 def refused(ended: subprocess.CompletedProcess, *says: str) -> bool:
-    """Whether a command ended as it should where the user can mend something: with one line that
+    """Whether a command ended as it should on an error the user can fix: with one line that
     says what.
     """
     one_line = ended.stderr.startswith("error: ") and ended.stderr.count("\n") == 1

@@ -73,5 +73,5 @@ def gains(
         return float(of_class[there].mean())
 
     base = mean()
-    mended = {name: mean((types != i).astype(float)) for i, name in enumerate(TYPES) if i}
-    return base, {name: value - base for name, value in mended.items()}
+    without = {name: mean((types != i).astype(float)) for i, name in enumerate(TYPES) if i}
+    return base, {name: value - base for name, value in without.items()}

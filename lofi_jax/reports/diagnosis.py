@@ -84,8 +84,8 @@ def false_positives(result: Mapping) -> Figure:
     right.invert_yaxis()
     _write(right, [100 * found["gain"][name] for name in names], across=True)
     right.set(xlabel="points of mAP_N")
-    _title(right, "gain by mending")
-    legend = fig.legend(fontsize=_SMALL, frameon=False, loc="outside uppercenter", ncols=6)
+    _title(right, "gain from fixing")
+    legend = fig.legend(fontsize=_SMALL, frameon=False, loc="outside upper center", ncols=6)
     legend.set_in_layout(True)
     return fig
 

@@ -131,21 +131,21 @@ def collect(
         problems: what was wrong with the file itself, reason -> entries.
         repair: see `load`.
     """
-    mended = collections.defaultdict(list, {key: list(found) for key, found in problems.items()})
+    repaired = collections.defaultdict(list, {key: list(found) for key, found in problems.items()})
     videos = {}
     for video in parsed:
         video_id = video.video_id
         if video.duration is not None and not 0 < video.duration < math.inf:
-            mended[BAD_DURATION].append(f"{video_id}: {video.duration}")
+            repaired[BAD_DURATION].append(f"{video_id}: {video.duration}")
             video = dataclasses.replace(video, duration=None)
         if repair:
             video, found = _repair(video)
             for reason, text in found:
-                mended[reason].append(text)
+                repaired[reason].append(text)
         if not video.labels:
-            mended[NO_SEGMENTS].append(video_id)
+            repaired[NO_SEGMENTS].append(video_id)
         videos[video_id] = video
-    frozen = {reason: tuple(entries) for reason, entries in mended.items()}
+    frozen = {reason: tuple(entries) for reason, entries in repaired.items()}
     return Annotations(version, videos, frozen, str(path))
 
 
