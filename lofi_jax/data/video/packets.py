@@ -1,4 +1,4 @@
-"""Video files below the level of times and pictures: opened, indexed by their packets, decoded from a keyframe on."""
+"""Video files at the level of packets: opened, indexed, decoded from a keyframe on."""
 
 import bisect
 import contextlib
@@ -18,7 +18,8 @@ from av.stream import Disposition
 # Seconds. What is nearer is reached by reading on.
 _NEAR = 1.0
 
-# A title that is no UTF-8 harms no picture; from 19 on, which needs Python 3.12, PyAV takes it as it is.
+# A title that is no UTF-8 harms no image; from 19 on, which needs Python 3.12, PyAV takes it as it
+# is.
 _LENIENT: dict[str, Any] = (
     {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 )
@@ -44,7 +45,7 @@ class FalseKeyframe(Exception):
 def open_video(
     path: str | os.PathLike,
 ) -> Iterator[tuple[InputContainer, av.VideoStream]]:
-    """Opens a file and its first video stream; a cover picture is none."""
+    """Opens a file and its first video stream; a cover image is none."""
     try:
         container = av.open(os.fspath(path), **_LENIENT)
     except (FFmpegError, OSError) as error:
@@ -89,7 +90,7 @@ def tick(stream: av.VideoStream) -> Fraction:
 
 
 def stated_duration(container: InputContainer, stream: av.VideoStream) -> float:
-    """The duration of the pictures in the file's header in seconds, 0 where it says none."""
+    """The duration of the images in the file's header in seconds, 0 where it says none."""
     if stream.duration:
         return float(stream.duration * tick(stream))
     if len(container.streams) > 1:
@@ -101,8 +102,10 @@ def stated_duration(container: InputContainer, stream: av.VideoStream) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Index:
-    """What the packets tell without decoding: the first stamp, the end of the last frame, the last frame's
-    own duration (0: not said) and the keyframes, in ticks of the stream's time base, and the number of frames."""
+    """What the packets tell without decoding: the first stamp, the end of the last frame, the last
+    frame's own duration (0: not said) and the keyframes, in ticks of the stream's time base, and
+    the number of frames.
+    """
 
     origin: int
     end: int
@@ -118,7 +121,9 @@ class Index:
 
 @functools.lru_cache(maxsize=1024)
 def known_index(path: str, _version: tuple[int, int] | None) -> Index:
-    """The index of a file that is read from again and again, as in training from the files themselves."""
+    """The index of a file that is read from again and again, as in training from the files
+    themselves.
+    """
     return read_index(path)
 
 
