@@ -8,8 +8,7 @@ The settings are those of configs/synthetic.py, but for 15 epochs of joint train
 
 from ml_collections import ConfigDict
 
-from configs import synthetic
-from lofi_jax.config import optimizer
+from lofi_jax.config import load, optimizer
 
 STARTS = ("acp", "icp", "acp_plus")
 FIDELITIES = ("spatial", "temporal", "spatiotemporal", "short_cycle", "long_cycle", "full")
@@ -17,7 +16,7 @@ OTHER_HEADS = ("bmn", "actionformer")
 
 
 def get_config():
-    c = synthetic.get_config()
+    c = load("synthetic")
     joint = [f"lofi:{fidelity}" for fidelity in FIDELITIES]
     others = [f"{start}/{head}" for head in OTHER_HEADS for start in ("acp", "lofi:temporal")]
     c.rows = ",".join((*STARTS, *joint, *others))

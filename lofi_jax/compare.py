@@ -40,9 +40,7 @@ OUTPUT = flags.DEFINE_string("output", None, "JSON file to write all of it to, a
 _SHOWN = 5  # classes that gained and that lost the most
 
 
-def main(argv: Sequence[str]) -> None:
-    if argv[1:]:
-        raise UserError(f"unexpected argument {argv[1]!r}: this command takes flags only")
+def main() -> None:
     tious = thresholds.parse(TIOU.value, "--tiou")
     paths = names(PREDICTIONS.value)
     if len(paths) != 2:

@@ -35,9 +35,7 @@ _HEAD = flags.DEFINE_string("head", None, f"One of {', '.join(convert.HEAD_NAMES
 _OUTPUT = flags.DEFINE_string("output", None, "Folder that gets the checkpoint.", required=True)
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise errors.UserError(f"unexpected arguments {argv[1:]}: write --name=value")
+def main() -> None:
     if (_ENCODER.value is None) == (_HEAD.value is None):
         raise errors.UserError("name either the --encoder or the --head that the file holds")
     if _ENCODER.value is not None:

@@ -46,9 +46,7 @@ _PLOTS = {
 }
 
 
-def main(argv: Sequence[str]) -> None:
-    if argv[1:]:
-        raise UserError(f"unexpected argument {argv[1]!r}: this command takes flags only")
+def main() -> None:
     tious = thresholds.parse(TIOU.value, "--tiou")
     truth, (found,) = ground_truth.load(
         GROUND_TRUTH.value, SUBSET.value, [PREDICTIONS.value], IGNORE_OTHER_VIDEOS.value
@@ -160,7 +158,7 @@ def _timeline(
         {"label": label, "segment": segment}
         for label, segment in zip(annotated.labels, annotated.segments.tolist(), strict=True)
     ]
-    of_video = found.of(video).top(_STRONGEST).entries()
+    of_video = found.of(video)[:_STRONGEST]
     last = max(x["segment"][1] for x in [*wanted, *of_video])
     title = f"{video}: average precision {100 * average_precision:.1f}"
     rows = [("ground truth", wanted), ("detections", of_video)]

@@ -42,13 +42,14 @@ def naming_full_disk(folder: str | os.PathLike) -> Iterator[None]:
 
 
 def run(
-    main: Callable[[Sequence[str]], int | None],
+    main: Callable[[], int | None],
     parse: Callable[[Sequence[str]], Sequence[str]] = flags.FLAGS,
 ) -> None:
-    """Runs a command under absl; a `UserError` or a bad flag becomes one line on stderr and exit code 2.
+    """Runs a command under absl; a `UserError`, a bad flag or an argument that is no flag becomes one line on stderr
+    and exit code 2.
 
     Args:
-        main: the command; gets the arguments that are no flags, and may return an exit code.
+        main: the command; may return an exit code.
         parse: makes the flags of the command line.
     """
 
@@ -58,7 +59,11 @@ def run(
         logging.set_verbosity(logging.WARNING)
         logging.get_absl_logger().disabled = True
         with _ending():
-            code = main(argv)
+            if argv[1:]:
+                raise UserError(
+                    f"unexpected argument {argv[1]!r}: write flags only, as --name=value"
+                )
+            code = main()
             sys.stdout.flush()
             return code
 

@@ -14,7 +14,6 @@ from absl import flags
 
 from lofi_jax import errors
 from lofi_jax.detection import metrics, thresholds
-from lofi_jax.errors import UserError
 from lofi_jax.files import write_json
 from lofi_jax.results import ground_truth
 
@@ -30,9 +29,7 @@ TIOU = flags.DEFINE_string(
 OUTPUT = flags.DEFINE_string("output", None, "JSON file to write the metrics to, as fractions.")
 
 
-def main(argv: Sequence[str]) -> None:
-    if argv[1:]:
-        raise UserError(f"unexpected argument {argv[1]!r}: this command takes flags only")
+def main() -> None:
     tious = thresholds.parse(TIOU.value, "--tiou")
     truth, (found,) = ground_truth.load(
         GROUND_TRUTH.value, SUBSET.value, [PREDICTIONS.value], IGNORE_OTHER_VIDEOS.value

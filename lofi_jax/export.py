@@ -27,9 +27,7 @@ _LAYOUT = flags.DEFINE_string(
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to write.", required=True)
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise errors.UserError(f"unexpected arguments {argv[1:]}: write --name=value")
+def main() -> None:
     output = pathlib.Path(_OUTPUT.value)
     with errors.naming_full_disk(output):
         print(export.run(load_run(_WORKDIR.value), _ENCODER.value, _LAYOUT.value, output))

@@ -36,9 +36,7 @@ TOP_K = flags.DEFINE_integer("top_k", 100, "Predictions a video that are kept.",
 _BATCH = 16  # videos suppressed at once
 
 
-def main(argv: Sequence[str]) -> None:
-    if argv[1:]:
-        raise UserError(f"unexpected argument {argv[1]!r}: this command takes flags only")
+def main() -> None:
     paths = names(PREDICTIONS.value)
     weights = _weights(len(paths))
     systems = [_load(path) for path in paths]

@@ -1,17 +1,15 @@
 """`python -m lofi_jax.main --config=F --workdir=D`: a whole run from videos to a table, going on where it stopped."""
 
 from absl import flags
-from ml_collections import config_flags
 
 from lofi_jax import errors
-from lofi_jax.config import parse_flags, typed
+from lofi_jax.config import define_config, parse_flags, typed
 from lofi_jax.jobs import auto, pipeline
 from lofi_jax.reports import tables
 from lofi_jax.run.start import start_run
 from lofi_jax.training import processes
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "A file under configs/.")
-flags.mark_flag_as_required("config")
+_CONFIG = define_config()
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder for everything the run makes.", required=True
 )
@@ -22,9 +20,7 @@ _DISTRIBUTED = flags.DEFINE_string(
 )
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise errors.UserError(f"unexpected arguments {argv[1:]}: write --name=value")
+def main() -> None:
     processes.start(_DISTRIBUTED.value)
     config = auto.resolve(typed(_CONFIG.value), _WORKDIR.value)
     run = start_run(config, _WORKDIR.value)

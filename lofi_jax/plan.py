@@ -13,11 +13,10 @@ import math
 from collections.abc import Iterator, Sequence
 
 from absl import flags
-from ml_collections import config_flags
 
 from lofi_jax import errors
 from lofi_jax.comma_separated import names
-from lofi_jax.config import AUTO, DTYPES, parse_flags, typed, validate
+from lofi_jax.config import AUTO, DTYPES, define_config, parse_flags, typed, validate
 from lofi_jax.devices.table import DEVICES
 from lofi_jax.files import write_json
 from lofi_jax.jobs import auto, machines, planning
@@ -26,8 +25,7 @@ from lofi_jax.run import networks
 from lofi_jax.training.progress import Progress
 from lofi_jax.training.sharding import DATA
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "A file under configs/.")
-flags.mark_flag_as_required("config")
+_CONFIG = define_config()
 _MEMORY = flags.DEFINE_float("memory_gib", None, "Of one device, in GiB; default: all it has.")
 _DEVICE = flags.DEFINE_string("device", None, f"One of {', '.join(DEVICES)}.")
 _COUNT = flags.DEFINE_integer("devices", None, "How many of --device; default: 1.")
@@ -38,9 +36,7 @@ _FIDELITIES = flags.DEFINE_string("fidelities", ",".join(planning.FIDELITIES), "
 _DTYPES = flags.DEFINE_string("dtypes", None, "Default: the config's.")
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise errors.UserError(f"unexpected arguments {argv[1:]}: write --name=value")
+def main() -> None:
     config = typed(_CONFIG.value)
     if config.joint.batch_size == AUTO:
         config = planning.with_joint(config, batch_size=max(auto.BATCH_SIZES))

@@ -27,9 +27,7 @@ _OUTPUT = flags.DEFINE_string(
 _TIMELINE_DIR = flags.DEFINE_string("timeline_dir", "", "Folder for a picture of each video.")
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise errors.UserError(f"unexpected arguments {argv[1:]}: write --name=value")
+def main() -> None:
     localizer = Localizer.load(_WORKDIR.value)
     keep_compiled(localizer.run.config, localizer.run.workdir)
     timelines = pathlib.Path(_TIMELINE_DIR.value) if _TIMELINE_DIR.value else None

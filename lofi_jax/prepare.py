@@ -10,7 +10,7 @@ lofi_jax/data/README.md for each public dataset.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from absl import flags
 
@@ -58,9 +58,7 @@ BEAM_OPTIONS = flags.DEFINE_list(
 )
 
 
-def main(argv: Sequence[str]) -> None:
-    if argv[1:]:
-        raise UserError(f"unexpected argument {argv[1]!r}: this command takes flags only")
+def main() -> None:
     if DATASET.value not in DATASETS:
         raise UserError(f"--dataset={DATASET.value}: choose one of {', '.join(DATASETS)}")
     if WORKERS.value is not None and WORKERS.value < 1:

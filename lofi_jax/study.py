@@ -8,19 +8,17 @@ import dataclasses
 import pathlib
 
 from absl import flags
-from ml_collections import config_flags
 
 from lofi_jax import errors
 from lofi_jax.comma_separated import names
-from lofi_jax.config import parse_flags, typed
+from lofi_jax.config import define_config, parse_flags, typed
 from lofi_jax.files import write_json
 from lofi_jax.jobs import auto, pipeline
 from lofi_jax.reports import bars, tables
 from lofi_jax.run.start import start_run
 from lofi_jax.training import processes
 
-_CONFIG = config_flags.DEFINE_config_file("config", None, "A file under configs/.")
-flags.mark_flag_as_required("config")
+_CONFIG = define_config()
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder for everything the study makes.", required=True
 )
@@ -32,9 +30,7 @@ _DISTRIBUTED = flags.DEFINE_string(
 )
 
 
-def main(argv):
-    if len(argv) > 1:
-        raise errors.UserError(f"unexpected arguments {argv[1:]}: write --name=value")
+def main() -> None:
     try:
         seeds = sorted({int(seed) for seed in names(_SEEDS.value)})
     except ValueError:
@@ -46,11 +42,12 @@ def main(argv):
     runs = {}
     for seed in seeds:
         config = dataclasses.replace(typed(_CONFIG.value), seed=seed)
-        if processes.is_first():
-            print(f"seed {seed}")
+        workdir = str(folder / f"seed_{seed}")
         with errors.naming_full_disk(folder):
-            workdir = str(folder / f"seed_{seed}")
-            results = pipeline.run(start_run(auto.resolve(config, workdir), workdir))
+            run = start_run(auto.resolve(config, workdir), workdir)
+            if processes.is_first():
+                print(f"seed {seed}")
+            results = pipeline.run(run)
         if not results and processes.is_first():
             raise errors.UserError("config.stages: a study needs the stage evaluate")
         runs[str(seed)] = results

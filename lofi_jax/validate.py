@@ -7,8 +7,6 @@ With the annotations it also looks for videos of other subsets, missing videos, 
 segments that end after their video. The exit code is 0 where nothing is wrong, and else 1.
 """
 
-from collections.abc import Sequence
-
 from absl import flags
 
 from lofi_jax import errors
@@ -22,9 +20,7 @@ GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Annotation file.")
 SUBSET = flags.DEFINE_string("subset", None, "The videos that the predictions are to be of.")
 
 
-def main(argv: Sequence[str]) -> int:
-    if argv[1:]:
-        raise UserError(f"unexpected argument {argv[1]!r}: this command takes flags only")
+def main() -> int:
     truth = None
     if (GROUND_TRUTH.value is None) != (SUBSET.value is None):
         raise UserError("--ground_truth and --subset: give both or neither")

@@ -11,7 +11,9 @@ import time
 import commands
 import pytest
 import tiny
+from keys import changed
 
+from lofi_jax.config import typed
 from lofi_jax.devices import at_hand, bound, plugins, process, table
 from lofi_jax.errors import UserError
 from lofi_jax.jobs import absent, machines, planning
@@ -52,7 +54,7 @@ def module(tmp_path, monkeypatch):
 
 def test_a_step_that_ends_the_compiler_is_a_plan_that_says_so(module, monkeypatch):
     monkeypatch.setattr(absent, "_COMPILER", module(COMPILER))
-    full, spatial, temporal = absent.plans(tiny.get_config(), "h100", 1, WANTED)
+    full, spatial, temporal = absent.plans(typed(tiny.get_config()), "h100", 1, WANTED)
     assert full.fidelity == "full" and temporal.fidelity == "temporal"
     assert full.peak_gib == temporal.peak_gib == 2.5 and not full.refused
     assert spatial.refused == "the compiler ended with SIGABRT: Check failed: 2 == 3"
@@ -62,14 +64,14 @@ def test_a_step_that_ends_the_compiler_is_a_plan_that_says_so(module, monkeypatc
 def test_a_compiler_that_does_not_start_is_named_in_one_line(module, monkeypatch):
     monkeypatch.setattr(absent, "_COMPILER", module("raise RuntimeError('no library')"))
     with pytest.raises(UserError, match="--device=t4: its compiler ended with exit code 1: no lib"):
-        list(absent.plans(tiny.get_config(), "t4", 1, WANTED))
+        list(absent.plans(typed(tiny.get_config()), "t4", 1, WANTED))
 
 
 def test_what_the_user_can_mend_is_said_as_it_is(module, monkeypatch):
     says = "from lofi_jax.devices import process; process.given()[1]({'error': 'change this'})"
     monkeypatch.setattr(absent, "_COMPILER", module(says))
     with pytest.raises(UserError, match="^change this$"):
-        list(absent.plans(tiny.get_config(), "t4", 1, WANTED))
+        list(absent.plans(typed(tiny.get_config()), "t4", 1, WANTED))
 
 
 def test_a_process_whose_answers_are_no_longer_wanted_ends(module):
@@ -144,8 +146,7 @@ def test_an_unknown_device_is_refused_in_one_line():
     ],
 )
 def test_a_mesh_that_the_devices_do_not_make_is_refused(name, count, snippet, says):
-    config = tiny.get_config()
-    config.mesh.snippet = snippet
+    config = changed(tiny.get_config(), {"mesh.snippet": snippet})
     with pytest.raises(UserError, match=says):
         machines.elsewhere(config, name, count)
 

@@ -6,8 +6,9 @@ import pathlib
 import pytest
 
 from lofi_jax import config as configs
-from lofi_jax.config import defaults, named, typed, validate, validate_data
+from lofi_jax.config import defaults, load, named, typed, validate, validate_data
 from lofi_jax.config.settings import Named
+from lofi_jax.config.shipped import shipped
 from lofi_jax.detection.proposals import Suppression
 from lofi_jax.errors import UserError
 from lofi_jax.run.networks import make_encoder, make_head
@@ -165,3 +166,30 @@ def test_every_config_file_builds_and_is_possible(path):
     validate(made)
     make_encoder(made), make_head(made, c.head.name, 2)
     assert f" --config={path} --workdir=" in scope["__doc__"]
+
+
+def test_a_shipped_config_goes_by_its_name_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load("study").rows.startswith("acp,icp,acp_plus,lofi:spatial")
+    c = load("paper/hacs:head=bmn,fidelity=spatial")
+    assert (c.dataset, c.head.name, c.joint.fidelity) == ("hacs", "bmn", "spatial")
+    assert list(shipped()) == [
+        *("paper/activitynet", "paper/hacs", "paper/thumos14"),
+        *("study", "synthetic", "video_folder"),
+    ]
+
+
+def test_a_path_goes_before_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "synthetic"
+    file.write_text("def get_config(word='none'): return word")
+    assert load("synthetic") == load(str(file)) == "none"
+    assert load("synthetic:a:b") == "a:b"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("synthtic", "did you mean synthetic"), ("my/own.py", "There are paper/")]
+)
+def test_an_unknown_config_is_one_line_that_lists_those_there_are(name, says):
+    with pytest.raises(UserError, match=f"^--config={name}: no such file, .*{says}.*, synthetic,"):
+        load(name)

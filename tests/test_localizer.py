@@ -130,3 +130,20 @@ def test_what_is_no_encoder_is_refused(workdir, tmp_path):
     for frames in (FRAMES[0], FRAMES.astype(np.float32), FRAMES[..., :2]):
         with pytest.raises(ValueError, match=r"frames are uint8 \(B, T, H, W, 3\)"):
             encode(frames)
+
+
+@pytest.mark.parametrize(
+    "part, says",
+    [
+        ("heads", "holds no trained head"),
+        ("classifier", "holds no trained classifier"),
+        ("features", "no finished features"),
+        ("encoders", "no such checkpoint folder"),
+    ],
+)
+def test_a_workdir_without_a_part_says_which(workdir, tmp_path, part, says):
+    copied = tmp_path / "run"
+    shutil.copytree(workdir, copied, ignore=shutil.ignore_patterns("data", "timelines", part))
+    with pytest.raises(UserError, match=says) as refused:
+        lofi_jax.Localizer.load(copied)
+    assert str(copied) in str(refused.value) and "\n" not in str(refused.value)

@@ -225,7 +225,7 @@ WRONG = {
     ),
     "no such config file": (
         "--config={folder}/none.py",
-        "No such file or directory: '{folder}/none.py'",
+        "--config={folder}/none.py: no such file, and no config of this name",
     ),
     "a value of the wrong type": (
         "--config.joint.epochs=many",

@@ -3,16 +3,13 @@
 Its source is read as Kinetics is: clips of frames a fixed stride apart, and 10 of them a video in test.
 """
 
-import importlib.util
 import pathlib
 
-_SPEC = importlib.util.spec_from_file_location("tiny", pathlib.Path(__file__).with_name("tiny.py"))
-_TINY = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(_TINY)
+from lofi_jax.config import load
 
 
 def get_config():
-    c = _TINY.get_config()
+    c = load(str(pathlib.Path(__file__).with_name("tiny.py")))
     c.rows = "lofi"
     c.timelines = 1
     c.data.snippets_per_second = 0.75

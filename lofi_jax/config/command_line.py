@@ -1,23 +1,33 @@
-"""The flags of a command that has a config file, and the config's keys among them."""
+"""The flags of a command that has a config, and the config's keys among them."""
 
 import re
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from absl import flags
+from ml_collections import ConfigDict, config_flags
 
+from lofi_jax.config import shipped
 from lofi_jax.config.settings import AUTO, AUTO_KEYS
 from lofi_jax.errors import UserError
 
 
+def define_config() -> flags.FlagHolder[ConfigDict]:
+    """Defines the flag --config, which must be given."""
+    shown = f"A config's path, or one of {', '.join(shipped.shipped())}."
+    flag = config_flags.DEFINE_config_file("config", None, shown)
+    flags.mark_flag_as_required("config")
+    return flag
+
+
 def parse_flags(argv: Sequence[str]) -> Sequence[str]:
-    """Parses the flags of a command that has a config file, and the keys of it that are set there.
+    """Parses the flags of a command that has a config, which a path or a name tells, and the keys of it that are set.
 
     Raises:
-        UserError: no such config file, or a key that a config does not have, there or on the command line.
+        UserError: no such config, or a key that a config does not have, there or on the command line.
     """
     try:
-        arguments = flags.FLAGS([_number(argument) for argument in argv])
+        arguments = flags.FLAGS(list(_rewritten(argv)))
         flags.FLAGS.config.keys()  # raises what kept the file from being read
         return arguments
     except OSError as error:
@@ -36,16 +46,26 @@ def parse_flags(argv: Sequence[str]) -> Sequence[str]:
         ) from error
 
 
-def _number(argument: str) -> str:
-    """An argument that leaves a number to the planner, with the number that stands for it."""
-    key, _, value = argument.partition("=")
-    known = key.lstrip("-").removeprefix("config.") in AUTO_KEYS
-    return f"{key}={AUTO}" if known and value == "auto" else argument
+def _rewritten(argv: Sequence[str]) -> Iterator[str]:
+    """The arguments, with a config's path for its name, and for "auto" the number that leaves it to the planner."""
+    before = ""
+    for argument in argv:
+        key, equals, value = argument.partition("=")
+        name = key.lstrip("-")
+        if before in ("-config", "--config"):
+            yield shipped.located(argument)
+        elif name == "config" and equals:
+            yield f"{key}={shipped.located(value)}"
+        elif name.removeprefix("config.") in AUTO_KEYS and value == "auto":
+            yield f"{key}={AUTO}"
+        else:
+            yield argument
+        before = argument
 
 
 def _place(error: Exception, key: str, argv: Sequence[str]) -> str:
     """Where an unknown key stands: a line of the config file, or an argument."""
-    for frame in traceback.extract_tb(error.__traceback__):
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if frame.name == "get_config":
             return f"{frame.filename}, line {frame.lineno}"
     return next(a for a in argv if key in a.partition("=")[0].split("."))

@@ -43,7 +43,7 @@ class BMN(nn.Module):
     >>> params = jax.jit(head.init)(jax.random.key(0), features)
     >>> outputs = jax.device_get(jax.jit(head.apply)(params, features))
     >>> [found.segments.shape for found in head.proposals(outputs)]
-    [(36, 2)]
+    [(28, 2)]
 
     Attributes:
         channels: of the 1D features.

@@ -91,7 +91,7 @@ class GTAD(nn.Module):
     >>> params = jax.jit(head.init)(jax.random.key(0), features)
     >>> outputs = jax.device_get(jax.jit(head.apply)(params, features))
     >>> [found.segments.shape for found in head.proposals(outputs)]
-    [(36, 2)]
+    [(28, 2)]
 
     Its THUMOS14 settings are max_duration=64, bins=(16, 16), map_kernel=3, rules="thumos14" and longest=59, at 256
     snippets.

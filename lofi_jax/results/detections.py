@@ -151,7 +151,7 @@ class Detections:
         numbers = np.array([names.index(label) for label in self.labels], dtype=np.int64)
         found = Proposals(self.segments, self.scores, numbers)
         (kept,) = suppress([found], Suppression(method, sigma, threshold, vote, top_k))
-        labels = () if kept.labels is None else [names[i] for i in kept.labels.tolist()]
+        labels = [names[int(i)] for i in kept.known_labels]
         return Detections(kept.segments, labels, kept.scores, self.video)
 
     def entries(self) -> list[dict[str, Any]]:

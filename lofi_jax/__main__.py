@@ -1,0 +1,46 @@
+"""The package's commands by name: `lofi NAME ...` does what `python -m lofi_jax.NAME ...` does."""
+
+import difflib
+import os
+import runpy
+import sys
+
+COMMANDS = {
+    "main": "a whole run, from videos to a table of results; goes on where it stopped",
+    "study": "the rows of a config over several seeds",
+    "plan": "what of joint training fits into a device's memory, and at what cost",
+    "prepare": "a dataset on disk, from videos and an annotation file",
+    "predict": "detections in any video files, by what a run has trained",
+    "evaluate": "the metrics of a prediction file",
+    "diagnose": "why detections are wrong",
+    "compare": "what two prediction files differ in, and whether it is chance",
+    "fuse": "several prediction files made one",
+    "validate": "what is wrong with a prediction file, before it is submitted",
+    "convert": "a public PyTorch checkpoint made one of ours",
+    "export": "a run's features and annotations, as other projects read them",
+}
+
+
+def main() -> int:
+    """Runs the command that the command line names."""
+    name, *arguments = sys.argv[1:] or ["--help"]
+    if name in ("-h", "--help", "help"):
+        print("usage: lofi NAME [--flag=value ...]; lofi NAME --help tells its flags\n")
+        print("\n".join(f"  {name:<10}{does}" for name, does in COMMANDS.items()))
+        return 0
+    if name not in COMMANDS:
+        close = difflib.get_close_matches(name, COMMANDS, 1)
+        meant = f"did you mean {close[0]}? " if close else ""
+        print(
+            f"error: no command {name!r}: {meant}There are {', '.join(COMMANDS)}", file=sys.stderr
+        )
+        return 2
+    # As `python -m` has it: a config may name an encoder or a head in a module of this folder.
+    sys.path.insert(0, os.getcwd())
+    sys.argv = [f"lofi {name}", *arguments]
+    runpy.run_module(f"lofi_jax.{name}", run_name="__main__", alter_sys=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
