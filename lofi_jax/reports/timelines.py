@@ -4,7 +4,7 @@ import bisect
 import itertools
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -61,7 +61,7 @@ class _Bar(NamedTuple):
     middle: float  # of the text
 
 
-def colours(classes: Sequence[str]) -> dict[str, Colour]:
+def colours(classes: Iterable[str]) -> dict[str, Colour]:
     """The look of each class, the same wherever the set of classes is the same.
 
     Args:
@@ -76,7 +76,7 @@ def draw(
     title: str,
     duration: float,
     rows: Sequence[tuple[str, Sequence[Mapping]]],
-    frames: Sequence[np.ndarray] | None = None,
+    frames: Sequence[np.ndarray] | np.ndarray | None = None,
     classes: Sequence[str] | None = None,
 ) -> None:
     """Writes the image that `figure` makes of the same arguments to a PNG file."""
@@ -88,7 +88,7 @@ def figure(
     title: str,
     duration: float,
     rows: Sequence[tuple[str, Sequence[Mapping]]],
-    frames: Sequence[np.ndarray] | None = None,
+    frames: Sequence[np.ndarray] | np.ndarray | None = None,
     classes: Sequence[str] | None = None,
 ) -> Figure:
     """Draws rows of segments over one time axis; those that overlap lie in lanes of their own.
@@ -221,7 +221,7 @@ def _draw_row(axes: Axes, top: float, segments: Sequence[Mapping], bars: Sequenc
             text.set_path_effects([patheffects.withStroke(linewidth=2, foreground=tuple(seen))])
 
 
-def _draw_frames(axes: Axes, frames: Sequence[np.ndarray], across: float) -> None:
+def _draw_frames(axes: Axes, frames: Sequence[np.ndarray] | np.ndarray, across: float) -> None:
     axes.axis("off")
     height, width = frames[0].shape[:2]
     tall = min(_STRIP, across * height / width)

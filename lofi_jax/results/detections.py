@@ -50,7 +50,7 @@ class Detections:
     scores: np.ndarray
     video: str = ""
 
-    def __init__(self, segments: Any, labels: Iterable[str], scores: Any, video: str = ""):
+    def __init__(self, segments: Any, labels: Iterable[Any], scores: Any, video: str = ""):
         labels = tuple(labels)
         segments = _floats(segments, video, "segments")
         scores = _floats(scores, video, "scores")
