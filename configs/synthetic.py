@@ -26,7 +26,7 @@ def get_config():
     c.source.snippets = 2
 
     c.encoder = named(
-        "tsm_resnet", stage_sizes=(1, 1, 1), widths=(16, 32, 64), stem="small", shift_fraction=4
+        "tsm_resnet", stage_sizes=(1, 1, 1), widths=(16, 32, 64), stem="small", shift_div=4
     )
     c.head = named("gtad", channels=64, widths=(64, 64, 64, 64), bins=(8, 2), groups=8)
 

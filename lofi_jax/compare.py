@@ -17,6 +17,7 @@ from absl import flags
 from lofi_jax import errors
 from lofi_jax.comma_separated import names
 from lofi_jax.detection import bootstrap, buckets, diagnosis, metrics, thresholds
+from lofi_jax.detection.metrics import Instances
 from lofi_jax.errors import UserError
 from lofi_jax.files import write_json
 from lofi_jax.reports.tables import align, percent
@@ -77,7 +78,9 @@ def _compare(truth: Truth, both: Sequence[Predictions], tious: np.ndarray) -> di
     }
 
 
-def _by_length(truth: Truth, counted: Sequence[tuple], tious: np.ndarray) -> list[dict]:
+def _by_length(
+    truth: Truth, counted: Sequence[tuple[Instances, int]], tious: np.ndarray
+) -> list[dict]:
     """The normalised mAP of both by the length of the instances; see detection/diagnosis.py."""
     sound = diagnosis.sound(truth.instances, truth.durations)
     if not sound.any():
@@ -144,7 +147,7 @@ def text(result: Mapping) -> str:
 
 def _pair(values: Sequence[float | None]) -> list[str]:
     one, other = values
-    difference = "-" if one is None else f"{100 * (other - one):+.2f}"
+    difference = "-" if one is None or other is None else f"{100 * (other - one):+.2f}"
     return [percent(one), percent(other), difference]
 
 

@@ -159,7 +159,7 @@ def _timeline(
         {"label": label, "segment": segment}
         for label, segment in zip(annotated.labels, annotated.segments.tolist(), strict=True)
     ]
-    of_video = found.of(video).top(_STRONGEST).entries()
+    of_video = found.of(video)[:_STRONGEST]
     last = max(x["segment"][1] for x in [*wanted, *of_video])
     title = f"{video}: average precision {100 * average_precision:.1f}"
     rows = [("ground truth", wanted), ("detections", of_video)]

@@ -7,7 +7,7 @@ import os
 import pathlib
 import uuid
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 from lofi_jax.errors import UserError
 
@@ -126,6 +126,8 @@ def aside(path: str | os.PathLike, lasting: bool = True) -> Iterator[pathlib.Pat
         unfinished.unlink(missing_ok=True)
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Whether a value is a finite number, of a size that a time or a score can have."""
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(value) <= 1e15
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return False
+    return bool(value <= 1e15 and not value < -1e15)

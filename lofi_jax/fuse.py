@@ -49,7 +49,9 @@ def main() -> None:
     if CLASS_SCORES.value:
         kept, labels = _labelled(kept, videos)
     results = {
-        video: Detections(one.segments, [labels[i] for i in one.labels], one.scores, video)
+        video: Detections(
+            one.segments, [labels[int(i)] for i in one.known_labels], one.scores, video
+        )
         for video, one in zip(videos, kept, strict=True)
     }
     detection_files.save(OUTPUT.value, results)
@@ -118,7 +120,7 @@ def _labelled(
     named = [
         with_classes(one, row, TOP_CLASSES.value) for one, row in zip(kept, scores, strict=True)
     ]
-    return [Proposals(*(array[: TOP_K.value] for array in one)) for one in named], labels
+    return [one.first(TOP_K.value) for one in named], labels
 
 
 if __name__ == "__main__":

@@ -10,7 +10,10 @@ from lofi_jax.jobs.localizer import Localizer
 from lofi_jax.run.start import keep_compiled
 
 _WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Folder of a finished run of lofi_jax.main.", required=True
+    "workdir",
+    None,
+    "Folder of a finished run of lofi_jax.main, or of one head in it.",
+    required=True,
 )
 _VIDEOS = flags.DEFINE_string(
     "videos",

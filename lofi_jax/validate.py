@@ -24,7 +24,7 @@ def main() -> int:
     truth = None
     if (GROUND_TRUTH.value is None) != (SUBSET.value is None):
         raise UserError("--ground_truth and --subset: give both or neither")
-    if GROUND_TRUTH.value:
+    if GROUND_TRUTH.value and SUBSET.value is not None:
         annotated = activitynet.load(GROUND_TRUTH.value, repair=False)
         truth = Truth(annotated, SUBSET.value, annotated.subset(SUBSET.value), annotated.classes)
     count = 0

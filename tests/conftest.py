@@ -9,8 +9,15 @@ import tempfile
 
 import commands
 import jax
+import jaxtyping
 import pytest
 from absl import flags
+
+# Before anything of the package is imported: what its signatures say of types and shapes is checked at every call.
+# A whole number is a float to it, as it is to the type checker.
+jaxtyping.install_import_hook(
+    "lofi_jax", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+)
 
 # Tiny models take longer to compile than to run; what many tests compile alike is compiled once.
 os.environ["XLA_FLAGS"] = commands.ENVIRONMENT["XLA_FLAGS"]

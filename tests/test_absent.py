@@ -6,11 +6,14 @@ import os
 import pathlib
 import subprocess
 import sys
+import time
 
 import commands
 import pytest
 import tiny
+from keys import changed
 
+from lofi_jax.config import typed
 from lofi_jax.devices import at_hand, bound, plugins, process, table
 from lofi_jax.errors import UserError
 from lofi_jax.jobs import absent, machines, planning
@@ -51,7 +54,7 @@ def module(tmp_path, monkeypatch):
 
 def test_a_step_that_ends_the_compiler_is_a_plan_that_says_so(module, monkeypatch):
     monkeypatch.setattr(absent, "_COMPILER", module(COMPILER))
-    full, spatial, temporal = absent.plans(tiny.get_config(), "h100", 1, WANTED)
+    full, spatial, temporal = absent.plans(typed(tiny.get_config()), "h100", 1, WANTED)
     assert full.fidelity == "full" and temporal.fidelity == "temporal"
     assert full.peak_gib == temporal.peak_gib == 2.5 and not full.refused
     assert spatial.refused == "the compiler ended with SIGABRT: Check failed: 2 == 3"
@@ -61,14 +64,14 @@ def test_a_step_that_ends_the_compiler_is_a_plan_that_says_so(module, monkeypatc
 def test_a_compiler_that_does_not_start_is_named_in_one_line(module, monkeypatch):
     monkeypatch.setattr(absent, "_COMPILER", module("raise RuntimeError('no library')"))
     with pytest.raises(UserError, match="--device=t4: its compiler ended with exit code 1: no lib"):
-        list(absent.plans(tiny.get_config(), "t4", 1, WANTED))
+        list(absent.plans(typed(tiny.get_config()), "t4", 1, WANTED))
 
 
 def test_what_the_user_can_mend_is_said_as_it_is(module, monkeypatch):
     says = "from lofi_jax.devices import process; process.given()[1]({'error': 'change this'})"
     monkeypatch.setattr(absent, "_COMPILER", module(says))
     with pytest.raises(UserError, match="^change this$"):
-        list(absent.plans(tiny.get_config(), "t4", 1, WANTED))
+        list(absent.plans(typed(tiny.get_config()), "t4", 1, WANTED))
 
 
 def test_a_process_whose_answers_are_no_longer_wanted_ends(module):
@@ -77,6 +80,21 @@ def test_a_process_whose_answers_are_no_longer_wanted_ends(module):
     number = next(answers)
     answers.close()
     assert not pathlib.Path(f"/proc/{number}").exists()
+
+
+def test_a_process_ends_with_the_one_that_gave_it_its_task(module):
+    source = "import time, os; from lofi_jax.devices import process; _, a = process.given(); "
+    name = module(source + "a(os.getpid()); time.sleep(600)")
+    ask = "from lofi_jax.devices.process import answers\n"
+    ask += f"for answer in answers({name!r}, 0, {{}}): print(answer, flush=True)"
+    command = [sys.executable, "-c", ask]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as asking:
+        path = pathlib.Path(f"/proc/{int(asking.stdout.readline())}")
+        asking.kill()
+    deadline = time.monotonic() + 60
+    while path.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(
@@ -128,8 +146,7 @@ def test_an_unknown_device_is_refused_in_one_line():
     ],
 )
 def test_a_mesh_that_the_devices_do_not_make_is_refused(name, count, snippet, says):
-    config = tiny.get_config()
-    config.mesh.snippet = snippet
+    config = changed(tiny.get_config(), {"mesh.snippet": snippet})
     with pytest.raises(UserError, match=says):
         machines.elsewhere(config, name, count)
 

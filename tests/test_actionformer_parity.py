@@ -50,7 +50,7 @@ def both(padded, positions):
         padded=padded,
         label_smoothing=0.1,
         regression_weight=2.0,
-        reach=2.0,
+        regression_range=2.0,
     )
     torch.manual_seed(0)
     reference = theirs.ActionFormer(DIM, CHANNELS, 2, 1, WINDOWS, CLASSES, positions)

@@ -9,12 +9,12 @@ from lofi_jax.errors import UserError
 from lofi_jax.models import chunked
 from lofi_jax.models.tsm import TSM
 
-ENCODER = TSM(stage_sizes=(1, 1), widths=(8, 16), stem="small", shift_fraction=4)
+ENCODER = TSM(stage_sizes=(1, 1), widths=(8, 16), stem="small", shift_div=4)
 
 
 def gradient(chunk):
-    def loss(params, statistics, frames):
-        variables = {"params": params, "batch_stats": statistics}
+    def loss(params, batch_stats, frames):
+        variables = {"params": params, "batch_stats": batch_stats}
         features = chunked.encode(lambda x: ENCODER.apply(variables, x), frames, chunk)
         return jnp.sum(jnp.sin(features) * jnp.arange(features.size).reshape(features.shape))
 

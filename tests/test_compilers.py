@@ -1,10 +1,11 @@
 """The programs through the compilers of devices that are not there.
 
-The TPU's are among the default tests. Those of GPUs, which take minutes, are run by
+The TPU's tiny ones are among the default tests. What takes minutes is run by
 
     python -m pytest -m gpu_compiler -n1
+    python -m pytest -m tpu_compiler -n1
 
-where `[plan-gpu]` is installed.
+where `[plan-gpu]` or `[plan-tpu]` is installed.
 """
 
 import itertools
@@ -54,6 +55,7 @@ def test_a_tpu_takes_every_tiny_program():
     assert all(one["serialized_mb"] < 20 and not one["collectives"] for one in found)
 
 
+@pytest.mark.tpu_compiler
 def test_a_tpu_takes_the_full_step_in_half_of_its_memory():
     (found,) = compiled("v5e", {"change": BFLOAT16 | {"joint": {"batch_size": 16, "chunk": 5}}})
     assert peak(found, 16) <= 8

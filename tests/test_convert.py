@@ -409,7 +409,7 @@ def test_a_public_head_becomes_a_checkpoint_with_its_options_told(torch, name, t
     kernel = state["params"]["head"][ours]["kernel"]
     public = arrays[f"module.{first_layer}"].numpy()
     np.testing.assert_array_equal(kernel, public.transpose(2, 1, 0))
-    assert not state["statistics"]
+    assert not state["batch_stats"]
 
 
 def test_a_file_without_the_head_is_refused(resnet18, tmp_path):

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
-from lofi_jax.models import convolution
+from lofi_jax.models import convolution, winograd
 
 
 @pytest.mark.parametrize("kernel", [1, 3, 7])
@@ -60,6 +61,31 @@ def test_small_pictures_and_kernels_of_one_pixel_are_products(kernel, size, grou
     params = conv.init(jax.random.key(0), x)
     program = lowered(conv.apply, "cpu", params, x)
     assert ("stablehlo.convolution" in program) == convolves
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 4), (2, 7, 9), (5, 8, 5), (4, 28, 28)])
+@pytest.mark.parametrize("channels", [(32, 32), (48, 32)])
+def test_large_ones_of_3_x_3_are_those_of_the_library(shape, channels):
+    keys = jax.random.split(jax.random.key(0), 3)
+    x = jax.random.normal(keys[0], (*shape, channels[0]))
+    kernel = jax.random.normal(keys[1], (3, 3, *channels))
+    weights = jax.random.normal(keys[2], (*shape, channels[1]))
+    assert winograd.suits(x, kernel, (1, 1), ((1, 1), (1, 1))) == (shape != (3, 4, 4))
+    found = winograd.convolve(x, kernel)
+    expected, back = jax.vjp(
+        lambda x, kernel: lax.conv_general_dilated(
+            x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        ),
+        x,
+        kernel,
+    )
+    turned = kernel[::-1, ::-1].swapaxes(2, 3)
+    gradients = (
+        winograd.convolve(weights, turned),
+        winograd.kernel_gradient(x, kernel, weights),
+    )
+    for ours, theirs in zip((found, *gradients), (expected, *back(weights)), strict=True):
+        assert jnp.abs(ours - theirs).max() < 3e-5 * jnp.abs(theirs).max()
 
 
 def test_on_the_cpu_every_convolution_of_a_chunk_has_the_fast_form():

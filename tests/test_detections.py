@@ -144,4 +144,4 @@ def test_rows_of_many_videos_come_apart(a, b, random):
 def test_becomes_the_columns_that_are_measured(a, b):
     columns = predictions.of_detections({"a": a, "b": b})
     assert columns.by_video() == {"a": a, "b": b}
-    assert columns.of("b") == b.top() and len(columns.of("c")) == 0
+    assert columns.of("b") == b.top().entries() and columns.of("c") == []

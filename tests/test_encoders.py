@@ -85,7 +85,7 @@ THIN = {
         stage_sizes=(1, 1),
         widths=(8, 16),
         stem="small",
-        shift_fraction=4,
+        shift_div=4,
     ),
     **{
         form: functools.partial(R2Plus1D, stage_sizes=(1, 1), widths=(8, 16), form=form)

@@ -65,10 +65,10 @@ class Numbers:
 def fit(folder, steps, mesh=None, parameters="replicated"):
     """Fits the line, with noise from the step's own key, to `steps` steps."""
 
-    def loss(params, statistics, batch, key):
+    def loss(params, batch_stats, batch, key):
         noise = 0.01 * jax.random.normal(key)
         error = jnp.mean((params["a"] * batch["x"] + params["b"] - batch["y"] + noise) ** 2)
-        return error, ({"noise": noise}, {"seen": statistics["seen"] + batch["x"].sum()})
+        return error, ({"noise": noise}, {"seen": batch_stats["seen"] + batch["x"].sum()})
 
     transform = optax.adam(0.05)
     params = {"a": jnp.zeros(()), "b": jnp.zeros(())}
@@ -148,7 +148,7 @@ def test_the_mesh_changes_no_gradient_and_only_sums_travel(shape):
 
 
 def test_clips_are_spread_over_all_devices_and_change_no_gradient():
-    encoder = TSM(stage_sizes=(1, 1), widths=(8, 16), stem="small", shift_fraction=4)
+    encoder = TSM(stage_sizes=(1, 1), widths=(8, 16), stem="small", shift_div=4)
     clips = np.random.default_rng(0).integers(0, 256, (8, 2, 16, 16, 3), np.uint8)
     variables = jax.jit(encoder.init)(jax.random.key(0), clips)
     weights = np.random.default_rng(1).normal(size=(8, 16)).astype(np.float32)

@@ -8,12 +8,12 @@ import pytest
 from lofi_jax.models import ENCODERS
 from lofi_jax.models.tsm import TSM, shift
 
-THIN = dict(stage_sizes=(1, 1), widths=(8, 16), stem="small", shift_fraction=4)
+THIN = dict(stage_sizes=(1, 1), widths=(8, 16), stem="small", shift_div=4)
 
 
 def test_the_first_part_comes_from_the_next_frame_and_the_second_from_the_previous():
     x = jnp.arange(2 * 3 * 8, dtype=jnp.float32).reshape(6, 1, 1, 8)  # two snippets of 3 frames
-    moved = shift(x, frames=3, fraction=4).reshape(2, 3, 8)
+    moved = shift(x, frames=3, shift_div=4).reshape(2, 3, 8)
     x = x.reshape(2, 3, 8)
     np.testing.assert_array_equal(moved[:, :2, :2], x[:, 1:, :2])
     np.testing.assert_array_equal(moved[:, 2, :2], 0)

@@ -17,9 +17,7 @@ def get_config():
     c.synthetic.train_videos = 8
     c.synthetic.test_videos = 4
 
-    c.encoder = named(
-        "tsm_resnet", stage_sizes=(1, 1), widths=(8, 16), stem="small", shift_fraction=4
-    )
+    c.encoder = named("tsm_resnet", stage_sizes=(1, 1), widths=(8, 16), stem="small", shift_div=4)
     c.head = named("gtad", channels=16, widths=(16, 16), bins=(4, 2), groups=4)
 
     c.pretrain.epochs = 1.0

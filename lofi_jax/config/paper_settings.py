@@ -23,17 +23,20 @@ def paper(arguments: str | None) -> ConfigDict:
         "encoder": "tsm_resnet18",
         "head": "gtad",
     }
-    given = dict(part.partition("=")[::2] for part in names(arguments or ""))
+    parts = (part.partition("=") for part in names(arguments or ""))
+    given = {key: value for key, _, value in parts}
     if unknown := sorted(given.keys() - known.keys()):
         raise UserError(f"--config: unknown argument {unknown[0]!r}: it takes {', '.join(known)}")
     chosen = known | given
-    c = defaults()
-    c.rows = chosen["start"].replace("&", ",")
-    c.joint.fidelity = chosen["fidelity"]
-    c.encoder, c.head = named(chosen["encoder"]), named(chosen["head"])
-    if "speednet" in c.rows:
-        c.data.stride, c.source.snippets = 0, 2  # it halves the speed of frames at equal distances
+    changes: dict[str, str | int] = {
+        "rows": chosen["start"].replace("&", ","),
+        "joint.fidelity": chosen["fidelity"],
+    }
+    if "speednet" in chosen["start"]:  # it halves the speed of frames at equal distances
+        changes |= {"data.stride": 0, "source.snippets": 2}
     if chosen["encoder"].startswith("r2plus1d"):
-        c.data.height = c.data.width = 112
-        c.data.short_side = 128
+        changes |= {"data.height": 112, "data.width": 112, "data.short_side": 128}
+    c = defaults()
+    c.update_from_flattened_dict(changes)
+    c.encoder, c.head = named(chosen["encoder"]), named(chosen["head"])
     return c

@@ -1,19 +1,31 @@
 """Some of a sequence's items by number, none of them read before it is asked for."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeVar, overload
+
+import numpy as np
+
+from lofi_jax.data.random_access import RandomAccess
+
+Item = TypeVar("Item")
 
 
-class Subset(Sequence[Any]):
+class Subset(Sequence[Item]):
     """Items of another sequence, such as a video's frames or a dataset's records, by their numbers there."""
 
-    def __init__(self, items: Sequence[Any], numbers: Sequence[int]):
+    def __init__(self, items: RandomAccess[Item], numbers: Sequence[int] | np.ndarray):
         self._items, self._numbers = items, numbers
 
     def __len__(self) -> int:
         return len(self._numbers)
 
+    @overload
+    def __getitem__(self, i: int) -> Item: ...
+
+    @overload
+    def __getitem__(self, i: slice) -> "Subset[Item]": ...
+
     def __getitem__(self, i):
         if isinstance(i, slice):
             return Subset(self._items, self._numbers[i])
-        return self._items[self._numbers[i]]
+        return self._items[int(self._numbers[i])]

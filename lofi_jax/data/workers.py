@@ -8,8 +8,12 @@ import threading
 def end_with_parent(*_) -> None:
     """Has a worker end when its parent is killed, rather than wait for it for ever; call it in the worker."""
 
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        raise RuntimeError("this process is no worker: it has no parent")
+
     def watch():
-        multiprocessing.parent_process().join()
+        parent.join()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

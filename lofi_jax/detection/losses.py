@@ -4,10 +4,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from lofi_jax.arrays import AnyArray
+
 
 def balanced_bce(
-    logits: Float[Array, "..."],
-    labels: Float[Array, "..."],
+    logits: Float[AnyArray, "..."],
+    labels: Float[AnyArray, "..."],
     threshold: float = 0.5,
     extra: float = 0.0,
 ) -> Float[Array, ""]:
@@ -31,7 +33,7 @@ def _mean(values, chosen, extra=0.0):
 
 
 def sampled_mse(
-    predictions: Float[Array, "..."], ious: Float[Array, "..."], key: PRNGKeyArray
+    predictions: Float[AnyArray, "..."], ious: Float[AnyArray, "..."], key: PRNGKeyArray
 ) -> Float[Array, ""]:
     """Half the squared error of the predicted tIoU, over equally many high, middle and low anchors (BMN, section 3.4).
 
@@ -52,7 +54,10 @@ def _drawn(candidates, wanted, uniform):
 
 
 def focal(
-    logits: Float[Array, "..."], labels: Float[Array, "..."], alpha: float = 0.25, gamma: float = 2
+    logits: Float[AnyArray, "..."],
+    labels: Float[AnyArray, "..."] | float,
+    alpha: float = 0.25,
+    gamma: float = 2,
 ) -> Float[Array, "..."]:
     """The sigmoid focal loss of each prediction (Lin et al., arXiv 1708.02002, section 3.2).
 
@@ -65,10 +70,12 @@ def focal(
     entropy = -labels * jax.nn.log_sigmoid(logits) - (1 - labels) * jax.nn.log_sigmoid(-logits)
     missed = labels * jax.nn.sigmoid(-logits) + (1 - labels) * jax.nn.sigmoid(logits)
     weight = alpha * labels + (1 - alpha) * (1 - labels)
-    return weight * missed**gamma * entropy
+    return jnp.asarray(weight * missed**gamma * entropy)
 
 
-def diou(distances: Float[Array, "... 2"], wanted: Float[Array, "... 2"]) -> Float[Array, "..."]:
+def diou(
+    distances: Float[AnyArray, "... 2"], wanted: Float[AnyArray, "... 2"]
+) -> Float[Array, "..."]:
     """The distance-IoU loss of segments around a common point (Zheng et al., arXiv 1911.08287, in one dimension).
 
     1 - tIoU + (distance of the centres / length of the smallest segment around both)^2.

@@ -21,6 +21,22 @@ class Proposals(NamedTuple):
     scores: np.ndarray
     labels: np.ndarray | None = None
 
+    @property
+    def known_labels(self) -> np.ndarray:
+        """The labels, of proposals that have them.
+
+        Raises:
+            ValueError: they have none.
+        """
+        if self.labels is None:
+            raise ValueError("proposals without labels")
+        return self.labels
+
+    def first(self, count: int) -> "Proposals":
+        """The first so many."""
+        labels = None if self.labels is None else self.labels[:count]
+        return Proposals(self.segments[:count], self.scores[:count], labels)
+
 
 def boundary_candidates(probability: np.ndarray) -> np.ndarray:
     """Where an action may begin or end: at a local peak, or wherever over half the maximum (BSN's rule).
@@ -108,7 +124,7 @@ def suppress(found: Sequence[Proposals], how: Suppression) -> list[Proposals]:
     indices, lowered = soft_nms_batch(
         padded([one.segments for one in found]),
         padded([one.scores for one in found]),
-        padded([one.labels for one in found]) if labelled else None,
+        padded([one.known_labels for one in found]) if labelled else None,
         how.sigma,
         how.top_k,
         how.method,
@@ -160,11 +176,11 @@ def union(parts: Sequence[Proposals], weights: Sequence[float]) -> Proposals:
         weights: one for each, above 0.
     """
     segments = np.concatenate([part.segments for part in parts])
-    scores = [part.scores * weight for part, weight in zip(parts, weights, strict=True)]
-    scores = np.concatenate(scores)
+    weighted = [part.scores * weight for part, weight in zip(parts, weights, strict=True)]
+    scores = np.concatenate(weighted)
     labels = None
     if parts[0].labels is not None:
-        labels = np.concatenate([part.labels for part in parts])
+        labels = np.concatenate([part.known_labels for part in parts])
     order = np.argsort(-scores, kind="stable")
     keys = segments if labels is None else np.column_stack([segments, labels])
     _, first_of = np.unique(keys[order], axis=0, return_index=True)

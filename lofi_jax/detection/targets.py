@@ -6,11 +6,13 @@ Segments are given in units of the video, [0, 1], padded to a common number; `va
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from lofi_jax.arrays import AnyArray
+
 # Half the width of the window around a boundary within which a start or an end is a positive, in snippets.
 BOUNDARY_WINDOW = 1.5
 
 
-def tiou(a: Float[Array, "N 2"], b: Float[Array, "M 2"]) -> Float[Array, "N M"]:
+def tiou(a: Float[AnyArray, "N 2"], b: Float[AnyArray, "M 2"]) -> Float[Array, "N M"]:
     """Temporal intersection over union of every segment of `a` with every one of `b`; zero for empty ones."""
     a, b = a[:, None], b[None]
     overlap = jnp.minimum(a[..., 1], b[..., 1]) - jnp.maximum(a[..., 0], b[..., 0])
@@ -20,14 +22,14 @@ def tiou(a: Float[Array, "N 2"], b: Float[Array, "M 2"]) -> Float[Array, "N M"]:
 
 
 def anchor_ious(
-    anchors: Float[Array, "N 2"], segments: Float[Array, "M 2"], valid: Bool[Array, " M"]
+    anchors: Float[AnyArray, "N 2"], segments: Float[AnyArray, "M 2"], valid: Bool[AnyArray, " M"]
 ) -> Float[Array, " N"]:
     """Each anchor's best tIoU with any instance (G-TAD, section 3.4); zeros for a video without any."""
     return jnp.max(tiou(anchors, segments) * valid, axis=1, initial=0.0)
 
 
 def boundary_probabilities(
-    boundaries: Float[Array, " M"], valid: Bool[Array, " M"], snippets: int, centre: float
+    boundaries: Float[AnyArray, " M"], valid: Bool[AnyArray, " M"], snippets: int, centre: float
 ) -> Float[Array, " L"]:
     """The part of each snippet that lies within a window of three snippets around a boundary.
 

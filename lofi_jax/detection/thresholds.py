@@ -24,17 +24,21 @@ def parse(text: str, name: str) -> np.ndarray:
         UserError: they are none.
     """
     try:
-        exact = [
-            100 * float(part) for part in (text.split(":") if ":" in text else (text, 1, text))
-        ]
-        low, step, high = map(round, exact)
-        hundredths = range(low, high + 1, step)
-        sound = np.allclose(exact, [low, step, high]) and hundredths[-1] == high
-    except (ValueError, OverflowError, IndexError):
-        sound = False
-    if not (sound and 0 < low <= high <= 100):
+        hundredths = _hundredths(text)
+    except (ValueError, OverflowError, IndexError) as error:
         raise UserError(
             f"{name}={text}: not first:step:last in hundredths above 0 and up to 1, with a last "
             f"that the steps reach, such as {ACTIVITYNET}"
-        )
-    return np.linspace(low / 100, high / 100, len(hundredths))
+        ) from error
+    return np.linspace(hundredths[0] / 100, hundredths[-1] / 100, len(hundredths))
+
+
+def _hundredths(text: str) -> range:
+    """Thresholds in hundredths; some `ValueError`, `OverflowError` or `IndexError` where they are none."""
+    exact = [100 * float(part) for part in (text.split(":") if ":" in text else (text, 1, text))]
+    low, step, high = map(round, exact)
+    hundredths = range(low, high + 1, step)
+    exactly = np.allclose(exact, [low, step, high])
+    if not (exactly and hundredths[-1] == high and 0 < low <= high <= 100):
+        raise ValueError(text)
+    return hundredths

@@ -45,9 +45,13 @@ class Windows:
     def split(self, features: np.ndarray) -> np.ndarray:
         """A video's features (n, C), window after window: (W, size, C)."""
         length = len(features)
-        return np.stack([features[shown(s, self.size, length)] for s in self.starts(length)])
+        return np.stack(
+            [features[shown(s, self.size, length)] for s in self.starts(length).tolist()]
+        )
 
-    def inside(self, segments: np.ndarray, start: int) -> tuple[np.ndarray, np.ndarray]:
+    def inside(
+        self, segments: np.ndarray | Sequence[Sequence[float]], start: int
+    ) -> tuple[np.ndarray, np.ndarray]:
         """What the window at snippet `start` shows of segments.
 
         Args:
@@ -77,6 +81,6 @@ class Windows:
         real = segments[:, 0] < 1.0
         labels = None
         if found[0].labels is not None:
-            labels = np.concatenate([p.labels for p in found])[real]
+            labels = np.concatenate([p.known_labels for p in found])[real]
         scores = np.concatenate([p.scores for p in found])
         return Proposals(segments[real].clip(0.0, 1.0), scores[real], labels)

@@ -5,6 +5,7 @@ JAX lowers and compiles for a mesh of them as for any other. It must have been s
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 from jax.experimental import topologies
@@ -13,8 +14,8 @@ from lofi_jax.devices.topology import topology
 
 # Autotuning runs kernels on the device; without it some products have no setting at which Triton takes them ("Couldn't
 # find output tile sizes", "no supported configuration": jax 0.10.2), and the library's are taken for all.
-_WITHOUT_A_GPU = {"xla_gpu_autotune_level": 0}
-_WITHOUT_TRITON = {"xla_gpu_enable_triton_gemm": False}
+_WITHOUT_A_GPU: dict[str, Any] = {"xla_gpu_autotune_level": 0}
+_WITHOUT_TRITON: dict[str, Any] = {"xla_gpu_enable_triton_gemm": False}
 
 
 def environment(platform: str) -> dict[str, str]:
@@ -31,7 +32,7 @@ def environment(platform: str) -> dict[str, str]:
     return {"JAX_PLATFORMS": "cpu", **absent[platform]}
 
 
-def devices(name: str, count: int, hosts: int | None = None) -> Sequence[jax.Device]:
+def devices(name: str, count: int, hosts: int | None = None) -> Sequence[Any]:
     """So many devices that are not there, on one host or several.
 
     Args:

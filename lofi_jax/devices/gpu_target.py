@@ -1,6 +1,6 @@
 """A GPU described to XLA, which can then compile for one that is not there."""
 
-from lofi_jax.devices.table import Device
+from lofi_jax.devices.table import Device, Gpu
 
 # By compute capability: bytes of shared memory of a multiprocessor and, opted in, of a block; a multiprocessor's
 # threads and float32 units. Source: the tables of the CUDA C++ Programming Guide, "Compute Capabilities".
@@ -19,6 +19,8 @@ _CAPABILITIES = {
 def target_config(device: Device) -> str:
     """A GPU as the text of XLA's GpuTargetConfigProto (stream_executor's device_description.proto)."""
     gpu = device.chip
+    if not isinstance(gpu, Gpu):
+        raise ValueError(f"{device.kind} is no GPU")
     major, minor = gpu.capability
     shared, shared_by_block, threads, units = _CAPABILITIES[gpu.capability]
     # Datacentre chips from Hopper on are compiled for with the instructions that only they have.

@@ -63,4 +63,7 @@ def _version(package: str) -> str | None:
 
 def _release(version: str) -> tuple[int, ...]:
     """The numbers of a version, without what follows them, such as ".post1"."""
-    return tuple(int(number) for number in re.match(r"\d+(\.\d+)*", version)[0].split("."))
+    numbers = re.match(r"\d+(\.\d+)*", version)
+    if numbers is None:
+        raise ValueError(f"{version!r} does not begin with a number")
+    return tuple(int(number) for number in numbers[0].split("."))

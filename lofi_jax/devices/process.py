@@ -8,7 +8,9 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 
 class Ended(Exception):
@@ -26,18 +28,18 @@ def answers(module: str, task, environment: Mapping[str, str]) -> Iterator:
     Raises:
         Ended: it did not end well.
     """
-    with tempfile.TemporaryFile("w+") as asked, tempfile.TemporaryFile() as printed:
-        json.dump(task, asked)
-        asked.seek(0)
+    with tempfile.TemporaryFile() as printed:
         process = subprocess.Popen(
             [sys.executable, "-m", module],
             env={**os.environ, **environment},
-            stdin=asked,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=printed,
             text=True,
         )
+        assert process.stdin is not None and process.stdout is not None  # they are pipes
         try:
+            print(json.dumps(task), file=process.stdin, flush=True)
             yield from map(json.loads, process.stdout)
             if process.wait():
                 printed.seek(0)
@@ -45,14 +47,24 @@ def answers(module: str, task, environment: Mapping[str, str]) -> Iterator:
         finally:
             process.kill()
             process.wait()
+            process.stdin.close()
             process.stdout.close()
 
 
-def given() -> tuple[object, Callable[[object], None]]:
-    """In such a process: its task, and the function that answers. What else it prints goes to stderr from then on."""
-    task, out = json.load(sys.stdin), os.fdopen(os.dup(1), "w")
+def given() -> tuple[Any, Callable[[Any], None]]:
+    """In such a process: its task, and the function that answers. What else it prints goes to stderr from then on.
+
+    It ends with the process that gave the task, however that ends.
+    """
+    task, out = json.loads(sys.stdin.readline()), os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    threading.Thread(target=_end_with_stdin, daemon=True).start()
     return task, lambda answer: print(json.dumps(answer), file=out, flush=True)
+
+
+def _end_with_stdin() -> None:
+    os.read(0, 1)  # nothing more comes, until the other end is closed
+    os._exit(1)
 
 
 def _how(code: int, printed: str) -> str:

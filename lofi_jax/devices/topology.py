@@ -1,7 +1,7 @@
 """How many of a device come together, on how many hosts, and what a compiler calls that."""
 
 from lofi_jax.devices.gpu_target import target_config
-from lofi_jax.devices.table import find
+from lofi_jax.devices.table import Gpu, find
 from lofi_jax.errors import UserError
 
 _GPUS_OF_A_HOST = 8
@@ -16,7 +16,7 @@ def hosts_of(name: str, count: int) -> int:
         UserError: an unknown device, or one that does not come in this number.
     """
     device = find(name)
-    if device.platform == "cuda":
+    if isinstance(device.chip, Gpu):
         if count < 1 or (count > _GPUS_OF_A_HOST and count % _GPUS_OF_A_HOST):
             raise UserError(
                 f"--devices={count}: {name} comes in 1 to {_GPUS_OF_A_HOST} on a host, and in"
@@ -42,7 +42,7 @@ def topology(name: str, count: int, hosts: int | None = None) -> dict:
         UserError: as `hosts_of`.
     """
     device, hosts = find(name), hosts or hosts_of(name, count)
-    if device.platform == "cuda":
+    if isinstance(device.chip, Gpu):
         shape = f"1x{hosts}x{count // hosts}"
         asked = dict(topology_name=shape, topology=shape, target_config=target_config(device))
     else:

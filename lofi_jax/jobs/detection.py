@@ -47,7 +47,7 @@ def detect_in_test_videos(run: Run, row: Row) -> None:
     numbers, results = iter(own), {}
     if target.windows:
         batches = propose.all_of_windows(
-            (videos[i]["features"], target.test_videos[i].duration) for i in own
+            (videos[i]["features"], target.test_videos[i].known_duration) for i in own
         )
     else:
         size = run.config.detect.batch_size
@@ -56,7 +56,12 @@ def detect_in_test_videos(run: Run, row: Row) -> None:
         for proposals, i in zip(found, numbers, strict=False):
             video = target.test_videos[i]
             one = labelled(
-                run, proposals, probabilities[i], target.classes, video.duration, video.video_id
+                run,
+                proposals,
+                probabilities[i],
+                target.classes,
+                video.known_duration,
+                video.video_id,
             )
             results[video.video_id] = one.entries()
         progress.show(len(results), {})

@@ -42,7 +42,7 @@ def run(run: Run, encoder: str, layout: str, output: pathlib.Path) -> str:
     output = output.absolute()
     features, annotations = output / "features", output / "annotations.json"
     try:
-        lengths = []
+        lengths, width = [], 0
         for video in videos:
             array = store.read(video.video_id)
             with (
@@ -51,8 +51,9 @@ def run(run: Run, encoder: str, layout: str, output: pathlib.Path) -> str:
             ):
                 np.save(file, array)
             lengths.append(len(array))
+            width = array.shape[1]
         form = export_layouts.Form(
-            width=array.shape[1],
+            width=width,
             snippets=data.window or data.snippets,
             rate=data.snippets_per_second,
             overlap=data.window_overlap,

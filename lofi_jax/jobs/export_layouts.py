@@ -55,7 +55,7 @@ def database(
                 "subset": video.subset,
                 "duration": video.duration,
                 "frame": _FRAMES * length,
-                "fps": _FRAMES * (rate or length / video.duration),
+                "fps": _FRAMES * (rate or length / video.known_duration),
                 "annotations": [
                     {"segment": segment, "label": label, "label_id": classes.index(label)}
                     for segment, label in zip(video.segments.tolist(), video.labels, strict=True)

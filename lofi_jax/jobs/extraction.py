@@ -62,7 +62,7 @@ def _read(run: Run, store: FeatureStore) -> None:
     folders = run.config.data.feature_dirs.split(",")
     width = None
     for video in datasets.target(run).videos:
-        length = datasets.length(run.config, video.duration)
+        length = datasets.length(run.config, video.known_duration)
         found = external.read(folders, video.video_id, length)
         width = width or found.shape[1]
         if found.shape[1] != width:
@@ -86,7 +86,7 @@ def _encode(run: Run, encoder: str, store: FeatureStore) -> None:
         missing = [own[i] for i in store.missing([annotated[i].video_id for i in own])]
         done += len(own) - len(missing)
         rest = [annotated[i] for i in missing]
-        lengths = [datasets.length(config, video.duration) for video in rest]
+        lengths = [datasets.length(config, video.known_duration) for video in rest]
         encoded = extract.encode(
             Subset(records, missing),
             lengths,

@@ -5,7 +5,6 @@ import math
 import os
 import pathlib
 import warnings
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -32,7 +31,7 @@ from lofi_jax.training.checkpoints import load_state
 from lofi_jax.training.sharding import make_mesh
 
 Path = str | os.PathLike
-Record = Mapping[str, Any]
+Record = dict[str, Any]
 
 
 class Localizer:

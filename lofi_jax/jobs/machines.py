@@ -85,5 +85,5 @@ def elsewhere(config: Config, name: str, count: int) -> Machine:
     def plans(wanted):
         return absent.plans(config, name, count, wanted)
 
-    mesh = dict(zip((DATA, SNIPPET), shape, strict=True))
+    mesh: dict[str, int] = dict(zip((DATA, SNIPPET), shape, strict=True))
     return Machine(device.kind, device.memory_gib, device, mesh, about, plans)

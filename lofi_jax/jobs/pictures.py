@@ -41,7 +41,7 @@ def draw(run: Run) -> None:
         timelines.draw(
             folder / f"{video.video_id}.png",
             video.video_id,
-            video.duration,
+            video.known_duration,
             rows,
             frames=thumbnails(run, target.test[i]) if target.test else None,
             classes=target.classes,

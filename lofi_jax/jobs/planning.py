@@ -6,7 +6,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,11 +33,14 @@ from lofi_jax.training.sharding import DATA, SNIPPET, make_mesh, placement, shar
 from lofi_jax.training.step import initial_state, jit_step, make_step
 
 GIB = 2**30
-# JAX's devices and its lowering have names of their own for NVIDIA's.
-_LOWERED = {"gpu": "cuda"}
+# A platform whose programs have the library's convolutions, each of whose products is counted once: the CPU's forms
+# have other products, in loops.
+_COUNTED = ("tpu",)
 FIDELITIES = ("full", "spatial", "spatiotemporal", "temporal")
 # Before the data is prepared; neither number takes memory that matters.
 CLASSES, INSTANCES = 200, 50
+# On the CPU, LLVM's optimizations take half of the time and change no buffer.
+_QUICK: dict[str, Any] = {"xla_backend_optimization_level": 0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,9 +131,9 @@ def plans(config: Config, mesh: Mesh, wanted: Sequence[Candidate]) -> Iterator[P
 
     Each comes twice: before its step is compiled, which may end the process, and after.
     """
-    row, platform = lofi_rows(config)[0], mesh.devices.flat[0].platform
+    row = lofi_rows(config)[0]
     work = functools.cache(
-        lambda dtype, at: tflop(dataclasses.replace(config, dtype=dtype), row, at, platform)
+        lambda dtype, at: tflop(dataclasses.replace(config, dtype=dtype), row, at)
     )
     for name, batch_size, chunk, dtype in wanted:
         (at,) = fidelities(config, name)
@@ -230,6 +233,8 @@ def measure(config: Config, mesh: Mesh, row: Row, at: Fidelity) -> Measured:
             raise
         return _refused(str(error), _held(state), _held(batch))
     sizes = compiled.memory_analysis()
+    if sizes is None:
+        raise UserError("this device's compiler does not tell what memory a program takes")
     temporaries = sizes.temp_size_in_bytes
     held = sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes
     # As the device lays it out.
@@ -240,8 +245,7 @@ def measure(config: Config, mesh: Mesh, row: Row, at: Fidelity) -> Measured:
 def _compile(lowered: jax.stages.Lowered, platform: str) -> jax.stages.Compiled:
     if platform != jax.default_backend():
         return compile_only.compiled(lowered, platform)
-    # On the CPU, LLVM's optimizations take half of the time and change no buffer.
-    return lowered.compile({"xla_backend_optimization_level": 0} if platform == "cpu" else None)
+    return lowered.compile(_QUICK if platform == "cpu" else None)
 
 
 def _refused(error: str, state: int, batch: int) -> Measured:
@@ -266,14 +270,11 @@ def recomputations(config: Config) -> int:
     return int(joint_.chunk > 0 or joint_.accumulate > 1) + int(joint_.keep == "blocks")
 
 
-def tflop(config: Config, row: Row, at: Fidelity, platform: str) -> list[float]:
+def tflop(config: Config, row: Row, at: Fidelity) -> list[float]:
     """TFLOP a video of a step that computes the encoder's forward pass again 0, 1 and 2 times.
 
-    XLA counts a loop's body once, so what is counted is the step without the encoder's loops.
-
-    Args:
-        platform: of the devices, "cpu", "gpu" or "tpu": the forms that their programs are written in differ. Counted is
-            on the CPU for any, as JAX counts on no other.
+    XLA counts a loop's body once, so what is counted is the step without the encoder's loops, lowered on
+    the CPU for `_COUNTED`: JAX counts nothing of what is lowered for a device that is not there.
     """
     plain = with_joint(config, batch_size=1, chunk=0, accumulate=1, keep="all")
     mesh = make_mesh(1, 1, jax.devices("cpu"))
@@ -282,10 +283,11 @@ def tflop(config: Config, row: Row, at: Fidelity, platform: str) -> list[float]:
     forward = jax.jit(encode_videos(make_encoder(plain), mesh))
 
     def count(function, *shapes) -> float:
-        lowered = function.trace(*shapes).lower(
-            lowering_platforms=(_LOWERED.get(platform, platform),)
-        )
-        return lowered.cost_analysis()["flops"]
+        lowered = function.trace(*shapes).lower(lowering_platforms=_COUNTED)
+        counted = lowered.cost_analysis()
+        if counted is None:
+            raise UserError("JAX does not tell what work a program is here")
+        return counted["flops"]
 
     once, again = count(step, state, batch), count(forward, variables, batch["frames"])
     return [(once + n * again) / 1e12 for n in range(3)]

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from lofi_jax.arrays import AnyArray
 from lofi_jax.detection import losses
 from lofi_jax.detection.proposals import Proposals, Suppression
 from lofi_jax.models.local_transformer import Block, Tower, masked, norm, positions
@@ -40,18 +41,18 @@ class Points(NamedTuple):
     farthest: np.ndarray
 
 
-def pyramid_points(snippets: int, levels: int, reach: float) -> Points:
+def pyramid_points(snippets: int, levels: int, regression_range: float) -> Points:
     """The points of all levels, the finest first.
 
     Args:
-        reach: in snippets; the first level learns actions up to there, each further one up to twice as far as the one
-            before, the last one any.
+        regression_range: farthest distance to a start or end that the first level learns, in snippets. Each further
+            level learns up to twice as far as the one before; the last one has no limit.
     """
     rows = []
     for level in range(levels):
         position = np.arange(0.0, snippets, 2**level)
-        nearest = reach * 2 ** (level - 1) if level else 0.0
-        farthest = reach * 2**level if level < levels - 1 else np.inf
+        nearest = regression_range * 2 ** (level - 1) if level else 0.0
+        farthest = regression_range * 2**level if level < levels - 1 else np.inf
         numbers = np.array([2.0**level, nearest, farthest])[:, None]
         rows.append(np.vstack([position, np.broadcast_to(numbers, (3, len(position)))]))
     return Points(*np.concatenate(rows, axis=1).astype(np.float32))
@@ -73,8 +74,8 @@ class ActionFormer(nn.Module):
         window: of the attention, in points of the level, one for all or one for each; 0: all points.
         stem: blocks before the pyramid.
         levels: of the pyramid.
-        reach: see `pyramid_points`.
-        radius: how far from an action's centre a point may lie to learn it, in strides of its level.
+        regression_range: see `pyramid_points`.
+        center_sample_radius: how far from an action's centre a point may lie to learn it, in strides of its level.
         prior: probability of every class before training.
         positions: length for which absolute positions are made, that are added to the embedding; 0: none are.
         padded: length to which the public network pads shorter videos (its max_seq_len), for weights that are used to
@@ -96,8 +97,8 @@ class ActionFormer(nn.Module):
     window: int | tuple[int, ...] = 19
     stem: int = 2
     levels: int = 6
-    reach: float = 4.0
-    radius: float = 1.5
+    regression_range: float = 4.0
+    center_sample_radius: float = 1.5
     prior: float = 0.01
     positions: int = 0
     padded: int = 0
@@ -113,7 +114,7 @@ class ActionFormer(nn.Module):
         super().__post_init__()
 
     @nn.compact
-    def __call__(self, features: Float[Array, "B L D"]) -> dict[str, list[Array]]:
+    def __call__(self, features: Float[AnyArray, "B L D"]) -> dict[str, list[Array]]:
         """Returns, for each level, "classification" logits (B, T, C) and "distances" (B, T, 2) to start and end.
 
         The distances are in strides of the level, at least 0.
@@ -155,7 +156,7 @@ class ActionFormer(nn.Module):
         return self.window if isinstance(self.window, tuple) else (self.window,) * self.levels
 
     def loss(
-        self, outputs: Mapping[str, list[Array]], batch: Mapping[str, Array], key=None
+        self, outputs: Mapping[str, Sequence[AnyArray]], batch: Mapping[str, AnyArray], key=None
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
         """Focal loss of all classes and DIoU loss of the positives' distances, over the positives' number; in float32.
 
@@ -171,7 +172,9 @@ class ActionFormer(nn.Module):
             for name in ("classification", "distances")
         )
         assign = jax.vmap(
-            lambda s, c, v: assigned(points, s * snippets - 0.5, c, v, self.classes, self.radius)
+            lambda s, c, v: assigned(
+                points, s * snippets - 0.5, c, v, self.classes, self.center_sample_radius
+            )
         )
         classes, wanted = assign(batch["segments"], batch["labels"], batch["valid"])
         positive = classes.max(axis=-1) > 0
@@ -184,9 +187,9 @@ class ActionFormer(nn.Module):
             "classification": losses.focal(logits, labels).sum() / number,
             "regression": self.regression_weight * regression,
         }
-        return sum(terms.values()), terms
+        return sum(terms.values(), jnp.float32(0)), terms
 
-    def proposals(self, outputs: Mapping[str, list[np.ndarray]]) -> list[Proposals]:
+    def proposals(self, outputs: Mapping[str, Sequence[np.ndarray]]) -> list[Proposals]:
         """Every video's proposals, one for each likely class of each point; they may reach beyond the video.
 
         Args:
@@ -214,7 +217,9 @@ class ActionFormer(nn.Module):
         return found
 
     def _points(self, outputs) -> Points:
-        return pyramid_points(outputs["classification"][0].shape[1], self.levels, self.reach)
+        return pyramid_points(
+            outputs["classification"][0].shape[1], self.levels, self.regression_range
+        )
 
 
 class ActionFormerAgnostic(ActionFormer):
@@ -261,9 +266,9 @@ def padded_length(snippets: int, padded: int, windows: Sequence[int]) -> tuple[i
 
 def assigned(
     points: Points,
-    segments: Float[Array, "M 2"],
-    labels: Int[Array, " M"],
-    valid: Bool[Array, " M"],
+    segments: Float[AnyArray, "M 2"],
+    labels: Int[AnyArray, " M"],
+    valid: Bool[AnyArray, " M"],
     classes: int,
     radius: float,
 ) -> tuple[Float[Array, "P classes"], Float[Array, "P 2"]]:

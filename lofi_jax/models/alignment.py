@@ -15,6 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32
 
+from lofi_jax.arrays import AnyArray
+
 # Of the sampling matrix, so much is made at once. Whole, it takes 70 MB at L = 100 and a gigabyte at L = 256; and as a
 # constant of the program, which compilers fold and transpose, it took minutes to compile.
 BLOCK_BYTES = 2**24
@@ -76,7 +78,7 @@ class Sampling:
         begin, end = (np.sum(x & (sample < total), axis=0) for x in (before, inside))
         return np.stack([half, middle, step, self.count, begin, end]).astype(np.float32)
 
-    def columns(self, rows: Float[Array, "6 n"]) -> Float[Array, "L bins n"]:
+    def columns(self, rows: Float[AnyArray, "6 n"]) -> Float[Array, "L bins n"]:
         """How much each snippet counts in each bin of some anchors: columns of the sampling matrix, float32.
 
         Between two snippets lie samples at equal distances, so their number and the place of their mean say how much
@@ -139,7 +141,7 @@ class AlignedDense(nn.Module):
 
     @nn.compact
     def __call__(
-        self, *sampled: tuple[Float[Array, "B L C"], Sampling]
+        self, *sampled: tuple[Float[AnyArray, "B L C"], Sampling]
     ) -> Float[Array, "B N width"]:
         """Takes feature sequences of one shape, each with how it is sampled; their bins are put side by side."""
         bins = [sampling.bins for _, sampling in sampled]
@@ -156,7 +158,7 @@ class AlignedDense(nn.Module):
         return out
 
 
-def _align(y: Float[Array, "B L bins H"], sampling: Sampling) -> Float[Array, "B N H"]:
+def _align(y: Float[AnyArray, "B L bins H"], sampling: Sampling) -> Float[Array, "B N H"]:
     """Applies the sampling matrix, a block of anchors at a time."""
     number = len(sampling.first)
     size = max(BLOCK_BYTES // (sampling.snippets * sampling.bins * 4), 1)

@@ -7,6 +7,7 @@ import flax.linen as nn
 import numpy as np
 from jaxtyping import Array, Float
 
+from lofi_jax.arrays import AnyArray
 from lofi_jax.detection.proposals import Suppression
 from lofi_jax.models import proposal_map
 from lofi_jax.models.alignment import Sampling, anchors, boundary_matching
@@ -42,7 +43,7 @@ class BMN(nn.Module):
     >>> params = jax.jit(head.init)(jax.random.key(0), features)
     >>> outputs = jax.device_get(jax.jit(head.apply)(params, features))
     >>> [found.segments.shape for found in head.proposals(outputs)]
-    [(36, 2)]
+    [(28, 2)]
 
     Attributes:
         channels: of the 1D features.
@@ -64,7 +65,7 @@ class BMN(nn.Module):
     layout: str = "start_end"
 
     @nn.compact
-    def __call__(self, features: Float[Array, "B L D"]) -> dict[str, Array]:
+    def __call__(self, features: Float[AnyArray, "B L D"]) -> dict[str, Array]:
         """Returns logits: "start" and "end" (B, L), "regression" and "classification" (B, anchors)."""
 
         def conv(x, name, groups=4):

@@ -9,8 +9,9 @@ one, so the same holds for it and parts of a batch.
 from collections.abc import Callable
 
 import jax
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Real
 
+from lofi_jax.arrays import AnyArray
 from lofi_jax.errors import UserError
 from lofi_jax.models.convolution import OUTPUT
 
@@ -19,8 +20,8 @@ KEEPS = ("all", "convolutions", "blocks")
 
 
 def encode(
-    encoder: Callable[[UInt8[Array, "N T H W 3"]], Float[Array, "N C"]],
-    frames: UInt8[Array, "B L T H W 3"],
+    encoder: Callable[[Real[AnyArray, "N T H W 3"]], Float[Array, "N C"]],
+    frames: Real[AnyArray, "B L T H W 3"],
     chunk: int,
     keep: str = "all",
     parts: int = 1,
@@ -63,7 +64,7 @@ def encode(
     return jax.lax.map(of_rows, rows).reshape(videos, snippets, -1)
 
 
-def in_parts(function, x: Float[Array, "B ..."], parts: int):
+def in_parts(function, x: Float[AnyArray, "B ..."], parts: int):
     """Applies a function of a batch, which treats its videos one by one, to `parts` parts of it one after the other.
 
     Each part's activations are computed again on the way back.

@@ -1,19 +1,15 @@
-"""Convolutions, on the CPU written in the forms at which XLA is fast."""
+"""Convolutions: the library's, but on the CPU in the forms at which XLA is fast there."""
 
 import functools
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Float
 
-# The name of what a convolution puts out, by which a way back can keep it whatever its form.
-OUTPUT = "convolution"
+from lofi_jax.models import cpu_convolution
 
-# A picture of 3 x 3 and more is no smaller than the largest kernel that the encoders end with.
-SMALL = 2
+# The name of what a convolution puts out, by which a remat policy can keep it whatever its form.
+OUTPUT = "convolution"
 
 
 def convolve(
@@ -21,101 +17,15 @@ def convolve(
 ) -> Float[Array, "N ..."]:
     """As `lax.conv_general_dilated`, for an `nn.Conv` without dilation.
 
-    The other forms are for the CPU alone: GPUs and TPUs are made for the library's, and XLA's compiler for GPUs aborts
-    at the product of every second pixel (jax 0.10.2 and 0.11.2).
+    GPUs and TPUs are made for the library's form. XLA's compiler for GPUs even aborts at one of the CPU's, the product
+    of every second pixel (jax 0.10.2 and 0.11.2).
     """
     on_cpu, library = (
         functools.partial(form, strides=strides, padding=padding, **options)
-        for form in (_convolve_on_cpu, _library)
+        for form in (cpu_convolution.convolve, _library)
     )
     return checkpoint_name(lax.platform_dependent(x, kernel, cpu=on_cpu, default=library), OUTPUT)
 
 
 def _library(x, kernel, strides, padding, **options):
     return lax.conv_general_dilated(x, kernel, strides, padding, **options)
-
-
-def _convolve_on_cpu(x, kernel, strides, padding, **options):
-    """The form that is fast on the CPU, by the shapes.
-
-    A kernel of one pixel is one product: told to convolve, XLA's CPU takes 2 to 4 times as long (jax 0.10.2).
-
-    Where a picture comes out at 2 x 2 or less, as the last stage's do at low fidelity, XLA takes the kernel for the
-    picture and the picture for the kernel, for which its CPU has no fast program (100 times slower). Such ones are a
-    product for each of the kernel's pixels.
-
-    Of others the way back is written out: see `_back`.
-    """
-    if options["feature_group_count"] == 1:
-        if max(kernel.shape[:-2]) == 1 and (isinstance(padding, str) or not np.any(padding)):
-            kept = tuple(slice(None, None, stride) for stride in strides)
-            return x[:, *kept] @ kernel.reshape(kernel.shape[-2:])
-        if x.ndim == 4 and not isinstance(padding, str):
-            if max(_out(x, kernel, strides, padding)) <= SMALL:
-                return _by_pixels(x, kernel, strides, padding)
-            # In a shard_map the kernel, which all devices share, has to differ between them as the pictures do: then
-            # JAX sums its gradient.
-            kernel += 0 * lax.stop_gradient(x[0, 0, 0, 0])
-            return _convolve(x, kernel, tuple(strides), tuple(padding))
-    return lax.conv_general_dilated(x, kernel, strides, padding, **options)
-
-
-def _out(x, kernel, strides, padding) -> list[int]:
-    """The height and width that come out."""
-    sizes = zip(x.shape[1:3], padding, kernel.shape[:2], strides, strict=True)
-    return [(n + sum(pad) - k) // s + 1 for n, pad, k, s in sizes]
-
-
-def _by_pixels(x, kernel, strides, padding):
-    (height, width), (down, right) = _out(x, kernel, strides, padding), strides
-    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-    return sum(
-        x[:, i : i + down * height : down, j : j + right * width : right] @ kernel[i, j]
-        for i in range(kernel.shape[0])
-        for j in range(kernel.shape[1])
-    )
-
-
-_PICTURES = ("NHWC", "HWIO", "NHWC")
-
-
-def _plain(x, kernel, strides, padding):
-    return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=_PICTURES)
-
-
-_convolve = jax.custom_vjp(_plain, nondiff_argnums=(2, 3))
-
-
-def _back(strides, padding, kept, gradient):
-    """The gradients of picture and kernel, as convolutions whose dimensions lie as in the forward one.
-
-    XLA's CPU has a fast program for no other, and turns others into it outside of loops only: in a chunked encoder the
-    gradient of a kernel took 60 times as long (jax 0.10.2).
-    """
-    x, kernel = kept
-    pads, back_pads = [], []
-    sizes = zip(x.shape[1:3], gradient.shape[1:3], kernel.shape[:2], strides, padding, strict=True)
-    for size, out, window, stride, (low, _) in sizes:
-        reach = (out - 1) * stride + 1
-        pads.append((low, window - 1 + reach - size - low))
-        back_pads.append((window - 1 - low, size - reach + low))
-    of_x = lax.conv_general_dilated(
-        gradient,
-        kernel[::-1, ::-1].swapaxes(2, 3),
-        (1, 1),
-        back_pads,
-        lhs_dilation=strides,
-        dimension_numbers=_PICTURES,
-    )
-    of_kernel = lax.conv_general_dilated(
-        x.transpose(3, 1, 2, 0),
-        gradient.transpose(1, 2, 0, 3),
-        (1, 1),
-        pads,
-        rhs_dilation=strides,
-        dimension_numbers=_PICTURES,
-    )
-    return of_x, of_kernel.transpose(1, 2, 0, 3)
-
-
-_convolve.defvjp(lambda x, kernel, *at: (_plain(x, kernel, *at), (x, kernel)), _back)

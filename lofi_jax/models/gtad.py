@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from lofi_jax.arrays import AnyArray
 from lofi_jax.detection.proposals import Suppression
 from lofi_jax.models import proposal_map
 from lofi_jax.models.alignment import Sampling, anchors, graph_alignment
@@ -23,7 +24,7 @@ RULES = {
 }
 
 
-def neighbours(x: Float[Array, "B L C"], k: int) -> Int[Array, "B L k"]:
+def neighbours(x: Float[AnyArray, "B L C"], k: int) -> Int[Array, "B L k"]:
     """The k snippets nearest to each in feature space, itself among them; compared in float32."""
     x = x.astype(jnp.float32)
     squared = jnp.sum(jnp.square(x), axis=-1)
@@ -32,7 +33,7 @@ def neighbours(x: Float[Array, "B L C"], k: int) -> Int[Array, "B L k"]:
     return jax.lax.top_k(-jax.lax.stop_gradient(distance), k)[1]
 
 
-def gather(x: Float[Array, "B L C"], index: Int[Array, "B L k"]) -> Float[Array, "B L k C"]:
+def gather(x: Float[AnyArray, "B L C"], index: Int[AnyArray, "B L k"]) -> Float[Array, "B L k C"]:
     """The features of the given snippets."""
     return jax.vmap(lambda features, i: features[i])(x, index)
 
@@ -51,7 +52,7 @@ class GCNeXt(nn.Module):
     k: int = 3
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B L C"]) -> Float[Array, "B L C"]:
+    def __call__(self, x: Float[AnyArray, "B L C"]) -> Float[Array, "B L C"]:
         channels = x.shape[-1]
         t = nn.relu(nn.Dense(self.width, name="temporal1")(x))
         t = nn.Conv(self.width, (3,), padding=1, feature_group_count=self.groups, name="temporal2")(
@@ -90,7 +91,7 @@ class GTAD(nn.Module):
     >>> params = jax.jit(head.init)(jax.random.key(0), features)
     >>> outputs = jax.device_get(jax.jit(head.apply)(params, features))
     >>> [found.segments.shape for found in head.proposals(outputs)]
-    [(36, 2)]
+    [(28, 2)]
 
     Its THUMOS14 settings are max_duration=64, bins=(16, 16), map_kernel=3, rules="thumos14" and longest=59, at 256
     snippets.
@@ -129,7 +130,7 @@ class GTAD(nn.Module):
         super().__post_init__()
 
     @nn.compact
-    def __call__(self, features: Float[Array, "B L D"]) -> dict[str, Array]:
+    def __call__(self, features: Float[AnyArray, "B L D"]) -> dict[str, Array]:
         """Returns logits: "start" and "end" (B, L), "regression" and "classification" (B, anchors)."""
 
         def block(name):

@@ -55,7 +55,7 @@ class LocalAttention(nn.Module):
     stride: int = 1
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B T C"], real: Real = None) -> Float[Array, "B T/stride C"]:
+    def __call__(self, x: Float[Array, "B T C"], real: Real = None) -> Float[Array, "B t C"]:
         channels = x.shape[-1]
 
         def projected(name):
@@ -96,7 +96,7 @@ class Block(nn.Module):
     stride: int = 1
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B T C"], real: Real = None) -> Float[Array, "B T/stride C"]:
+    def __call__(self, x: Float[Array, "B T C"], real: Real = None) -> Float[Array, "B t C"]:
         """Takes which positions are real after the stride."""
         channels = x.shape[-1]
 
@@ -106,7 +106,7 @@ class Block(nn.Module):
         attention = LocalAttention(self.heads, self.window, self.stride, name="attention")
         y = attention(norm("attention_norm")(x), real)
         if self.stride > 1:
-            x = nn.max_pool(x, (3,), (self.stride,), padding=((1, 1),))
+            x = nn.max_pool(x, (3,), (self.stride,), padding=((1, 1),))  # type: ignore  # Flax takes pairs
         x = masked(x, real) + scale("attention_scale") * y
         y = nn.Dense(4 * channels, name="hidden")(norm("mlp_norm")(x))
         y = nn.Dense(channels, name="mlp_out")(nn.gelu(y, approximate=False))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from lofi_jax.arrays import AnyArray
 from lofi_jax.detection import losses, targets
 from lofi_jax.detection.proposals import Proposals, dense_proposals
 from lofi_jax.models.alignment import AlignedDense
@@ -73,7 +74,7 @@ def confidences(sampled, widths: Sequence[int], cells: Map | None) -> dict[str, 
 
 def loss(
     outputs: Outputs,
-    batch: Mapping[str, Array],
+    batch: Mapping[str, AnyArray],
     key: PRNGKeyArray,
     anchors: np.ndarray,
     rules: Rules,
@@ -107,7 +108,7 @@ def loss(
         * losses.balanced_bce(outputs["classification"], ious, 0.9, rules.extra),
         "regression": rules.regression * losses.sampled_mse(regression, ious, key),
     }
-    return sum(terms.values()), terms
+    return sum(terms.values(), jnp.float32(0)), terms
 
 
 def proposals(

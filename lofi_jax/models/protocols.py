@@ -5,29 +5,46 @@ Both are Flax modules, known by the shapes that go in and come out. A config nam
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from flax.traverse_util import flatten_dict
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from lofi_jax.arrays import AnyArray
 from lofi_jax.detection.proposals import Proposals, Suppression
 
 Tree = Any
 
 
+@runtime_checkable
 class Module(Protocol):
     """The part of a Flax module that is used."""
 
     def init(self, key: Any, x: Any, /) -> Any:
         """Fresh variables for an input."""
+        ...
 
     def init_with_output(self, key: Any, x: Any, /) -> Any:
         """The output and fresh variables."""
+        ...
 
     def apply(self, variables: Any, x: Any, /, *args: Any, **kwargs: Any) -> Any:
         """The output for an input."""
+        ...
 
 
+def apply(module: Module, params: Tree, x: Array) -> Array:
+    """The one array that a module without state makes of an input."""
+    return module.apply({"params": params}, x)
+
+
+def by_path(variables: Tree) -> dict[str, Any]:
+    """Nested variables as one dict, by their paths such as "params.conv1.kernel"."""
+    return dict(flatten_dict(variables, sep="."))
+
+
+@runtime_checkable
 class Encoder(Module, Protocol):
     """Snippets in, one feature a snippet out: frames (N, T, H, W, 3) uint8 or float in 0..255 -> (N, C) float32.
 
@@ -37,6 +54,7 @@ class Encoder(Module, Protocol):
     """
 
 
+@runtime_checkable
 class Head(Module, Protocol):
     """Features of videos in, raw outputs out: (B, L, C) -> a dict of arrays, each (B, ...).
 
@@ -49,7 +67,7 @@ class Head(Module, Protocol):
     suppression: Suppression
 
     def loss(
-        self, outputs: Mapping[str, Array], batch: Mapping[str, Array], key: PRNGKeyArray
+        self, outputs: Mapping[str, AnyArray], batch: Mapping[str, AnyArray], key: PRNGKeyArray
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
         """The loss and its terms, in float32.
 

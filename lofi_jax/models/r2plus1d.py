@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Real
 
+from lofi_jax.arrays import AnyArray
 from lofi_jax.errors import UserError
 from lofi_jax.models import pooling, tsm
 from lofi_jax.models.resnet import Layer, layers, stages
@@ -80,26 +81,26 @@ class SplitConv(nn.Module):
     norm: Layer
 
     @nn.compact
-    def __call__(self, x: Float[Array, "N T H W C"]) -> Float[Array, "N t h w width"]:
+    def __call__(self, x: Float[AnyArray, "N T H W C"]) -> Float[Array, "N t h w width"]:
         n, t = x.shape[:2]
         stride_t, stride = self.strides
-        x = self.conv(
+        y = self.conv(
             self.middle,
             (self.space, self.space),
             (stride, stride),
             padding=self.space // 2,
             name="spatial",
         )(x.reshape(n * t, *x.shape[2:]))
-        x = nn.relu(self.norm(name="norm")(x))
-        h, w = x.shape[1:3]
-        x = self.conv(
+        y = nn.relu(self.norm(name="norm")(y))
+        h, w = y.shape[1:3]
+        y = self.conv(
             self.width,
             (self.time, 1),
             (stride_t, 1),
             padding=(self.time // 2, 0),
             name="temporal",
-        )(x.reshape(n, t, h * w, self.middle))
-        return x.reshape(n, x.shape[1], h, w, self.width)
+        )(y.reshape(n, t, h * w, self.middle))
+        return y.reshape(n, y.shape[1], h, w, self.width)
 
 
 class Block(nn.Module):
@@ -169,7 +170,7 @@ class R2Plus1D(nn.Module):
 
     @nn.compact
     def __call__(
-        self, frames: Float[Array, "N T H W 3"], train: bool = False
+        self, frames: Real[AnyArray, "N T H W 3"], train: bool = False
     ) -> Float[Array, "N C"]:
         """Maps uint8 or float RGB frames in 0..255 to float32 features.
 

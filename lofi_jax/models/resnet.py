@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from lofi_jax.arrays import AnyArray
 from lofi_jax.errors import UserError
 from lofi_jax.models import convolution, pooling
 
@@ -70,7 +71,7 @@ class Bottleneck(nn.Module):
     norm: Layer
 
     @nn.compact
-    def __call__(self, x: Float[Array, "N H W C"]) -> Float[Array, "N h w 4*width"]:
+    def __call__(self, x: Float[Array, "N H W C"]) -> Float[Array, "N h w {4*self.width}"]:
         strides = (self.stride, self.stride)
         y = self.conv(self.width, (1, 1), name="conv1")(self.shift(x))
         y = nn.relu(self.norm(name="bn1")(y))
@@ -111,7 +112,7 @@ class ResNet(nn.Module):
     remat: bool = False
 
     @nn.compact
-    def __call__(self, x: Float[Array, "N H W 3"], train: bool = False) -> Float[Array, "N C"]:
+    def __call__(self, x: Float[AnyArray, "N H W 3"], train: bool = False) -> Float[Array, "N C"]:
         """Maps normalised pictures to features, averaged over the picture.
 
         With `train` the BatchNorm uses and updates the batch's statistics, else the running ones.

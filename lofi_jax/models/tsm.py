@@ -6,8 +6,9 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Real
 
+from lofi_jax.arrays import AnyArray
 from lofi_jax.models import resnet
 
 # ImageNet statistics of RGB on [0, 1], which every public 2D checkpoint was trained with.
@@ -15,14 +16,14 @@ MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
-def shift(x: Float[Array, "N*T H W C"], frames: int, fraction: int) -> Float[Array, "N*T H W C"]:
-    """Moves the first C/fraction channels one frame back in time, the second C/fraction one frame on.
+def shift(x: Float[AnyArray, "NT H W C"], frames: int, shift_div: int) -> Float[Array, "NT H W C"]:
+    """Moves the first C/shift_div channels one frame back in time, the second C/shift_div one frame on.
 
     So of every frame's channels the first part comes from the next frame and the second from the previous one, with
     zeros at the ends of each snippet of T = `frames` frames.
     """
     n, h, w, c = x.shape
-    fold = c // fraction
+    fold = c // shift_div
     x = x.reshape(n // frames, frames, h, w, c)
     zeros = jnp.zeros_like(x[:, :1])
     from_next = jnp.concatenate([x[:, 1:], zeros], axis=1)
@@ -44,20 +45,20 @@ class TSM(nn.Module):
 
     Attributes:
         stage_sizes, widths, block, stem, dtype, remat: of the `resnet.ResNet`.
-        shift_fraction: one part in this many of the channels moves each way (8 in the public weights).
+        shift_div: one part in this many of the channels moves each way (8 in the public weights).
     """
 
     stage_sizes: Sequence[int]
     widths: Sequence[int] = (64, 128, 256, 512)
     block: Any = resnet.BasicBlock
     stem: str = "imagenet"
-    shift_fraction: int = 8
+    shift_div: int = 8
     dtype: Any = jnp.float32
     remat: bool = False
 
     @nn.compact
     def __call__(
-        self, frames: Float[Array, "N T H W 3"], train: bool = False
+        self, frames: Real[AnyArray, "N T H W 3"], train: bool = False
     ) -> Float[Array, "N C"]:
         """Maps uint8 or float RGB frames in 0..255 to float32 features."""
         n, t = frames.shape[:2]
@@ -68,7 +69,7 @@ class TSM(nn.Module):
             widths=self.widths,
             block=self.block,
             stem=self.stem,
-            shift=functools.partial(shift, frames=t, fraction=self.shift_fraction),
+            shift=functools.partial(shift, frames=t, shift_div=self.shift_div),
             dtype=self.dtype,
             remat=self.remat,
             name="resnet",

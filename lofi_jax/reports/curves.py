@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import ticker
@@ -57,7 +58,10 @@ def _draw_stage(axes: Axes, stage: str, entries: Sequence[Mapping[str, float]]) 
     series = _series(entries)
     rate = series.pop(_RATE, None)
     for i, (name, (steps, values)) in enumerate(series.items()):
-        look = {"color": _COLOURS[i % len(_COLOURS)], "marker": "." if len(steps) == 1 else ""}
+        look: dict[str, Any] = {
+            "color": _COLOURS[i % len(_COLOURS)],
+            "marker": "." if len(steps) == 1 else "",
+        }
         axes.plot(steps, values, linewidth=0.6, alpha=0.3, **look)
         axes.plot(steps, _smooth(values), linewidth=1.4, label=name, **look)
     if not series:
@@ -77,7 +81,7 @@ def _draw_stage(axes: Axes, stage: str, entries: Sequence[Mapping[str, float]]) 
         behind.set_ylim(0, 1.05 * max(rate[1].max(), 1e-12))
         behind.tick_params(labelsize=_SMALL, colors="grey")
         behind.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
-        behind.yaxis.get_offset_text().set_size(_SMALL)
+        behind.yaxis.get_offset_text().set_fontsize(_SMALL)
         lines = [*lines, *behind.get_lines()]
     legend = axes.legend(handles=lines, fontsize=_SMALL - 1, frameon=False, ncols=2)
     for text in legend.get_texts():
@@ -91,7 +95,8 @@ def _series(entries: Sequence[Mapping[str, float]]) -> dict[str, tuple[np.ndarra
         for name, value in entry.items():
             if name != "step" and math.isfinite(value):
                 found.setdefault(name, []).append((entry["step"], value))
-    return {name: tuple(np.array(points, float).T) for name, points in found.items()}
+    columns = {name: np.array(points, float).T for name, points in found.items()}
+    return {name: (steps, values) for name, (steps, values) in columns.items()}
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:

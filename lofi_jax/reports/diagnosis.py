@@ -1,6 +1,7 @@
 """A diagnosis as text and as plots: errors by type and what they cost, and how instances of each kind are found."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -38,7 +39,7 @@ def error_rows(result: Mapping) -> list[list[str]]:
     rows = [["top 10G predictions", "share", "gain in mAP_N"]]
     for name in next(iter(shares)):
         gain = f"{100 * found['gain'][name]:+.2f}" if name in found["gain"] else ""
-        rows.append([name, percent(np.mean([part[name] for part in shares])), gain])
+        rows.append([name, percent(float(np.mean([part[name] for part in shares]))), gain])
     return rows
 
 
@@ -124,8 +125,8 @@ def _figure(width: float, height: float) -> Figure:
 def _title(axes: Axes, text: str) -> None:
     axes.set_title(text, fontsize=_SMALL, fontweight="bold", loc="left")
     axes.tick_params(axis="y", labelsize=_SMALL)
-    axes.xaxis.label.set_size(_SMALL)
-    axes.yaxis.label.set_size(_SMALL)
+    axes.xaxis.label.set_fontsize(_SMALL)
+    axes.yaxis.label.set_fontsize(_SMALL)
     axes.spines[["top", "right"]].set_visible(False)
 
 
@@ -134,7 +135,9 @@ def _write(axes: Axes, values: Sequence[float], across: bool = False) -> None:
     for i, value in enumerate(values):
         label = "none" if np.isnan(value) else f"{value:.1f}"
         at = (max(value, 0), i) if across else (i, np.nan_to_num(value))
-        align = {"va": "center", "ha": "left"} if across else {"ha": "center", "va": "bottom"}
+        align: dict[str, Any] = (
+            {"va": "center", "ha": "left"} if across else {"ha": "center", "va": "bottom"}
+        )
         axes.annotate(
             label, at, (2, 0) if across else (0, 1), textcoords="offset points", fontsize=6, **align
         )

@@ -123,7 +123,8 @@ def figure(
     entries = [_shorten(label, across - 0.5, _PLAIN) for label in labels]
     columns = int(across / (0.5 + max((_wide(entry, _PLAIN) for entry in entries), default=0)))
 
-    head = _TITLE + (0 if frames is None or len(frames) == 0 else _STRIP + _PAD)
+    shown = [] if frames is None else frames
+    head = _TITLE + (_STRIP + _PAD if len(shown) else 0)
     foot = _AXIS + _LINE * math.ceil(len(entries) / columns) + _EDGE
     height = head + tops[-1] + foot
     picture = Figure((_WIDTH, height), dpi=_DPI)
@@ -136,8 +137,8 @@ def figure(
     top = 1 - _EDGE / height
     heading = _shorten(title, across, _BOLD)
     picture.text(left / _WIDTH, top, heading, va="top", font=_BOLD, parse_math=False)
-    if head > _TITLE:
-        _draw_frames(panel(_TITLE, _STRIP, xlim=(0, across), ylim=(0, _STRIP)), frames, across)
+    if len(shown):
+        _draw_frames(panel(_TITLE, _STRIP, xlim=(0, across), ylim=(0, _STRIP)), shown, across)
     axes = panel(head, tops[-1], xlim=(0, duration), ylim=(tops[-1], 0))
     for top, (_, segments), bars in zip(tops, rows, stacks, strict=False):
         _draw_row(axes, top, segments, bars)
@@ -206,7 +207,8 @@ def _draw_row(axes: Axes, top: float, segments: Sequence[Mapping], bars: Sequenc
         axes.text(middle, top + (_GAP + _LANE) / 2, "none", color="#8A8A8A", **_IN_ROW)
     for segment in segments:
         if "score" not in segment:
-            axes.axvspan(*segment["segment"], 0, 1 - top / bottom, color="#00000010", linewidth=0)
+            start, end = segment["segment"]
+            axes.axvspan(start, end, 0, 1 - top / bottom, color="#00000010", linewidth=0)
     for bar in bars:
         low = top + _GAP / 2 + bar.lane * _LANE + (_LANE - _BAR) / 2
         faint = 0.2 + 0.8 * bar.strength

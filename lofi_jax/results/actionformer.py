@@ -67,7 +67,7 @@ def load(path: str | os.PathLike, classes: Sequence[str]) -> dict[str, Detection
         i = unknown[0]
         raise UserError(f"{path}: entry {i}: label {number[i]} is none of {len(classes)} classes")
     try:
-        names = [classes[i] for i in number]
+        names = [classes[int(i)] for i in number]
         ids = [str(video) for video in videos.tolist()]
         return by_video(ids, np.stack([start, end], axis=1), names, score)
     except UserError as error:

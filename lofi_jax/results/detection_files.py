@@ -32,7 +32,11 @@ def load(path: str | os.PathLike, classes: Sequence[str] = ()) -> dict[str, Dete
     """
     ending = _ending(path)
     if ending == ".json":
-        return predictions.load(path).by_video()
+        columns = predictions.load(path)
+        try:
+            return columns.by_video()
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
     if ending == ".pkl":
         return actionformer.load(path, _required(path, classes))
     if ending == ".csv":

@@ -71,7 +71,8 @@ class Detections:
         return len(self.labels)
 
     def __iter__(self) -> Iterator[Detection]:
-        return (self[i] for i in range(len(self)))
+        columns = zip(self.segments.tolist(), self.labels, self.scores.tolist(), strict=True)
+        return (Detection(start, end, label, score) for (start, end), label, score in columns)
 
     @overload
     def __getitem__(self, chosen: int) -> Detection: ...
@@ -150,7 +151,7 @@ class Detections:
         numbers = np.array([names.index(label) for label in self.labels], dtype=np.int64)
         found = Proposals(self.segments, self.scores, numbers)
         (kept,) = suppress([found], Suppression(method, sigma, threshold, vote, top_k))
-        labels = [names[i] for i in kept.labels]
+        labels = [names[int(i)] for i in kept.known_labels]
         return Detections(kept.segments, labels, kept.scores, self.video)
 
     def entries(self) -> list[dict[str, Any]]:
@@ -160,9 +161,9 @@ class Detections:
 
 def by_video(
     videos: Sequence[str],
-    segments: np.ndarray,
+    segments: Any,
     labels: Sequence[str],
-    scores: np.ndarray,
+    scores: Any,
     ids: Iterable[str] = (),
 ) -> dict[str, Detections]:
     """The detections of each video, from rows of many videos.
@@ -187,7 +188,7 @@ def by_video(
     found = {}
     for video, low, high in zip(number, edges, edges[1:], strict=False):
         chosen = order[low:high]
-        names = [labels[row] for row in chosen]
+        names = [labels[int(row)] for row in chosen]
         found[video] = Detections(segments[chosen], names, scores[chosen], video)
     return found
 

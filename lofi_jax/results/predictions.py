@@ -40,17 +40,25 @@ class Predictions:
     score: np.ndarray
     duplicates: tuple[str, ...] = ()
 
-    def of(self, video_id: str) -> Detections:
-        """A video's detections, best first; none for a video that the file lacks."""
+    def of(self, video_id: str) -> list[dict[str, Any]]:
+        """A video's entries as the file has them, best first; none for a video that it lacks."""
         at = self.video_ids.index(video_id) if video_id in self.video_ids else -1
         chosen = np.flatnonzero(self.video == at)
-        names = [self.labels[label] for label in self.label[chosen]]
-        return Detections(self.segment[chosen], names, self.score[chosen], video_id).top()
+        chosen = chosen[np.argsort(-self.score[chosen], kind="stable")]
+        names = [self.labels[label] for label in self.label[chosen].tolist()]
+        columns = zip(
+            names, self.score[chosen].tolist(), self.segment[chosen].tolist(), strict=True
+        )
+        return [dict(zip(("label", "score", "segment"), row, strict=True)) for row in columns]
 
     def by_video(self) -> dict[str, Detections]:
-        """Each video's detections, in the file's order."""
+        """Each video's detections, in the file's order.
+
+        Raises:
+            UserError: a score below 0 or an end before its start, which are only measured.
+        """
         videos = [self.video_ids[i] for i in self.video]
-        labels = [self.labels[i] for i in self.label]
+        labels = [self.labels[i] for i in self.label.tolist()]
         return by_video(videos, self.segment, labels, self.score, self.video_ids)
 
 

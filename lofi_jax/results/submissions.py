@@ -42,9 +42,12 @@ def findings(path: str | os.PathLike, truth: Truth | None = None) -> Iterator[st
         yield from (
             f"{path}: video {video_id!r}{text}" for text in _of_video(video_id, entries, truth)
         )
-    for video_id in truth.videos if truth else ():
-        if video_id not in results:
-            yield f"{path}: video {video_id!r} of subset {truth.subset!r} is missing"
+    if truth:
+        missing = (video_id for video_id in truth.videos if video_id not in results)
+        yield from (
+            f"{path}: video {video_id!r} of subset {truth.subset!r} is missing"
+            for video_id in missing
+        )
 
 
 def _of_video(video_id: str, entries: Any, truth: Truth | None) -> Iterator[str]:

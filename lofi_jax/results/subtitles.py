@@ -15,8 +15,8 @@ from lofi_jax.files import read_text
 from lofi_jax.results.detections import Detection, Detections
 
 _TIME = r"(?:(\d+):)?(\d+):(\d+)[.,](\d{3})"
-_CUE = re.compile(rf"\s*{_TIME}\s+-->\s+{_TIME}")
-_SCORED = re.compile(r"(.*) \(([-+.e\d]+)\)", re.DOTALL)
+_TIMES = re.compile(rf"^[ \t]*{_TIME}[ \t]+-->[ \t]+{_TIME}.*$", re.MULTILINE)
+_SCORED = re.compile(r"(.*) \((\d+(?:\.\d+)?(?:e[-+]?\d+)?)\)")
 
 
 def to_webvtt(found: Detections) -> str:
@@ -29,13 +29,13 @@ def to_webvtt(found: Detections) -> str:
     long jump (0.875)
     <BLANKLINE>
     """
-    cues = [f"{_span(d, '.')}\n{html.escape(_text(d), quote=False)}\n" for d in _in_time(found)]
+    cues = [f"{_span(d, '.')}\n{html.escape(_text(d), quote=False)}\n" for d in sorted(found)]
     return "\n".join(["WEBVTT\n", *cues])
 
 
 def to_srt(found: Detections) -> str:
     """The text of a .srt file."""
-    cues = enumerate(_in_time(found), start=1)
+    cues = enumerate(sorted(found), start=1)
     return "\n".join(f"{i}\n{_span(d, ',')}\n{_text(d)}\n" for i, d in cues)
 
 
@@ -58,25 +58,18 @@ def load(path: str | os.PathLike) -> Detections:
 
 def _cues(text: str, unescape: bool) -> Iterator[Detection]:
     for block in re.split(r"\n\s*\n", text):
-        lines = block.splitlines()
-        times = next((i for i, line in enumerate(lines) if _CUE.match(line)), None)
+        times = _TIMES.search(block)
         if times is None:
             continue  # the head, a note or a style
-        numbers = [int(group or 0) for group in _CUE.match(lines[times]).groups()]
+        numbers = [int(group or 0) for group in times.groups()]
         start, end = (
             3600 * h + 60 * m + s + ms / 1000 for h, m, s, ms in (numbers[:4], numbers[4:])
         )
-        said = " ".join(line.strip() for line in lines[times + 1 :])
+        said = " ".join(block[times.end() :].split())
         said = html.unescape(said) if unescape else said
         scored = _SCORED.fullmatch(said)
-        try:
-            yield Detection(start, end, scored[1], float(scored[2]))
-        except (TypeError, ValueError):  # no brackets, or no number in them
-            yield Detection(start, end, said, 1.0)
-
-
-def _in_time(found: Detections) -> list[Detection]:
-    return sorted(found)
+        label, score = scored.groups() if scored else (said, "1")
+        yield Detection(start, end, label, float(score))
 
 
 def _span(detection: Detection, mark: str) -> str:

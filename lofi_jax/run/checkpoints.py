@@ -4,12 +4,11 @@ import pathlib
 from typing import Any
 
 import jax
-from flax.traverse_util import flatten_dict
 
 from lofi_jax.config import Config
 from lofi_jax.config.rows import Row
 from lofi_jax.errors import UserError
-from lofi_jax.models.protocols import Encoder
+from lofi_jax.models.protocols import Encoder, by_path
 from lofi_jax.run import workdir
 from lofi_jax.run.networks import initial_encoder, make_encoder, snippet_shape
 from lofi_jax.run.start import Run
@@ -58,7 +57,7 @@ def load_encoder(path: str | pathlib.Path) -> dict[str, Any]:
     state = load_state(path)
     if "encoder" not in state["params"]:
         raise UserError(f"{path}: holds no encoder (its parts: {', '.join(state['params'])})")
-    return {"params": state["params"]["encoder"], "batch_stats": state["statistics"]}
+    return {"params": state["params"]["encoder"], "batch_stats": state["batch_stats"]}
 
 
 def load_own_encoder(config: Config, path: str | pathlib.Path) -> dict[str, Any]:
@@ -88,8 +87,7 @@ def load_encoder_of(
     loaded = load_encoder(path)
     wanted = jax.eval_shape(lambda: initial_variables(encoder, shape, jax.random.key(0)))
     there, here = (
-        {name: x.shape for name, x in flatten_dict(tree, sep=".").items()}
-        for tree in (loaded, wanted)
+        {name: x.shape for name, x in by_path(tree).items()} for tree in (loaded, wanted)
     )
     if there != here:
         name = next(name for name in {**here, **there} if there.get(name) != here.get(name))

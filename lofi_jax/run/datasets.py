@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
 
 from lofi_jax.config import Config, rows_of
 from lofi_jax.data.annotations import formats
@@ -25,14 +24,14 @@ class Target:
     """The target dataset.
 
     Attributes:
-        train, test: random access to stored videos; None where all rows work on external features.
+        train, test: random access to stored videos; empty where all rows work on external features.
         train_videos, test_videos: their annotations, in the same order.
         classes: names; a label is an index into them.
         windows: how long videos are cut; None: whole videos are brought to one length.
     """
 
-    train: Records | None
-    test: Records | None
+    train: Records
+    test: Records
     train_videos: list[Video]
     test_videos: list[Video]
     classes: tuple[str, ...]
@@ -58,16 +57,19 @@ class Target:
 
     @functools.cached_property
     def training_windows(self) -> list[Window]:
-        """The windows of the training videos to train on.
+        """The windows of the training videos to train on; none where videos are not cut.
 
         Raises:
             UserError: there is none.
         """
-        lengths = [snippets_in(v.duration, self.windows.rate, 0) for v in self.train_videos]
-        chosen = to_train_on(self.train_videos, lengths, self.windows)
+        windows = self.windows
+        if windows is None:
+            return []
+        lengths = [snippets_in(v.known_duration, windows.rate, 0) for v in self.train_videos]
+        chosen = to_train_on(self.train_videos, lengths, windows)
         if not chosen:
             raise UserError(
-                f"no window of {self.windows.seconds:g} s holds a whole annotated segment: raise config.data.window"
+                f"no window of {windows.seconds:g} s holds a whole annotated segment: raise config.data.window"
             )
         return chosen
 
@@ -136,7 +138,7 @@ def _annotated(run: Run) -> Target:
     for video in [*train, *test]:
         if not video.duration:
             raise UserError(f"{data.annotations}: video {video.video_id!r} has no duration")
-    return Target(None, None, train, test, parsed.classes, windows_of(run.config))
+    return Target((), (), train, test, parsed.classes, windows_of(run.config))
 
 
 def windows_of(config: Config) -> Windows | None:
@@ -153,7 +155,7 @@ def length(config: Config, duration: float) -> int:
     return snippets_in(duration, rate, config.data.snippets)
 
 
-def joint_examples(run: Run) -> Sequence[dict]:
+def joint_examples(run: Run) -> Records:
     """The records that encoder and head train on together: whole videos, or windows of them."""
     own = target(run)
     if own.windows is None:

@@ -2,14 +2,14 @@
 
 import functools
 from collections.abc import Sequence
-
-from flax.traverse_util import flatten_dict
+from typing import Any
 
 from lofi_jax.data.annotations.activitynet import Video
 from lofi_jax.data.features import fingerprints
 from lofi_jax.data.features.fingerprints import Fingerprint
 from lofi_jax.data.features.store import FeatureStore
 from lofi_jax.data.features.training import FeatureVideos, FeatureWindows
+from lofi_jax.models.protocols import by_path
 from lofi_jax.run import checkpoints, datasets
 from lofi_jax.run.start import Run
 
@@ -80,13 +80,13 @@ def fingerprint(run: Run, encoder: str) -> Fingerprint:
             "data.snippets_per_second": data.snippets_per_second,
         }
     settings = {"name": config.encoder.name, **config.encoder.options}
-    options = {f"encoder.{name}": _plain(value) for name, value in settings.items()}
-    seen = {f"data.{name}": getattr(data, name) for name in _SEEN}
+    options: Fingerprint = {f"encoder.{name}": _plain(value) for name, value in settings.items()}
+    seen: Fingerprint = {f"data.{name}": getattr(data, name) for name in _SEEN}
     if encoder == "icp" and not config.initial_checkpoint:
         weights = f"random, of seed {config.seed}"
     else:
         variables = checkpoints.encoder_variables(run, encoder)
-        weights = fingerprints.of_arrays(flatten_dict(variables, sep="."))
+        weights = fingerprints.of_arrays(by_path(variables))
     return options | seen | {"dtype": config.dtype, "weights": weights}
 
 
@@ -103,6 +103,6 @@ _SEEN = (
 )
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     """As JSON gives it back."""
     return list(value) if isinstance(value, tuple) else value

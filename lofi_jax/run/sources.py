@@ -2,33 +2,37 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from lofi_jax.config import Config
 from lofi_jax.data.annotations.activitynet import Video
 from lofi_jax.data.ingest.sampling import Sampling
 from lofi_jax.data.prepared import dataset, records
+from lofi_jax.data.random_access import RandomAccess
 from lofi_jax.data.streamed import scan, speed
 from lofi_jax.data.world import builtin
 from lofi_jax.run.start import Run
 from lofi_jax.training.progress import Progress
 
-Records = Sequence[dict[str, Any]]
+Records = RandomAccess[dict[str, Any]]
 
 
+@runtime_checkable
 class Opened(Protocol):
     """A dataset that is ready to be read, whether it was prepared or is streamed from its video files."""
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names; a record's labels are indices into them."""
+        ...
 
     def records(self, split: str) -> Records:
         """A subset's records by number; a `UserError` when there are none."""
+        ...
 
     def videos(self, split: str) -> list[Video]:
         """Their annotations, in the same order."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)

@@ -60,7 +60,7 @@ def start_run(config: Config, folder: str) -> Run:
 def open_run(config: Config, folder: str | pathlib.Path) -> Run:
     """Chooses the devices and the cache of compiled programs. Must run before JAX is used."""
     workdir = Workdir(pathlib.Path(folder).absolute())
-    if jax.config.jax_num_cpu_devices != config.mesh.cpu_devices:
+    if jax.config.values["jax_num_cpu_devices"] != config.mesh.cpu_devices:
         jax.config.update("jax_num_cpu_devices", config.mesh.cpu_devices)
     keep_compiled(config, workdir)
     return Run(config, workdir, make_mesh(config.mesh.data, config.mesh.snippet))

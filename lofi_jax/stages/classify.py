@@ -11,9 +11,11 @@ import numpy as np
 from jaxtyping import Float
 
 from lofi_jax.data.features.padded_batches import padded_batches
+from lofi_jax.data.random_access import RandomAccess
 from lofi_jax.detection.windows import Windows
 from lofi_jax.models import classifier
 from lofi_jax.models.classifier import VideoClassifier
+from lofi_jax.models.protocols import apply
 from lofi_jax.stages.train import Task, train
 from lofi_jax.training.recipe import Recipe
 from lofi_jax.training.session import Session
@@ -21,7 +23,7 @@ from lofi_jax.training.session import Session
 
 def run(
     model: VideoClassifier,
-    features: Sequence[Any],
+    features: RandomAccess[Any],
     recipe: Recipe,
     folder: pathlib.Path,
     session: Session,
@@ -32,11 +34,11 @@ def run(
         features: examples of standardised "features" (L, C) with their instances.
     """
 
-    def loss(params, statistics, batch, key):
-        logits = model.apply({"params": params["classifier"]}, batch["features"])
+    def loss(params, batch_stats, batch, key):
+        logits = apply(model, params["classifier"], batch["features"])
         wanted = classifier.target_distribution(batch["labels"], batch["valid"], model.classes)
         correct = jnp.take_along_axis(wanted, logits.argmax(axis=1)[:, None], axis=1) > 0
-        return classifier.loss(logits, wanted), ({"accuracy": correct.mean()}, statistics)
+        return classifier.loss(logits, wanted), ({"accuracy": correct.mean()}, batch_stats)
 
     def initial():
         example = jnp.asarray(features[0]["features"][None])
@@ -58,8 +60,8 @@ class Classifier:
     ):
         """Takes the classes' names, the trained classifier, how videos are cut, and windows at once."""
         self.classes, self._windows, self._batch = tuple(classes), windows, batch_size
-        apply = jax.jit(lambda params, x: jax.nn.softmax(model.apply({"params": params}, x)))
-        self._apply = functools.partial(apply, jax.device_put(params))
+        predict = jax.jit(lambda params, x: jax.nn.softmax(apply(model, params, x)))
+        self._apply = functools.partial(predict, jax.device_put(params))
 
     def __call__(self, features: Float[np.ndarray, "B L C"]) -> Float[np.ndarray, "B classes"]:
         return np.asarray(self._apply(features))

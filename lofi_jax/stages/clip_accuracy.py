@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from lofi_jax.data.loader import clips, trimmed_clips
-from lofi_jax.models.protocols import Encoder
+from lofi_jax.models.protocols import Encoder, apply
 from lofi_jax.stages.pretrain import Clips
 from lofi_jax.training.progress import Progress
 
@@ -24,11 +24,11 @@ def measure(encoder: Encoder, state: dict[str, Any], test: Clips) -> dict[str, A
         "videos", "clips" (of each), "top1" and "top5" in 0..1.
     """
     classifier = nn.Dense(test.classes)
-    variables = {"params": state["params"]["encoder"], "batch_stats": state["statistics"]}
+    variables = {"params": state["params"]["encoder"], "batch_stats": state["batch_stats"]}
 
     @jax.jit
     def probabilities(variables, weights, frames):
-        logits = classifier.apply({"params": weights}, encoder.apply(variables, frames))
+        logits = apply(classifier, weights, encoder.apply(variables, frames))
         return jax.nn.softmax(logits).mean(axis=0)
 
     progress = Progress("test (acp)", len(test.records), unit="videos")

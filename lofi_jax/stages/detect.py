@@ -88,16 +88,20 @@ class Proposer:
         )
         return _beside_the_device(jobs, threads)
 
+    @property
+    def _windows(self) -> Windows:
+        if self._settings.windows is None:
+            raise ValueError("videos are not cut into windows")
+        return self._settings.windows
+
     def _on_windows(self, features: np.ndarray) -> list:
         """The head's outputs on a video's windows, in batches, each with how many of them are windows."""
-        batches = padded_batches(self._settings.windows.split(features), self._settings.batch_size)
+        batches = padded_batches(self._windows.split(features), self._settings.batch_size)
         return [(self._apply(batch), count) for batch, count in batches]
 
     def _merge(self, outputs: list, length: int, duration: float) -> list[Proposals]:
         found = [one for batch, count in outputs for one in self._all_in(batch, count)]
-        return suppress(
-            [self._settings.windows.merge(found, length, duration)], self._settings.suppression
-        )
+        return suppress([self._windows.merge(found, length, duration)], self._settings.suppression)
 
     def _finish(self, outputs, count: int) -> list[Proposals]:
         kept = suppress(self._all_in(outputs, count), self._settings.suppression)
@@ -106,7 +110,7 @@ class Proposer:
     def _all_in(self, outputs, count: int) -> list[Proposals]:
         """All proposals in the first `count` of a batch, before suppression."""
         outputs = jax.tree.map(lambda x: np.asarray(x)[:count], outputs)
-        return self._head.proposals(outputs)
+        return list(self._head.proposals(outputs))
 
 
 def _beside_the_device(jobs: Iterable[Callable], threads: int) -> Iterator:
@@ -146,8 +150,9 @@ def label(
     """
     if found.labels is None:
         found = with_classes(found, probabilities, top_classes)
-    segments, scores, labels = (array[:top_k] for array in found)
-    return Detections(segments * duration, [classes[c] for c in labels], scores, video)
+    best = found.first(top_k)
+    names = [classes[int(label)] for label in best.known_labels]
+    return Detections(best.segments * duration, names, best.scores, video)
 
 
 def measure(

@@ -1,7 +1,6 @@
 """Stage 3: a fresh head from scratch on the frozen encoder's full-fidelity features."""
 
 import pathlib
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
+from lofi_jax.data.random_access import RandomAccess
 from lofi_jax.models.protocols import Head
 from lofi_jax.stages.train import Task, train
 from lofi_jax.training.networks import apply_heads
@@ -21,7 +21,7 @@ def run(
     name: str,
     head: Head,
     dtype: str,
-    features: Sequence[Any],
+    features: RandomAccess[Any],
     recipe: Recipe,
     folder: pathlib.Path,
     session: Session,
@@ -43,14 +43,14 @@ def make_loss(head: Head, dtype: str, mesh: Mesh) -> Loss:
     """The loss of a head on features."""
     apply = apply_heads(head, dtype, mesh)
 
-    def loss(params, statistics, batch, key):
+    def loss(params, batch_stats, batch, key):
         outputs = apply(params["head"], batch["features"])
         total, terms = head.loss(outputs, batch, key)
-        return total, (terms, statistics)
+        return total, (terms, batch_stats)
 
     return loss
 
 
 def initial(head: Head, features: Float[Array, "1 L C"], seed: int) -> tuple[Tree, Tree]:
-    """The parameters {"head"} to begin from, and no statistics."""
+    """The parameters {"head"} to begin from, and no `batch_stats`."""
     return {"head": jax.jit(head.init)(jax.random.key(seed), features)["params"]}, {}

@@ -6,16 +6,17 @@ The encoder begins from stage 1 with its BatchNorm's statistics frozen; the head
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from grain import transforms
 from jax.sharding import Mesh
 from jaxtyping import Array
 
+from lofi_jax.data.loader.clips import Transformation
+from lofi_jax.data.random_access import RandomAccess
 from lofi_jax.models.protocols import Encoder, Head
 from lofi_jax.stages.train import Task, train
 from lofi_jax.training import optimizer
@@ -59,8 +60,8 @@ class Videos:
         shape: (L, T, H, W, 3) of the full fidelity.
     """
 
-    records: Sequence[Any]
-    transformation: transforms.MapWithIndex
+    records: RandomAccess[Any]
+    transformation: Transformation
     shape: tuple[int, int, int, int, int]
 
 
@@ -102,11 +103,11 @@ def make_loss(networks: Networks, mesh: Mesh) -> Loss:
     encode = encode_videos(networks.encoder, mesh, chunks)
     apply = apply_heads(head, networks.dtype, mesh, chunks.microbatches)
 
-    def loss(params, statistics, batch, key):
-        variables = {"params": params["encoder"], "batch_stats": statistics}
+    def loss(params, batch_stats, batch, key):
+        variables = {"params": params["encoder"], "batch_stats": batch_stats}
         outputs = apply(params["head"], encode(variables, batch["frames"]))
         total, terms = head.loss(outputs, batch, key)
-        return total, (terms, statistics)
+        return total, (terms, batch_stats)
 
     return loss
 
@@ -144,9 +145,9 @@ def begin(
     if variables is None:
         variables = initial_variables(networks.encoder, shape[1:], jax.random.key(seed))
     mesh = make_mesh(1, 1, jax.local_devices()[:1])
-    params, statistics = initial(networks, variables, shape, seed)
+    params, batch_stats = initial(networks, variables, shape, seed)
     step = make_step(make_loss(networks, mesh), optimizer, seed)
-    return initial_state(params, statistics, optimizer), jax.jit(step, donate_argnums=0)
+    return initial_state(params, batch_stats, optimizer), jax.jit(step, donate_argnums=0)
 
 
 def initial(

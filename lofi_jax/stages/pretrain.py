@@ -2,16 +2,16 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
-from grain import transforms
 
-from lofi_jax.models.protocols import Encoder
+from lofi_jax.data.loader.clips import Transformation
+from lofi_jax.data.random_access import RandomAccess
+from lofi_jax.models.protocols import Encoder, apply
 from lofi_jax.stages.train import Task, train
 from lofi_jax.training.networks import feature_width
 from lofi_jax.training.recipe import Recipe
@@ -30,9 +30,9 @@ class Clips:
         shape: (T, H, W, 3) of a clip.
     """
 
-    records: Sequence[Any]
+    records: RandomAccess[Any]
     classes: int
-    transformation: transforms.MapWithIndex
+    transformation: Transformation
     shape: tuple[int, int, int, int]
 
 
@@ -66,10 +66,10 @@ def make_loss(encoder: Encoder, classes: int) -> Loss:
     """The loss of an encoder and a linear layer that classify clips."""
     classifier = nn.Dense(classes)
 
-    def loss(params, statistics, batch, key):
-        current = {"params": params["encoder"], "batch_stats": statistics}
+    def loss(params, batch_stats, batch, key):
+        current = {"params": params["encoder"], "batch_stats": batch_stats}
         features, new = encoder.apply(current, batch["frames"], train=True, mutable="batch_stats")
-        logits = classifier.apply({"params": params["classifier"]}, features)
+        logits = apply(classifier, params["classifier"], features)
         entropy = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
         accuracy = jnp.mean(logits.argmax(axis=1) == batch["label"])
         return entropy, ({"accuracy": accuracy}, new.get("batch_stats", {}))

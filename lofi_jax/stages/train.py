@@ -2,13 +2,13 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import optax
-from grain import transforms
 
-from lofi_jax.data.loader.clips import training_batches
+from lofi_jax.data.loader.clips import Transformation, training_batches
+from lofi_jax.data.random_access import RandomAccess
 from lofi_jax.training import loop, optimizer, processes
 from lofi_jax.training.loop import Training
 from lofi_jax.training.recipe import Recipe
@@ -30,8 +30,8 @@ class Task:
     """
 
     name: str
-    examples: Sequence[Any]
-    transformation: transforms.MapWithIndex | None
+    examples: RandomAccess[Any]
+    transformation: Transformation | None
     initial: Callable[[], tuple[Tree, Tree]]
     loss: Loss
     transform: Callable[..., optax.GradientTransformation] = optimizer.make
@@ -48,8 +48,8 @@ def train(task: Task, recipe: Recipe, folder: pathlib.Path, session: Session) ->
     steps_per_epoch = recipe.steps_per_epoch(len(task.examples))
     rate = optimizer.learning_rate(recipe.optimizer, steps, steps_per_epoch)
     transform = task.transform(recipe.optimizer, rate)
-    params, statistics = task.initial()
-    state = initial_state(params, statistics, transform)
+    params, batch_stats = task.initial()
+    state = initial_state(params, batch_stats, transform)
     step = make_step(task.loss, transform, session.seed)
     batches = training_batches(
         task.examples,

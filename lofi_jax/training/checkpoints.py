@@ -8,6 +8,7 @@ import pathlib
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from etils import epath
 
 from lofi_jax.errors import UserError, naming_full_disk
 
@@ -53,33 +54,33 @@ def load_state(path: str | pathlib.Path) -> dict:
     Raises:
         UserError: there is no checkpoint.
     """
-    path = pathlib.Path(path).absolute()
-    if not path.is_dir():
-        raise UserError(f"{path}: no such checkpoint folder")
-    if not (path / "state").is_dir():
-        steps = sorted(int(p.name) for p in path.iterdir() if p.name.isdigit())
+    folder = epath.Path(path).absolute()
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such checkpoint folder")
+    if not (folder / "state").is_dir():
+        steps = sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit())
         if not steps:
-            raise UserError(f"{path}: holds no checkpoint")
-        path = path / str(steps[-1])
+            raise UserError(f"{folder}: holds no checkpoint")
+        folder = folder / str(steps[-1])
     handler = ocp.PyTreeCheckpointHandler()
     as_numpy = jax.tree.map(
-        lambda _: ocp.RestoreArgs(restore_type=np.ndarray), handler.metadata(path / "state").tree
+        lambda _: ocp.RestoreArgs(restore_type=np.ndarray), handler.metadata(folder / "state").tree
     )
-    return handler.restore(path / "state", args=ocp.args.PyTreeRestore(restore_args=as_numpy))
+    return handler.restore(folder / "state", args=ocp.args.PyTreeRestore(restore_args=as_numpy))
 
 
-def save_state(path: str | pathlib.Path, params: dict, statistics: dict) -> None:
+def save_state(path: str | pathlib.Path, params: dict, batch_stats: dict) -> None:
     """Writes a checkpoint that `load_state` reads, whole or not at all.
 
     Args:
         path: the folder of checkpoints to make.
-        params, statistics: as in a `TrainState`, nested dicts of arrays.
+        params, batch_stats: as in a `TrainState`, nested dicts of arrays.
 
     Raises:
         UserError: the folder holds a checkpoint, or cannot be written.
     """
     folder = pathlib.Path(path).absolute()
-    state = {"params": params, "statistics": statistics}
+    state = {"params": params, "batch_stats": batch_stats}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with naming_full_disk(folder), ocp.CheckpointManager(folder) as manager:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Hashable
 
 import optax
 
@@ -87,7 +88,7 @@ def make_joint(
     The gradient's norm is limited over both together.
     """
     inner = dataclasses.replace(settings, clip_norm=0.0)
-    parts = {
+    parts: dict[Hashable, optax.GradientTransformation] = {
         "encoder": make(inner, lambda step: encoder_scale * schedule(step)),
         "head": make(inner, schedule),
     }

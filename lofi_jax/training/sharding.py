@@ -5,6 +5,7 @@ With several processes each gives the videos of its own devices; a video stays w
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,11 +17,11 @@ DATA, SNIPPET = "data", "snippet"
 PARAMETERS = ("replicated", "sharded")
 
 
-def make_mesh(data: int, snippet: int, devices: Sequence[jax.Device] | None = None) -> Mesh:
+def make_mesh(data: int, snippet: int, devices: Sequence[Any] | None = None) -> Mesh:
     """A mesh of data x snippet devices; data = -1 takes all there are.
 
     Args:
-        devices: default: those at hand.
+        devices: as `jax.devices` gives them; default: those at hand.
 
     Raises:
         UserError: the devices do not make such a mesh.

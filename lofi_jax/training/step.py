@@ -10,23 +10,26 @@ import optax
 from jaxtyping import Array, PRNGKeyArray
 
 Tree = Any
-# (parameters, statistics, batch, key) -> (loss, (terms of the loss, new statistics))
+# (parameters, batch_stats, batch, key) -> (loss, (terms of the loss, new batch_stats))
 Loss = Callable[[Tree, Tree, Mapping[str, Array], PRNGKeyArray], tuple[Array, tuple[dict, Tree]]]
 
 
 @flax.struct.dataclass
 class TrainState:
-    """All that changes in training: the step, the parameters, BatchNorm's statistics, the optimizer's memory."""
+    """All that changes in training: the step, the parameters, BatchNorm's running statistics, the optimizer's state.
 
-    step: Array
+    Arrays, or in trees made of one what there is to say of each: its shape, or where it lies.
+    """
+
+    step: Tree
     params: Tree
-    statistics: Tree
-    optimizer: Tree
+    batch_stats: Tree
+    opt_state: Tree
 
 
-def initial_state(params: Tree, statistics: Tree, optimizer: optax.GradientTransformation):
+def initial_state(params: Tree, batch_stats: Tree, optimizer: optax.GradientTransformation):
     """The state before the first step."""
-    return TrainState(jnp.zeros((), jnp.int32), params, statistics, optimizer.init(params))
+    return TrainState(jnp.zeros((), jnp.int32), params, batch_stats, optimizer.init(params))
 
 
 def make_step(loss: Loss, optimizer: optax.GradientTransformation, seed: int):
@@ -38,10 +41,10 @@ def make_step(loss: Loss, optimizer: optax.GradientTransformation, seed: int):
     def step(state: TrainState, batch: Mapping[str, Array]):
         key = jax.random.fold_in(jax.random.key(seed), state.step)
         gradient = jax.value_and_grad(loss, has_aux=True)
-        (total, (terms, statistics)), grads = gradient(state.params, state.statistics, batch, key)
-        updates, memory = optimizer.update(grads, state.optimizer, state.params)
+        (total, (terms, batch_stats)), grads = gradient(state.params, state.batch_stats, batch, key)
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        new = TrainState(state.step + 1, params, statistics, memory)
+        new = TrainState(state.step + 1, params, batch_stats, opt_state)
         return new, {"loss": total, **terms}
 
     return step

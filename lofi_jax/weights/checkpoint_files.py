@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 from lofi_jax.errors import UserError
 
 # Older ones run code in a file even when they are to load weights only (CVE-2025-32434, CVE-2026-24747).
-_SAFE_PYTORCH = (2, 10)
+_SAFE_PYTORCH = "2.10"
 
 
 def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
@@ -50,10 +50,9 @@ def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
         ) from error
 
     if torch.__version__ < _SAFE_PYTORCH:
-        safe = ".".join(map(str, _SAFE_PYTORCH))
         raise UserError(
-            f"{path}: a file that PyTorch {torch.__version__} loads could run code: install PyTorch {safe} or newer,"
-            " or give a .safetensors file"
+            f"{path}: a file that PyTorch {torch.__version__} loads could run code: install PyTorch"
+            f" {_SAFE_PYTORCH} or newer, or give a .safetensors file"
         )
 
     def to_numpy(tensor):

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax.traverse_util import unflatten_dict
 
 from lofi_jax.errors import UserError, first
 from lofi_jax.models import ENCODERS, HEADS
+from lofi_jax.models.protocols import by_path
 from lofi_jax.training.checkpoints import save_state
 from lofi_jax.weights import (
     actionformer_layout,
@@ -120,7 +121,7 @@ def _fit_encoder(arrays: Arrays, name: str) -> Fit:
 
 def _shapes(module, inputs) -> dict[str, tuple[int, ...]]:
     """The shapes of a module's variables by path, the parameters first."""
-    variables = flatten_dict(jax.eval_shape(module.init, jax.random.key(0), inputs), sep=".")
+    variables = by_path(jax.eval_shape(module.init, jax.random.key(0), inputs))
     by_kind = sorted(variables, key=lambda path: not path.startswith("params."))
     return {path: variables[path].shape for path in by_kind}
 

@@ -82,8 +82,7 @@ def tflop(work: Work) -> float:
         }
         flops = jax.jit(step).lower(state, shapes).cost_analysis()["flops"]
         return work.batch_size * flops / 1e12
-    row, platform = planning.lofi_rows(config)[0], jax.default_backend()
-    step, again, _ = planning.tflop(config, row, work.at, platform)
+    step, again, _ = planning.tflop(config, planning.lofi_rows(config)[0], work.at)
     return work.batch_size * (again - step if work.kind == "extract" else step)
 
 

@@ -27,12 +27,12 @@ class TinyHead(nn.Module):
 
     @nn.compact
     def __call__(self, features: Float[Array, "B L D"]) -> dict[str, Array]:
-        """Returns "action" logits (B, L), and "reach" (B, L, 2) >= 0, in units of the video."""
+        """Returns "action" logits (B, L), and "offsets" (B, L, 2) >= 0, in units of the video."""
         x = nn.relu(nn.Conv(self.channels, (3,))(features))
-        return {"action": nn.Dense(1)(x)[..., 0], "reach": nn.softplus(nn.Dense(2)(x))}
+        return {"action": nn.Dense(1)(x)[..., 0], "offsets": nn.softplus(nn.Dense(2)(x))}
 
     def loss(self, outputs, batch, key):
-        """Cross-entropy of "action", and the distance of "reach" where there is one."""
+        """Cross-entropy of "action", and the distance of "offsets" where there is one."""
         outputs = {name: x.astype(jnp.float32) for name, x in outputs.items()}
         length = outputs["action"].shape[1]
         centre = ((jnp.arange(length) + 0.5) / length)[:, None]
@@ -42,10 +42,10 @@ class TinyHead(nn.Module):
         away = jnp.stack([centre - start, end - centre], axis=-1)  # (B, L, M, 2)
         wanted = jnp.einsum("blm,blmi->bli", first, away)
         positive = inside.any(axis=2).astype(jnp.float32)
-        apart = jnp.abs(outputs["reach"] - wanted).sum(axis=-1) * positive
+        apart = jnp.abs(outputs["offsets"] - wanted).sum(axis=-1) * positive
         terms = {
             "action": optax.sigmoid_binary_cross_entropy(outputs["action"], positive).mean(),
-            "reach": apart.sum() / jnp.maximum(positive.sum(), 1),
+            "offsets": apart.sum() / jnp.maximum(positive.sum(), 1),
         }
         return sum(terms.values()), terms
 
@@ -54,6 +54,6 @@ class TinyHead(nn.Module):
         length = outputs["action"].shape[1]
         centre = (np.arange(length) + 0.5) / length
         scores = 1 / (1 + np.exp(-np.asarray(outputs["action"], np.float64)))
-        start, end = centre - outputs["reach"][..., 0], centre + outputs["reach"][..., 1]
+        start, end = centre - outputs["offsets"][..., 0], centre + outputs["offsets"][..., 1]
         segments = np.clip(np.stack([start, end], axis=-1), 0, 1)
         return [Proposals(*one) for one in zip(segments, scores, strict=True)]

@@ -50,6 +50,19 @@ class Video:
     segments: np.ndarray
     labels: tuple[str, ...]
 
+    @property
+    def known_duration(self) -> float:
+        """The duration in seconds, of a video that must have one.
+
+        Raises:
+            UserError: nobody says it.
+        """
+        if self.duration is None:
+            raise UserError(
+                f"video {self.video_id!r} has no duration in its annotation file: add it"
+            )
+        return self.duration
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Annotations:
@@ -118,21 +131,21 @@ def collect(
         problems: what was wrong with the file itself, reason -> entries.
         repair: see `load`.
     """
-    problems = collections.defaultdict(list, {key: list(found) for key, found in problems.items()})
+    mended = collections.defaultdict(list, {key: list(found) for key, found in problems.items()})
     videos = {}
     for video in parsed:
         video_id = video.video_id
         if video.duration is not None and not 0 < video.duration < math.inf:
-            problems[BAD_DURATION].append(f"{video_id}: {video.duration}")
+            mended[BAD_DURATION].append(f"{video_id}: {video.duration}")
             video = dataclasses.replace(video, duration=None)
         if repair:
             video, found = _repair(video)
             for reason, text in found:
-                problems[reason].append(text)
+                mended[reason].append(text)
         if not video.labels:
-            problems[NO_SEGMENTS].append(video_id)
+            mended[NO_SEGMENTS].append(video_id)
         videos[video_id] = video
-    frozen = {reason: tuple(entries) for reason, entries in problems.items()}
+    frozen = {reason: tuple(entries) for reason, entries in mended.items()}
     return Annotations(version, videos, frozen, str(path))
 
 

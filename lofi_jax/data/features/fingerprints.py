@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-Fingerprint = dict[str, str | int | float | bool | None]
+Fingerprint = dict[str, str | int | float | bool | list | None]
 
 
 def of_arrays(arrays: Mapping[str, np.ndarray]) -> str:

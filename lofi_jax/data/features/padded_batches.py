@@ -4,10 +4,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lofi_jax.data.features.training import FeatureVideos
+from lofi_jax.data.random_access import RandomAccess
 
 
-def feature_batches(videos: FeatureVideos, size: int) -> Iterator[tuple[np.ndarray, int]]:
+def feature_batches(
+    videos: RandomAccess[dict[str, np.ndarray]], size: int
+) -> Iterator[tuple[np.ndarray, int]]:
     """Standardised features (B, L, C) in the videos' order, and how many of the B are videos; the others repeat one.
 
     Args:

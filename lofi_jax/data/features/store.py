@@ -68,13 +68,13 @@ class FeatureStore:
     def finish(self, training_ids: list[str]) -> None:
         """Adds the mean and the deviation over the training videos to features.json."""
         # A video at a time, since all together may not fit into memory (Chan et al., 1979, for joining two samples).
-        count, mean, squares = 0, 0.0, 0.0
+        count, mean, squares = 0, np.zeros(()), np.zeros(())
         for video_id in training_ids:
             rows = self.read(video_id).astype(np.float64)
             own_mean, together = rows.mean(axis=0), count + len(rows)
             apart = own_mean - mean
-            squares += np.sum((rows - own_mean) ** 2, axis=0)
-            squares += apart**2 * count * len(rows) / together
+            squares = squares + np.sum((rows - own_mean) ** 2, axis=0)
+            squares = squares + apart**2 * count * len(rows) / together
             mean = mean + apart * len(rows) / together
             count = together
         statistics = {

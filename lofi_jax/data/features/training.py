@@ -36,7 +36,7 @@ class FeatureWindows:
         part = features[shown(window.start, self._size, len(features))]
         if self._standardise:
             part = self._store.standardise(part)
-        segments = window.video.segments / window.video.duration
+        segments = window.video.segments / window.video.known_duration
         labels = [self._index[label] for label in window.video.labels]
         return {"features": part} | pad_instances(segments, labels, self._instances)
 
@@ -51,7 +51,7 @@ class FeatureVideos:
     def __init__(
         self,
         store: FeatureStore,
-        videos: list[Video],
+        videos: Sequence[Video],
         classes: tuple[str, ...],
         instances: int,
         standardise: bool,
@@ -70,5 +70,5 @@ class FeatureVideos:
             features = self._store.standardise(features)
         labels = [self._index[label] for label in video.labels]
         return {"features": features} | pad_instances(
-            video.segments / video.duration, labels, self._instances
+            video.segments / video.known_duration, labels, self._instances
         )

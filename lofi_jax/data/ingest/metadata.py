@@ -35,5 +35,5 @@ def video(known: Mapping[str, Any], subset: str, classes: Sequence[str]) -> Vide
         subset=subset,
         duration=known["duration"],
         segments=np.array(known["segments"], np.float64).reshape(-1, 2),
-        labels=tuple(classes[label] for label in known["labels"]),
+        labels=tuple(classes[int(label)] for label in known["labels"]),
     )

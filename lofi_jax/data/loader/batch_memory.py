@@ -27,9 +27,9 @@ class BatchMemory:
         if memory.size < size:
             memory = np.empty(size, np.uint8)
         # What all views of the array keep alive, and nothing else does.
-        lease = (ctypes.c_ubyte * size).from_buffer(memory)
+        lease = (ctypes.c_ubyte * size).from_buffer(memory.data)
         weakref.finalize(lease, self._free.append, memory).atexit = False
-        return np.frombuffer(lease, np.uint8).reshape(shape)
+        return np.frombuffer(memoryview(lease), np.uint8).reshape(shape)
 
     def _any(self) -> np.ndarray:
         try:

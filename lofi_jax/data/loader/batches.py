@@ -5,6 +5,7 @@ goes on exactly where it stopped, with other workers too.
 """
 
 import dataclasses
+from typing import Any
 
 import grain
 
@@ -41,7 +42,9 @@ class Share(grain.MapDataset):
     def __len__(self) -> int:
         return len(self.parents[0]) // self._batch_size * self._rows
 
-    def __getitem__(self, i: int):
+    def __getitem__(self, i) -> Any:
+        if isinstance(i, slice):
+            return self.slice(i)
         batch, row = divmod(i, self._rows)
         return self.parents[0][batch * self._batch_size + self._first + row]
 

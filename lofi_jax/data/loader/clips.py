@@ -6,7 +6,7 @@ batches however many workers there are, and a restored iterator goes on with the
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, cast, runtime_checkable
 
 import grain
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from lofi_jax.data.annotations.padding import pad_instances
 from lofi_jax.data.loader.batch_memory import BatchMemory
 from lofi_jax.data.loader.batches import THREADS, Reader, Share, Stream
+from lofi_jax.data.random_access import RandomAccess
 from lofi_jax.data.streamed import video_frames
 from lofi_jax.data.video import jpeg
 from lofi_jax.fidelity import Fidelity, snippet_indices
@@ -35,7 +36,9 @@ class Augmentation:
     crop_area: tuple[float, float] = (1.0, 1.0)
     flip: bool = False
 
-    def crop(self, size, fidelity: Fidelity, rng: np.random.Generator) -> jpeg.Crop:
+    def crop(
+        self, size: tuple[int, int], fidelity: Fidelity, rng: np.random.Generator
+    ) -> jpeg.Crop:
         aspect = fidelity.width / fidelity.height
         if tuple(self.crop_area) == (1.0, 1.0) and not self.flip:
             return jpeg.centre_crop(*size, aspect)
@@ -43,6 +46,15 @@ class Augmentation:
 
 
 NONE = Augmentation()
+
+
+@runtime_checkable
+class Transformation(Protocol):
+    """Makes of a record an example, whose random part depends on its place in the stream alone."""
+
+    def map_with_index(self, index: int, record: Any, /) -> Example:
+        """The example of a record that is the stream's number `index`."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -107,7 +119,7 @@ class Stack:
 
 
 @dataclasses.dataclass(frozen=True)
-class WholeVideo(grain.transforms.MapWithIndex):
+class WholeVideo:
     """A record as an untrimmed video: all its snippets at the fidelity of its place in the stream, and its segments."""
 
     fidelity_at: Callable[[int], Fidelity]
@@ -128,8 +140,8 @@ class WholeVideo(grain.transforms.MapWithIndex):
 
 
 def training_batches(
-    source: Sequence[Record],
-    transformation: grain.transforms.MapWithIndex | None,
+    source: RandomAccess[Record],
+    transformation: Transformation | None,
     batch_size: int,
     seed: int,
     workers: int = 0,
@@ -150,17 +162,22 @@ def training_batches(
     Raises:
         UserError: the processes cannot share a batch evenly.
     """
-    examples = grain.MapDataset.source(source).seed(seed).shuffle().repeat()
+    examples = _dataset(source).seed(seed).shuffle().repeat()
     if transformation is not None:
-        examples = examples.map_with_index(transformation)
+        examples = examples.map_with_index(transformation.map_with_index)
     share = Share(examples, batch_size, process)
     batches = share.batch(batch_size // process[1], drop_remainder=True, batch_fn=Stack())
     return Stream(Reader(batches, workers))
 
 
+def _dataset(source: RandomAccess[Record]) -> grain.MapDataset:
+    # Grain asks for the argument's name too, and uses neither it nor more of a sequence.
+    return grain.MapDataset.source(cast(Sequence[Record], source))
+
+
 def evaluation_batches(
-    source: Sequence[Record], transformation: grain.transforms.MapWithIndex, batch_size: int
+    source: RandomAccess[Record], transformation: Transformation, batch_size: int
 ) -> grain.IterDataset:
     """Every example once, in order; the last batch may be smaller."""
-    dataset = grain.MapDataset.source(source).map_with_index(transformation)
+    dataset = _dataset(source).map_with_index(transformation.map_with_index)
     return dataset.batch(batch_size, batch_fn=Stack()).to_iter_dataset(THREADS)

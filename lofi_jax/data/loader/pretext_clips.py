@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import grain
 import numpy as np
 
 from lofi_jax.data.loader import clips
@@ -10,7 +9,7 @@ from lofi_jax.fidelity import Fidelity
 
 
 @dataclasses.dataclass(frozen=True)
-class ArrowOfTime(grain.transforms.MapWithIndex):
+class ArrowOfTime:
     """A snippet's frames forwards (label 0) or backwards (label 1), at random."""
 
     fidelity: Fidelity
@@ -30,7 +29,7 @@ class ArrowOfTime(grain.transforms.MapWithIndex):
 
 
 @dataclasses.dataclass(frozen=True)
-class SpeedNet(grain.transforms.MapWithIndex):
+class SpeedNet:
     """As many frames as a snippet has, at the stored rate (label 0) or at twice it (label 1), at random.
 
     Needs two stored snippets a video, of frames spread evenly in time.

@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import grain
 import numpy as np
 
 from lofi_jax.data.loader import clips
@@ -42,7 +41,7 @@ class Drawing:
         inside = np.flatnonzero((centres >= start) & (centres <= end))
         if not len(inside):
             inside = np.array([np.abs(centres - (start + end) / 2).argmin()])
-        return inside[0] * step, (inside[-1] + 1) * step
+        return int(inside[0]) * step, (int(inside[-1]) + 1) * step
 
     def at_random(self, begin: int, end: int, rng: np.random.Generator) -> np.ndarray:
         """The frames of a random clip of an action; see `clip`."""
@@ -78,7 +77,7 @@ class Drawing:
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainingClip(grain.transforms.MapWithIndex):
+class TrainingClip:
     """A record as a trimmed clip: frames of one of its segments, drawn at random, and that segment's label."""
 
     fidelity: Fidelity
@@ -89,7 +88,7 @@ class TrainingClip(grain.transforms.MapWithIndex):
     def map_with_index(self, index: int, record: clips.Record) -> clips.Example:
         rng = np.random.default_rng([self.seed, index])
         crop = self.augmentation.crop((record["height"], record["width"]), self.fidelity, rng)
-        instance = rng.integers(len(record["labels"]))
+        instance = int(rng.integers(len(record["labels"])))
         begin, end = self.drawing.action(record, instance)
         numbers = self.drawing.at_random(begin, end, rng)
         clip = clips.Clip(record, numbers, self.fidelity, crop)
@@ -97,7 +96,7 @@ class TrainingClip(grain.transforms.MapWithIndex):
 
 
 @dataclasses.dataclass(frozen=True)
-class TestClips(grain.transforms.MapWithIndex):
+class TestClips:
     """A record as `TEST_CLIPS` clips, evenly spread over its middle segment, centre crop: (clips, T, H, W, 3)."""
 
     __test__ = False  # no test of pytest's

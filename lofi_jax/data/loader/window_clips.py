@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lofi_jax.data.annotations.windows import Window
+from lofi_jax.data.random_access import RandomAccess
 from lofi_jax.data.subset import Subset
 from lofi_jax.detection.windows import Windows, shown
 
@@ -27,7 +28,7 @@ class WindowRecords:
 
     def __init__(
         self,
-        records: Sequence[Record],
+        records: RandomAccess[Record],
         chosen: Sequence[Window],
         windows: Windows,
         frames: int,
@@ -44,13 +45,13 @@ class WindowRecords:
         window = self._chosen[i]
         record = _part(self._records[window.number], window.start, self._size, self._frames)
         return record | {
-            "duration": window.video.duration,
+            "duration": window.video.known_duration,
             "segments": window.video.segments,
             "labels": np.array([self._index[label] for label in window.video.labels], np.int64),
         }
 
 
-class Pieces(Sequence[Record]):
+class Pieces:
     """Videos as records of `size` snippets without annotation, end to end and in order, the last one filled up.
 
     What an encoder of `size` snippets makes of a video's pieces, joined and cut to the video's length, are the video's
@@ -60,7 +61,9 @@ class Pieces(Sequence[Record]):
         counts: pieces of each video.
     """
 
-    def __init__(self, records: Sequence[Record], lengths: Sequence[int], size: int, frames: int):
+    def __init__(
+        self, records: RandomAccess[Record], lengths: Sequence[int], size: int, frames: int
+    ):
         """Takes the videos' records and lengths in snippets, and the frames a snippet has."""
         # The pieces of one video are read one after the other.
         self._record = functools.lru_cache(maxsize=2)(records.__getitem__)

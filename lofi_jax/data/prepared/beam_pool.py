@@ -33,8 +33,8 @@ def write(
         UserError: Beam is not installed.
     """
     try:
-        import apache_beam as beam
-        from apache_beam.options.pipeline_options import PipelineOptions
+        import apache_beam as beam  # type: ignore  # of an extra
+        from apache_beam.options.pipeline_options import PipelineOptions  # type: ignore  # of an extra
     except ImportError as error:
         raise UserError(f"--beam_runner={runner}: pip install 'lofi_jax[beam]' first") from error
     settings = [f"--runner={runner}", *options]

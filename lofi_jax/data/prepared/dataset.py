@@ -95,7 +95,7 @@ def build(
             os.rename(writer.data, folder)
         writer.discard()
         builder = records.load(data_dir, name, sampling)
-        video_folder.check_source(folder, builder.info.metadata["source"], source)
+        video_folder.check_source(folder, records.contents(builder)["source"], source)
         report = _report(builder)
         write_json(folder / "report.json", report.to_json())
     return builder, report
@@ -145,10 +145,12 @@ def _complete(
     Raises:
         UserError: there is not one example.
     """
-    problems = collections.defaultdict(list, known_problems)
+    problems = collections.defaultdict(
+        list, {reason: list(entries) for reason, entries in known_problems.items()}
+    )
     videos: dict[str, list[dict[str, Any]]] = {shard.split: [] for shard in shards}
     for shard in shards:
-        finished = writer.finished(shard)
+        finished = writer.finish_of(shard)
         videos[shard.split] += finished.videos
         for reason, entry in finished.problems:
             problems[reason].append(entry)
@@ -181,8 +183,9 @@ def _complete(
 
 
 def _report(builder: tfds.core.DatasetBuilder) -> Report:
-    videos = {split: len(known) for split, known in builder.info.metadata["videos"].items()}
-    problems = builder.info.metadata["problems"]
+    contents = records.contents(builder)
+    videos = {split: len(known) for split, known in contents["videos"].items()}
+    problems = contents["problems"]
     return Report(videos, {reason: tuple(entries) for reason, entries in problems.items()})
 
 

@@ -59,7 +59,7 @@ def estimate(jobs: Sequence[Job], sampling: Sampling) -> Estimate:
         sizes += sample.frames
         seconds.append(sample.info.duration)
     # Where not one of them can be read, what becomes of the others will tell.
-    size, usual = (np.mean(sizes), np.mean(seconds)) if sizes else (0.0, 0.0)
+    size, usual = (float(np.mean(sizes)), float(np.mean(seconds))) if sizes else (0.0, 0.0)
     if sampling.snippets_per_second:
         lengths = [shards.seconds_of(job) for job in jobs]
     else:

@@ -56,7 +56,8 @@ def make(job: Job, classes: Sequence[str], sampling: Sampling) -> Example:
 
 def _serialize(record: Mapping[str, Any], frames: int) -> list[bytes]:
     """Snippets as TFDS stores them, but with their keys in one order: TFDS's own differs from process to process."""
-    serializer = ExampleSerializer(features().get_serialized_info())
+    specs: Any = features().get_serialized_info()
+    serializer = ExampleSerializer(specs)
     serialized = []
     for snippet in range(len(record["frames"]) // frames):
         jpegs = record["frames"][snippet * frames : (snippet + 1) * frames]

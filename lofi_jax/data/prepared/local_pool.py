@@ -4,7 +4,7 @@ import collections
 import concurrent.futures
 import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 from lofi_jax.data.ingest.video_folder import Job
 from lofi_jax.data.prepared.examples import Example
@@ -26,7 +26,9 @@ def write(
             writer.write(shard, itertools.islice(counted, len(shard.jobs)))
 
 
-def _ahead(make: Callable[[Job], Example], jobs: Iterable[Job], workers: int) -> Iterator[Example]:
+def _ahead(
+    make: Callable[[Job], Example], jobs: Iterable[Job], workers: int
+) -> Generator[Example, None, None]:
     """Each job's example, in order."""
     ahead, waiting = iter(jobs), collections.deque()
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:

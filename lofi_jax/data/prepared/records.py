@@ -4,7 +4,7 @@ import contextlib
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast, overload
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -13,6 +13,7 @@ from absl import logging
 from lofi_jax.data.annotations.activitynet import Video
 from lofi_jax.data.ingest import metadata
 from lofi_jax.data.ingest.sampling import Sampling
+from lofi_jax.data.prepared.examples import features
 from lofi_jax.data.subset import Subset
 from lofi_jax.errors import UserError
 
@@ -40,19 +41,24 @@ def load(data_dir: str | os.PathLike, name: str, sampling: Sampling) -> tfds.cor
         return tfds.builder_from_directory(folder)
 
 
+def contents(builder: tfds.core.DatasetBuilder) -> dict[str, Any]:
+    """What a dataset made by `dataset.build` says of itself: "classes", "source", "problems", "frames" and "videos"."""
+    return dict(builder.info.metadata or {})
+
+
 def class_names(builder: tfds.core.DatasetBuilder) -> tuple[str, ...]:
     """The names of the classes, sorted; the labels of a record are their indices."""
-    return tuple(builder.info.metadata["classes"])
+    return tuple(contents(builder)["classes"])
 
 
 def videos(builder: tfds.core.DatasetBuilder, split: str) -> list[Video]:
     """The annotations of a split's videos in the order of its `Records`, without reading a frame."""
     classes = class_names(builder)
-    there = builder.info.metadata["videos"]
+    there = contents(builder)["videos"]
     return [metadata.video(known, split, classes) for known in there[split]]
 
 
-class Records(Sequence[dict[str, Any]]):
+class Records:
     """The videos of one split by number: a source for Grain, picklable into its workers.
 
     Each is a dict of "video_id" (str); "frames" (`Frames`: snippets * frames JPEGs, snippet after
@@ -63,17 +69,18 @@ class Records(Sequence[dict[str, Any]]):
 
     def __init__(self, builder: tfds.core.DatasetBuilder, split: str):
         """Opens a split; a `UserError` when there is none of that name, or nothing in it."""
-        there = builder.info.metadata["videos"]
+        content = contents(builder)
+        there = content["videos"]
         if not there.get(split):
             counts = ", ".join(f"{len(known)} in {name!r}" for name, known in there.items())
             raise UserError(f"{builder.data_dir}: no videos of subset {split!r}; it has {counts}")
-        self._videos, self._frames = there[split], builder.info.metadata["frames"]
+        self._videos, self._frames = there[split], content["frames"]
         lengths = [known["frames"] // self._frames for known in self._videos]
         self._first = np.cumsum([0, *lengths[:-1]])
         # Not TFDS's whole source, which takes all that is known of the dataset into every worker.
-        self._serialized = builder.as_data_source(split).data_source
+        self._serialized = cast(Any, builder).as_data_source(split).data_source
         # What else an example holds costs more to parse than its frames.
-        self._features = tfds.features.FeaturesDict({"frames": builder.info.features["frames"]})
+        self._features: Any = tfds.features.FeaturesDict({"frames": features()["frames"]})
 
     def __len__(self) -> int:
         return len(self._videos)
@@ -97,6 +104,12 @@ class Frames(Sequence[bytes]):
 
     def __len__(self) -> int:
         return self._count
+
+    @overload
+    def __getitem__(self, i: int) -> bytes: ...
+
+    @overload
+    def __getitem__(self, i: slice) -> Subset[bytes]: ...
 
     def __getitem__(self, i):
         if isinstance(i, slice):

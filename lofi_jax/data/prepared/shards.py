@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import tensorflow_datasets as tfds
-from array_record.python import array_record_module
+from array_record.python import array_record_module  # type: ignore  # C++ without stubs
+from etils import epath
 
 from lofi_jax.data.ingest.sampling import Sampling
 from lofi_jax.data.ingest.video_folder import Job
@@ -175,6 +176,17 @@ class Writer:
             return None
         return Finished(**note)
 
+    def finish_of(self, shard: Shard) -> Finished:
+        """What a shard holds that must be finished.
+
+        Raises:
+            ValueError: it is not.
+        """
+        finished = self.finished(shard)
+        if finished is None:
+            raise ValueError(f"{self._path(shard)}: is not finished")
+        return finished
+
     def discard_others(self, shards: Iterable[Shard]) -> None:
         """Deletes what a build that was killed, or one of other input, left beside finished shards."""
         kept = [shard for shard in shards if self.finished(shard) is not None]
@@ -192,7 +204,7 @@ class Writer:
         return [
             tfds.core.SplitInfo(
                 name=split,
-                shard_lengths=[self.finished(shard).snippets for shard in chosen],
+                shard_lengths=[self.finish_of(shard).snippets for shard in chosen],
                 num_bytes=sum(self._path(shard).stat().st_size for shard in chosen),
                 filename_template=self._template(split),
             )
@@ -205,7 +217,10 @@ class Writer:
 
     def _template(self, split: str) -> tfds.core.ShardedFileTemplate:
         return tfds.core.ShardedFileTemplate(
-            data_dir=self.data, dataset_name=self.name, split=split, filetype_suffix=FILE_FORMAT
+            data_dir=epath.Path(self.data),
+            dataset_name=self.name,
+            split=split,
+            filetype_suffix=FILE_FORMAT,
         )
 
     def _path(self, shard: Shard) -> pathlib.Path:

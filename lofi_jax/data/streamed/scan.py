@@ -57,7 +57,7 @@ class Scan:
         return known[split]
 
 
-class StreamedRecords(Sequence[dict[str, Any]]):
+class StreamedRecords:
     """Records as `records.Records` gives them, but for their frames, which are `video_frames.VideoFrames`."""
 
     def __init__(

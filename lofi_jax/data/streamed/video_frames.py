@@ -4,7 +4,7 @@ import functools
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 
@@ -30,6 +30,12 @@ class VideoFrames(Sequence[FrameAt]):
 
     def __len__(self) -> int:
         return len(self._seconds)
+
+    @overload
+    def __getitem__(self, i: int) -> FrameAt: ...
+
+    @overload
+    def __getitem__(self, i: slice) -> "VideoFrames": ...
 
     def __getitem__(self, i):
         if isinstance(i, slice):

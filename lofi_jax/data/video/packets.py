@@ -7,14 +7,21 @@ import functools
 import os
 from collections import deque
 from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
 
 import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition
 
 # Seconds. What is nearer is reached by reading on.
 _NEAR = 1.0
 
 # A title that is no UTF-8 harms no picture; from 19 on, which needs Python 3.12, PyAV takes it as it is.
-_LENIENT = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+_LENIENT: dict[str, Any] = (
+    {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+)
 
 
 class VideoError(Exception):
@@ -36,17 +43,17 @@ class FalseKeyframe(Exception):
 @contextlib.contextmanager
 def open_video(
     path: str | os.PathLike,
-) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
+) -> Iterator[tuple[InputContainer, av.VideoStream]]:
     """Opens a file and its first video stream; a cover picture is none."""
     try:
         container = av.open(os.fspath(path), **_LENIENT)
-    except (av.FFmpegError, OSError) as error:
+    except (FFmpegError, OSError) as error:
         raise VideoError(f"{path}: cannot be opened as a video ({reason(error)})") from error
     with container:
         streams = [
             stream
             for stream in container.streams.video
-            if not stream.disposition & av.stream.Disposition.attached_pic
+            if not stream.disposition & Disposition.attached_pic
         ]
         if not streams:
             kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
@@ -70,13 +77,24 @@ def _stamp(packet: av.Packet) -> int | None:
     return packet.dts if packet.pts is None else packet.pts
 
 
-def stated_duration(container: av.container.InputContainer, stream: av.VideoStream) -> float:
+def tick(stream: av.VideoStream) -> Fraction:
+    """The unit of a stream's times, in seconds.
+
+    Raises:
+        VideoError: the file says none.
+    """
+    if stream.time_base is None:
+        raise VideoError(f"{stream.container.name}: does not say in what unit its times are")
+    return stream.time_base
+
+
+def stated_duration(container: InputContainer, stream: av.VideoStream) -> float:
     """The duration of the pictures in the file's header in seconds, 0 where it says none."""
     if stream.duration:
-        return float(stream.duration * stream.time_base)
+        return float(stream.duration * tick(stream))
     if len(container.streams) > 1:
         return 0.0  # a container's duration counts the sound too
-    lead = (stream.start_time or 0) * stream.time_base
+    lead = (stream.start_time or 0) * tick(stream)
     stated = ((container.duration or 0) + (container.start_time or 0)) / av.time_base
     return float(stated - lead)
 
@@ -109,7 +127,7 @@ def read_index(path: str | os.PathLike) -> Index:
     stamps, keyframes = {}, []
     with open_video(path) as (container, stream):
         # A file that is cut short ends here with an error; what came before it counts.
-        with contextlib.suppress(av.FFmpegError):
+        with contextlib.suppress(FFmpegError):
             for packet in container.demux(stream):
                 stamp = _stamp(packet)
                 if packet.size == 0 or packet.is_discard or stamp is None:
@@ -128,7 +146,7 @@ def read_index(path: str | os.PathLike) -> Index:
 
 
 def decode(
-    container: av.container.InputContainer,
+    container: InputContainer,
     stream: av.VideoStream,
     index: Index,
     wanted: deque[float],
@@ -140,7 +158,7 @@ def decode(
         FalseKeyframe: a jump led nowhere.
     """
     begin = end = fed = sought = index.origin
-    near = _NEAR / stream.time_base
+    near = _NEAR / tick(stream)
     landing = None
     for packet in container.demux(stream):
         if not wanted:

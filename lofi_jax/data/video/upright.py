@@ -1,6 +1,7 @@
 """A decoded frame as the picture a player shows: turned, mirrored and with square pixels, as the file asks for."""
 
 from fractions import Fraction
+from typing import Any, cast
 
 import av
 import cv2
@@ -53,7 +54,8 @@ def _display_matrix(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
     The matrix ((a, b, u), (c, d, v), ...) shows the stored pixel (x, y) at (a x + c y, b x + d y); of the angles
     between quarter turns the nearest is taken.
     """
-    matrix = frame.side_data.get(Type.DISPLAYMATRIX)
+    known = cast(Any, frame.side_data)  # whose stub has no keys of this type
+    matrix = known.get(Type.DISPLAYMATRIX)
     if matrix is None:
         return False, False, False
     a, b, _, c, d = np.frombuffer(matrix, "=i4")[:5].tolist()

@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import av
 import numpy as np
+from av.error import FFmpegError
 from av.video.reformatter import VideoReformatter
 
 from lofi_jax.data.video import packets, upright
@@ -78,13 +78,13 @@ def probe(path: str | os.PathLike) -> VideoInfo:
     with packets.open_video(path) as (container, stream):
         try:
             first = next(container.decode(stream), None)
-        except av.FFmpegError as error:
+        except FFmpegError as error:
             raise VideoError(
                 f"{path}: no frame can be decoded ({packets.reason(error)})"
             ) from error
         if first is None:
             raise VideoError(f"{path}: no frame can be decoded")
-        duration = float((index.end - index.origin) * stream.time_base)
+        duration = float((index.end - index.origin) * packets.tick(stream))
         rate = stream.average_rate or stream.guessed_rate or index.frames / max(duration, _ROUNDING)
         stated = packets.stated_duration(container, stream)
         height, width = upright.size(first, stream.sample_aspect_ratio, None)
@@ -141,7 +141,7 @@ def sample(
 
 
 def read_frames(
-    path: str | os.PathLike, times: Sequence[float], short_side: int | None = None
+    path: str | os.PathLike, times: Sequence[float] | np.ndarray, short_side: int | None = None
 ) -> tuple[np.ndarray, float | None]:
     """Reads the frames shown at `times` (seconds, in any order).
 
@@ -152,11 +152,11 @@ def read_frames(
     Raises:
         VideoError: nothing can be decoded, or nothing up to the first of `times`.
     """
-    times = np.asarray(times, np.float64)
-    order = np.argsort(times, kind="stable")
+    wanted = np.asarray(times, np.float64)
+    order = np.argsort(wanted, kind="stable")
     frames, broke = {}, None
     try:
-        for place, frame in zip(order, frames_at(path, times[order], short_side), strict=True):
+        for place, frame in zip(order, frames_at(path, wanted[order], short_side), strict=True):
             frames[place] = frame
     except BrokenVideo as broken:
         if not frames:
@@ -166,7 +166,7 @@ def read_frames(
 
 
 def frames_at(
-    path: str | os.PathLike, times: Sequence[float], short_side: int | None = None
+    path: str | os.PathLike, times: Sequence[float] | np.ndarray, short_side: int | None = None
 ) -> Iterator[np.ndarray]:
     """Yields the frame shown at each of `times` (seconds, ascending).
 
@@ -198,17 +198,21 @@ def frames_at(
 
 
 def _frames_at(
-    path: str | os.PathLike, index: packets.Index, times: Sequence[float], short_side: int | None
+    path: str | os.PathLike,
+    index: packets.Index,
+    times: Sequence[float] | np.ndarray,
+    short_side: int | None,
 ) -> Iterator[np.ndarray]:
     """`frames_at`, jumping to the index's keyframes."""
     with packets.open_video(path) as (container, stream):
-        tick = float(stream.time_base)
+        tick = float(packets.tick(stream))
         rounding = _ROUNDING / tick
         wanted = deque(np.asarray(times, np.float64) / tick + index.origin + rounding)
         # One for all frames: making it costs more than converting a frame.
         converter = VideoReformatter()
         shown = size = None
         slack, reason = _SLACK / tick, "the file ends early"
+        end = index.origin
         try:
             for begin, after, frame in packets.decode(container, stream, index, wanted):
                 while shown is not None and wanted and wanted[0] < begin:
@@ -218,7 +222,7 @@ def _frames_at(
                 # Most frames are never wanted: they stay in the decoder's own format.
                 shown = functools.cache(functools.partial(upright.render, frame, size, converter))
                 end = after
-        except av.FFmpegError as error:
+        except FFmpegError as error:
             slack, reason = 0.0, packets.reason(error)
         if shown is None:
             raise VideoError(f"{path}: no frame can be decoded ({reason})")

@@ -13,6 +13,7 @@ runs with a constant quantiser, a fixed interval between key frames and no scene
 """
 
 import concurrent.futures
+import dataclasses
 import functools
 import io
 import multiprocessing
@@ -42,7 +43,8 @@ _ENCODING = {
 }
 
 
-class Subset(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Subset:
     """One subset of the source or the target: `count` videos in the folder `side`."""
 
     side: str
