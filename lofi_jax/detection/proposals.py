@@ -92,7 +92,7 @@ class Suppression(NamedTuple):
         sigma, threshold: of the method.
         vote: the tIoU from which proposals refine a kept one, whose class they must have; 0: none do.
         top_k: how many are kept.
-        floor, min_score: see `soft_nms`.
+        floor, min_score: see `soft_nms_batch`.
     """
 
     method: str
