@@ -62,6 +62,15 @@ def lofi(scripts, tmp_path_factory):
     return run
 
 
+def test_the_wheel_holds_every_module_and_config(scripts):
+    (installed,) = scripts.parent.glob("lib/python3*/site-packages/lofi_jax")
+    there = {path.relative_to(installed).as_posix() for path in installed.rglob("*.py")}
+    modules = {path.relative_to(ROOT / "lofi_jax") for path in (ROOT / "lofi_jax").rglob("*.py")}
+    configs = {path.relative_to(ROOT) for path in (ROOT / "configs").rglob("*.py")}
+    assert there == {path.as_posix() for path in modules | configs}
+    assert (installed / "py.typed").exists()
+
+
 def test_the_commands_are_those_that_the_script_lists(lofi):
     files = (ROOT / "lofi_jax").glob("*.py")
     assert {path.stem for path in files if "errors.run(main" in path.read_text()} == set(COMMANDS)

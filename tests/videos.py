@@ -5,6 +5,8 @@ from fractions import Fraction
 import av
 import numpy as np
 
+from lofi_jax.data.video import video_file
+
 BITS = 10
 
 
@@ -48,3 +50,23 @@ def write(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def read_frames(path, times, short_side=None):
+    """The frames at times in any order (N, H, W, 3); of a video that breaks those before, and the
+    second where it does.
+
+    Raises:
+        VideoError: there is not one.
+    """
+    order = np.argsort(times, kind="stable")
+    frames, broke = {}, None
+    try:
+        shown = video_file.frames_at(path, np.asarray(times, float)[order], short_side)
+        for place, frame in zip(order, shown, strict=True):
+            frames[place] = frame
+    except video_file.BrokenVideo as broken:
+        if not frames:
+            raise
+        broke = broken.seconds
+    return np.stack([frames[place] for place in sorted(frames)]), broke

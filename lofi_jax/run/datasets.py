@@ -106,13 +106,16 @@ def prepare(run: Run) -> None:
         sources.prepare(run)
 
 
-@functools.cache
 def target(run: Run) -> Target:
     """The prepared target dataset.
 
     Raises:
         UserError: it has not been prepared, or a subset of the config is not in it.
     """
+    return run.once(_target)
+
+
+def _target(run: Run) -> Target:
     if needs_no_videos(run.config):
         return _annotated(run)
     data, opened = run.config.data, sources.target(run).open(run)

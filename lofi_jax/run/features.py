@@ -1,6 +1,5 @@
 """A run's features on disk: what they depend on, and how they are read."""
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,12 +60,15 @@ def training_examples(run: Run, encoder: str, standardise: bool) -> FeatureVideo
     )
 
 
-@functools.cache
 def fingerprint(run: Run, encoder: str) -> Fingerprint:
     """What an encoder's features depend on: its options, its weights, and what it sees of a video.
 
     Features made elsewhere depend on their folders, concatenated ones on their parts.
     """
+    return run.once(_fingerprint, encoder)
+
+
+def _fingerprint(run: Run, encoder: str) -> Fingerprint:
     config, data = run.config, run.config.data
     if "+" in encoder:
         return {

@@ -2,6 +2,8 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import jax
 from jax.sharding import Mesh
@@ -17,6 +19,8 @@ from lofi_jax.training import processes
 from lofi_jax.training.session import Session
 from lofi_jax.training.sharding import make_mesh
 
+T = TypeVar("T")
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Run:
@@ -25,6 +29,16 @@ class Run:
     config: Config
     workdir: Workdir
     mesh: Mesh
+    _made: dict[tuple, Any] = dataclasses.field(default_factory=dict, init=False, repr=False)
+
+    def once(self, make: Callable[..., T], *names: str) -> T:
+        """What `make` makes of the run and some names, made when it is first asked for and kept as
+        long as the run.
+        """
+        key = (make, *names)
+        if key not in self._made:
+            self._made[key] = make(self, *names)
+        return self._made[key]
 
     @property
     def session(self) -> Session:

@@ -4,6 +4,7 @@ import hypothesis
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from suppression import soft_nms
 
 from lofi_jax.detection import nms
 
@@ -52,7 +53,7 @@ def test_tiou_of_nothing():
 def test_gaussian_by_hand():
     # The second overlaps the first by 5 of 10 and falls under the third, which overlaps nothing.
     segments = np.array([[0.0, 10.0], [0.0, 5.0], [20.0, 30.0]])
-    indices, scores = nms.soft_nms(segments, np.array([0.9, 0.8, 0.6]), sigma=0.5, top_k=3)
+    indices, scores = soft_nms(segments, np.array([0.9, 0.8, 0.6]), sigma=0.5, top_k=3)
     assert indices.tolist() == [0, 2, 1]
     assert scores.tolist() == pytest.approx([0.9, 0.6, 0.8 * math.exp(-(0.5**2) / 0.5)], rel=1e-14)
 
@@ -74,11 +75,11 @@ def literal_bmn_nms(segments, scores, alpha, low, high, top_k):
 def test_a_floor_that_grows_with_the_width_is_bmns():
     rng = np.random.default_rng(0)
     segments, scores = np.sort(rng.random((200, 2)), axis=1), rng.random(200)
-    indices, lowered = nms.soft_nms(segments, scores, 0.4, 50, floor=(0.5, 0.9))
+    indices, lowered = soft_nms(segments, scores, 0.4, 50, floor=(0.5, 0.9))
     expected = literal_bmn_nms(segments, scores, 0.4, 0.5, 0.9, 50)
     assert indices.tolist() == [index for index, _ in expected]
     np.testing.assert_allclose(lowered, [score for _, score in expected], rtol=1e-12)
-    assert indices.tolist() != nms.soft_nms(segments, scores, 0.4, 50)[0].tolist()
+    assert indices.tolist() != soft_nms(segments, scores, 0.4, 50)[0].tolist()
 
 
 def test_the_floor_by_hand():
@@ -86,7 +87,7 @@ def test_the_floor_by_hand():
     # 0.9.
     for scale, kept in ((0.1, 0.6), (1.0, 0.8)):
         pair = np.array([[0.0, 1.0], [0.0, kept]]) * scale
-        _, scores = nms.soft_nms(pair, np.array([0.9, 0.5]), 0.4, 2, floor=(0.5, 0.9))
+        _, scores = soft_nms(pair, np.array([0.9, 0.5]), 0.4, 2, floor=(0.5, 0.9))
         lowered = 0.5 * math.exp(-(0.6**2) / 0.4) if scale < 1 else 0.5
         assert sorted(scores.tolist()) == pytest.approx([lowered, 0.9], rel=1e-12)
 
@@ -94,43 +95,43 @@ def test_the_floor_by_hand():
 def test_linear_and_hard_by_hand():
     segments = np.array([[0.0, 10.0], [0.0, 8.0], [0.0, 4.0]])
     scores = np.array([0.9, 0.8, 0.7])
-    indices, lowered = nms.soft_nms(segments, scores, 0.5, 3, "linear", threshold=0.5)
+    indices, lowered = soft_nms(segments, scores, 0.5, 3, "linear", threshold=0.5)
     assert indices.tolist() == [0, 2, 1]
     assert lowered.tolist() == pytest.approx([0.9, 0.7, 0.8 * (1 - 0.8)], rel=1e-14)
-    indices, lowered = nms.soft_nms(segments, scores, 0.5, 3, "hard", threshold=0.5)
+    indices, lowered = soft_nms(segments, scores, 0.5, 3, "hard", threshold=0.5)
     assert (indices.tolist(), lowered.tolist()) == ([0, 2], [0.9, 0.7])
 
 
 def test_a_tiou_at_the_threshold_is_not_over_it():
     segments = np.array([[0.0, 10.0], [0.0, 5.0]])
-    indices, _ = nms.soft_nms(segments, np.array([1.0, 0.5]), 1.0, 2, "hard", threshold=0.5)
+    indices, _ = soft_nms(segments, np.array([1.0, 0.5]), 1.0, 2, "hard", threshold=0.5)
     assert indices.tolist() == [0, 1]
 
 
 def test_ties_go_to_the_lower_index():
     segments = np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0]])
-    indices, _ = nms.soft_nms(segments, np.array([0.5, 0.7, 0.5]), 0.5, 3)
+    indices, _ = soft_nms(segments, np.array([0.5, 0.7, 0.5]), 0.5, 3)
     assert indices.tolist() == [1, 0, 2]
 
 
 def test_stops_at_top_k_and_at_the_lowest_score():
     segments = np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 5.0], [6.0, 7.0]])
     scores = np.array([0.9, 0.2, 0.1, 0.0])
-    assert nms.soft_nms(segments, scores, 0.5, 1)[0].tolist() == [0]
-    assert nms.soft_nms(segments, scores, 0.5, 9, min_score=0.1)[0].tolist() == [0, 1]
-    assert nms.soft_nms(segments, scores, 0.5, 9)[0].tolist() == [0, 1, 2]
+    assert soft_nms(segments, scores, 0.5, 1)[0].tolist() == [0]
+    assert soft_nms(segments, scores, 0.5, 9, min_score=0.1)[0].tolist() == [0, 1]
+    assert soft_nms(segments, scores, 0.5, 9)[0].tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("method", nms.METHODS)
 def test_nothing_in_nothing_out(method):
-    indices, scores = nms.soft_nms(np.zeros((0, 2)), np.zeros(0), 0.5, 10, method)
+    indices, scores = soft_nms(np.zeros((0, 2)), np.zeros(0), 0.5, 10, method)
     assert indices.shape == scores.shape == (0,)
     assert (indices.dtype, scores.dtype) == (np.int64, np.float64)
 
 
 def test_the_input_is_left_alone():
     segments, scores = np.array([[0.0, 2.0], [0.0, 2.0]]), np.array([0.5, 0.6])
-    nms.soft_nms(segments, scores, 0.5, 2)
+    soft_nms(segments, scores, 0.5, 2)
     assert segments.tolist() == [[0, 2], [0, 2]]
     assert scores.tolist() == [0.5, 0.6]
 
@@ -138,14 +139,14 @@ def test_the_input_is_left_alone():
 @pytest.mark.parametrize("score", [-0.1, math.nan, math.inf])
 def test_scores_that_cannot_be_ordered_are_refused(score):
     with pytest.raises(ValueError, match="finite and 0 or above"):
-        nms.soft_nms(np.zeros((2, 2)), np.array([0.5, score]), 0.5, 2)
+        soft_nms(np.zeros((2, 2)), np.array([0.5, score]), 0.5, 2)
 
 
 def test_bad_method_and_sigma_are_refused():
     with pytest.raises(ValueError, match="unknown NMS method 'soft'"):
-        nms.soft_nms(np.zeros((1, 2)), np.ones(1), 0.5, 1, "soft")
+        soft_nms(np.zeros((1, 2)), np.ones(1), 0.5, 1, "soft")
     with pytest.raises(ValueError, match="sigma above 0"):
-        nms.soft_nms(np.zeros((1, 2)), np.ones(1), 0.0, 1)
+        soft_nms(np.zeros((1, 2)), np.ones(1), 0.0, 1)
 
 
 @hypothesis.settings(max_examples=300, deadline=None, derandomize=True)
@@ -161,7 +162,7 @@ def test_equals_the_literal_definition(proposals, method, sigma, threshold, top_
     rows = np.array(proposals).reshape(-1, 3)
     segments, scores = rows[:, :2], rows[:, 2]
     arguments = (segments, scores, sigma, top_k, method, threshold, min_score)
-    indices, lowered = nms.soft_nms(*arguments)
+    indices, lowered = soft_nms(*arguments)
     expected_indices, expected_lowered = literal_nms(*arguments)
     assert indices.tolist() == expected_indices
     np.testing.assert_allclose(lowered, expected_lowered, rtol=1e-12, atol=0)
@@ -178,7 +179,7 @@ def test_equals_the_literal_definition_on_a_dense_map(method):
     segments = all_proposals(24)
     scores = np.random.default_rng(3).random(len(segments))
     arguments = (segments, scores, 0.84, 40, method, 0.5, 0.0)
-    indices, lowered = nms.soft_nms(*arguments)
+    indices, lowered = soft_nms(*arguments)
     expected_indices, expected_lowered = literal_nms(*arguments)
     assert indices.tolist() == expected_indices
     np.testing.assert_allclose(lowered, expected_lowered, rtol=1e-12)

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from suppression import soft_nms
 
-from lofi_jax.detection.nms import METHODS, soft_nms, vote
+from lofi_jax.detection.nms import METHODS, vote
 from lofi_jax.detection.proposals import (
     Proposals,
     Suppression,

@@ -1,6 +1,10 @@
 """Checkpoints that do not fit the config are refused by name; a run opens on any devices."""
 
+import gc
+import weakref
+
 import jax
+import numpy as np
 import pytest
 import tiny
 
@@ -9,8 +13,10 @@ from lofi_jax.config import defaults, named, typed
 from lofi_jax.errors import UserError
 from lofi_jax.run.checkpoints import load_own_encoder
 from lofi_jax.run.networks import initial_encoder
-from lofi_jax.run.start import load_run
+from lofi_jax.run.start import Run, load_run
+from lofi_jax.run.workdir import Workdir
 from lofi_jax.training.checkpoints import save_state
+from lofi_jax.training.sharding import make_mesh
 
 
 def config(**options):
@@ -45,3 +51,18 @@ def test_a_run_opens_on_other_devices_than_it_was_trained_on(tmp_path):
     c.log.cache_dir = jax.config.jax_compilation_cache_dir
     (tmp_path / "config.json").write_text(configs.to_json(typed(c)))
     assert load_run(str(tmp_path)).mesh.size == jax.device_count()
+
+
+def test_what_is_made_once_is_made_of_names_and_goes_with_its_run(tmp_path):
+    def make(run, *names):
+        made.append(names)
+        return np.zeros(1)
+
+    made = []
+    run = Run(config(widths=(8,)), Workdir(tmp_path), make_mesh(1, 1, jax.devices()[:1]))
+    assert run.once(make, "acp") is run.once(make, "acp") is not run.once(make, "lofi")
+    assert made == [("acp",), ("lofi",)]
+    kept = weakref.ref(run.once(make, "acp"))
+    del run
+    gc.collect()
+    assert kept() is None

@@ -126,6 +126,6 @@ def read(
         clip[order[done:]] = fitted
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1024)
 def _say_once(line: str) -> None:
     print(line, flush=True)

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from videos import write
+from videos import read_frames, write
 
 from lofi_jax.data.video import video_file
 
@@ -15,7 +15,7 @@ IMAGE[:, 40:] = 0
 
 
 def read(path, **options) -> np.ndarray:
-    return video_file.read_frames(path, [0.0], **options)[0][0]
+    return read_frames(path, [0.0], **options)[0][0]
 
 
 @pytest.mark.parametrize("mirrored", [False, True])

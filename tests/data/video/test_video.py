@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from videos import number, numbered, write
+from videos import number, numbered, read_frames, write
 
-from lofi_jax.data.video import video_file
+from lofi_jax.data.video import packets, video_file
 from lofi_jax.data.video.sample_times import sample_times
 
 
@@ -88,7 +88,7 @@ def test_every_frame_of_a_real_video_comes_at_its_own_time(shared_data, name):
 @given(times=st.lists(st.floats(0, 9.99), min_size=1, max_size=4))
 def test_sparse_times_of_a_real_video_give_what_decoding_everything_gives(shared_data, times):
     path = shared_data / "videos" / "arm_wrestling.mp4"
-    read, broke = video_file.read_frames(path, times)
+    read, broke = read_frames(path, times)
     assert broke is None
     assert all(np.array_equal(a, b) for a, b in zip(read, shown_at(path, times), strict=True))
 
@@ -106,16 +106,16 @@ def test_jumps_over_keyframes_are_exact(long_path):
     rng = np.random.default_rng(0)
     for count in (1, 3, 10, 40):
         times = rng.uniform(0, 30, count)
-        read, _ = video_file.read_frames(long_path, times)
+        read, _ = read_frames(long_path, times)
         assert [number(image) for image in read] == [int(t * 10 + 0.01) for t in times]
 
 
 def test_keyframes_that_are_none_are_not_trusted(tmp_path):
     """A stream refreshed bit by bit names keyframes, yet decodes from none but the first."""
     x264 = "intra-refresh=1:keyint=20:bframes=0"
-    images = [numbered(i) for i in range(100)]
-    path = write(tmp_path / "refreshed.mkv", images, **{"x264-params": x264})
-    read, broke = video_file.read_frames(path, [0.35, 4.15, 6.25, 9.85])
+    pictures = [numbered(i) for i in range(100)]
+    path = write(tmp_path / "refreshed.mkv", pictures, **{"x264-params": x264})
+    read, broke = read_frames(path, [0.35, 4.15, 6.25, 9.85])
     assert [number(image) for image in read] == [3, 41, 62, 98] and broke is None
 
 
@@ -129,9 +129,9 @@ def test_what_lies_between_the_wanted_frames_is_not_decoded(long_path, tmp_path)
             data[position : position + size] = b"\xff" * size
     path = tmp_path / "damaged.mp4"
     path.write_bytes(data)
-    read, broke = video_file.read_frames(path, [25.05, 2.05])
+    read, broke = read_frames(path, [25.05, 2.05])
     assert [number(image) for image in read] == [250, 20] and broke is None
-    read, broke = video_file.read_frames(path, [2.05, 12.05, 25.05])
+    read, broke = read_frames(path, [2.05, 12.05, 25.05])
     assert [number(image) for image in read] == [20] and 9.5 <= broke <= 10
 
 
@@ -139,7 +139,7 @@ def test_the_clock_starts_with_the_first_frame(tmp_path):
     stamps = [5000 + 100 * i for i in range(20)]
     for name in ("late.mkv", "late.mp4"):
         path = write(tmp_path / name, [numbered(i) for i in range(20)], stamps=stamps)
-        read, _ = video_file.read_frames(path, [0.0, 0.45, 1.9])
+        read, _ = read_frames(path, [0.0, 0.45, 1.9])
         assert [number(image) for image in read] == [0, 4, 19]
         assert video_file.probe(path).duration == pytest.approx(2.0, abs=0.1)
 
@@ -147,13 +147,13 @@ def test_the_clock_starts_with_the_first_frame(tmp_path):
 def test_variable_frame_rate_shows_the_frame_of_the_moment(tmp_path):
     stamps = [0, 40, 80, 1000, 1010, 2500]
     path = write(tmp_path / "vfr.mkv", [numbered(i) for i in range(6)], stamps=stamps)
-    read, _ = video_file.read_frames(path, [0.038, 0.5, 0.998, 1.005, 1.02, 2.4, 2.5])
+    read, _ = read_frames(path, [0.038, 0.5, 0.998, 1.005, 1.02, 2.4, 2.5])
     assert [number(image) for image in read] == [0, 2, 2, 3, 4, 4, 5]
 
 
 def test_order_and_repetition_of_times_are_kept(long_path):
     times = [3.05, 0.05, 3.05, 3.06, 1.05]
-    read, _ = video_file.read_frames(long_path, times)
+    read, _ = read_frames(long_path, times)
     assert [number(image) for image in read] == [30, 0, 30, 30, 10]
 
 
@@ -174,7 +174,7 @@ def test_a_rotated_video_comes_out_upright(shared_data):
     path = shared_data / "videos" / "rotated_90.mov"
     info = video_file.probe(path)
     assert (info.width, info.height, info.frames) == (320, 568, 3)
-    read, _ = video_file.read_frames(path, [0.0])
+    read, _ = read_frames(path, [0.0])
     stored = shown_at(path, [0.0])[0]
     assert np.array_equal(read[0], np.rot90(stored, -1))
     sampled = video_file.sample(path, snippets=8, frames=4, stride=8, short_side=64)
@@ -185,14 +185,14 @@ def test_mpeg4_in_avi_is_right_to_one_frame(shared_data):
     path = shared_data / "videos" / "test_mpeg4.avi"
     frames = decoded(path)[1]
     for wanted in (0, 1, 2, 50, 77, 163):
-        read, _ = video_file.read_frames(path, [wanted / 25])
+        read, _ = read_frames(path, [wanted / 25])
         near = frames[max(0, wanted - 1) : wanted + 2]
         assert any(np.array_equal(read[0], frame) for frame in near)
 
 
 def test_of_a_broken_video_the_decodable_part_comes_out(shared_data):
     path = shared_data / "videos" / "corrupted.mp4"
-    read, broke = video_file.read_frames(path, [4.5, 0.1, 2.7, 2.9])
+    read, broke = read_frames(path, [4.5, 0.1, 2.7, 2.9])
     assert read.shape == (2, 720, 1280, 3)
     assert broke == pytest.approx(2.8)
     sampled = video_file.sample(path, snippets=4, frames=2, stride=0, short_side=48)
@@ -200,7 +200,17 @@ def test_of_a_broken_video_the_decodable_part_comes_out(shared_data):
     assert sampled.info.duration == pytest.approx(2.8)
     assert len(sampled.frames) == 8 and all(f.shape == (48, 85, 3) for f in sampled.frames)
     with pytest.raises(video_file.BrokenVideo, match="corrupted.mp4: decodes only up to 2.80 s"):
-        video_file.read_frames(path, [3.0])
+        read_frames(path, [3.0])
+
+
+def test_a_file_is_read_through_once_until_it_changes(tmp_path, monkeypatch):
+    read, through = [], packets._read_index
+    monkeypatch.setattr(packets, "_read_index", lambda path: read.append(path) or through(path))
+    path = write(tmp_path / "a.mp4", [numbered(i) for i in range(20)])
+    video_file.sample(path, snippets=2, frames=2, stride=0)
+    assert video_file.probe(path).duration == 2.0 and read == [str(path)]
+    write(path, [numbered(i) for i in range(30)])
+    assert video_file.probe(path).duration == 3.0 and read == 2 * [str(path)]
 
 
 def test_a_file_cut_short_is_as_long_as_what_is_left(tmp_path):
@@ -213,7 +223,7 @@ def test_a_file_cut_short_is_as_long_as_what_is_left(tmp_path):
     sampled = video_file.sample(cut, snippets=10, frames=1, stride=0)
     assert 3 < sampled.info.duration < 7
     times = sample_times(sampled.info.duration, 10.0, 10, 1, 0)
-    whole = video_file.read_frames(path, times)[0]
+    whole = read_frames(path, times)[0]
     assert np.array_equal(np.stack(sampled.frames), whole)
 
 
@@ -226,8 +236,8 @@ def test_overlapping_snippets_keep_their_frames_together(long_path):
 
 
 def test_frames_are_shrunk_by_area(long_path):
-    full, _ = video_file.read_frames(long_path, [1.05])
-    small, _ = video_file.read_frames(long_path, [1.05], short_side=8)
+    full, _ = read_frames(long_path, [1.05])
+    small, _ = read_frames(long_path, [1.05], short_side=8)
     assert small.shape == (1, 8, 40, 3)
     assert np.array_equal(small[0], cv2.resize(full[0], (40, 8), interpolation=cv2.INTER_AREA))
 
@@ -246,7 +256,7 @@ def test_other_formats(tmp_path, name, codec, pixels, size):
     path = write(tmp_path / name, grey, codec=codec, pixels=pixels)
     info = video_file.probe(path)
     assert (info.height, info.width, info.frames, info.fps) == (*size, 12, 10.0)
-    read, _ = video_file.read_frames(path, [0.0, 0.55, 1.1])
+    read, _ = read_frames(path, [0.0, 0.55, 1.1])
     np.testing.assert_allclose(read.mean(axis=(1, 2, 3)), [0, 100, 220], atol=4)
 
 
@@ -299,7 +309,7 @@ def test_what_is_no_video_is_said_in_one_line_with_the_file(tmp_path, name, make
     make(tmp_path / name)
     for use in (
         video_file.probe,
-        lambda path: video_file.read_frames(path, [0.0]),
+        lambda path: read_frames(path, [0.0]),
         lambda path: video_file.sample(path, 2, 2, 0),
     ):
         with pytest.raises(video_file.VideoError) as error:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from videos import number, numbered, write
+from videos import number, numbered, read_frames, write
 
 from lofi_jax.data.ingest import annotate
 from lofi_jax.data.ingest.sampling import Sampling, read_record
@@ -96,7 +96,7 @@ def number_of(image: np.ndarray) -> int:
 def check(path, times: np.ndarray, numbers: list[int], turns: int = 0) -> None:
     """At its own stamp, and just before the next one's, each frame is the one that is read."""
     wanted = np.concatenate([times, np.nextafter(times[1:], 0) - 2e-3])
-    read, broke = video_file.read_frames(path, wanted)
+    read, broke = read_frames(path, wanted)
     read = [number_of(np.rot90(image, turns)) for image in read]
     assert broke is None
     assert read == numbers + numbers[:-1]
