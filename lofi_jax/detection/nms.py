@@ -56,14 +56,12 @@ def soft_nms_batch(
         min_score: picking ends when no lowered score is above.
         floor: read by "gaussian" only: it lowers scores where the tIoU is over floor[0] +
             (floor[1] - floor[0]) x the length of the picked segment (BMN's, in units of the video,
-            so that long ones may
-            overlap more).
+            so that long ones may overlap more).
 
     Returns:
         indices (B, K) int64 in the order picked, and their lowered scores (B, K) float64, which
         never rise along the way, K = min(top_k, N); -1 and 0 once a video has no more to pick.
-        What is batched together
-        changes no number.
+        What is batched together changes no number.
 
     Raises:
         ValueError: unknown method, sigma not above 0, or a score that is negative or not finite.
