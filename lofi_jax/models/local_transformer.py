@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 Real = Bool[np.ndarray, " T"] | None
+RealOut = Bool[np.ndarray, " t"] | None
 
 
 def norm(name: str) -> nn.LayerNorm:
@@ -59,7 +60,7 @@ class LocalAttention(nn.Module):
     stride: int = 1
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B T C"], real: Real = None) -> Float[Array, "B t C"]:
+    def __call__(self, x: Float[Array, "B T C"], real: RealOut = None) -> Float[Array, "B t C"]:
         channels = x.shape[-1]
 
         def projected(name):
@@ -100,7 +101,7 @@ class Block(nn.Module):
     stride: int = 1
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B T C"], real: Real = None) -> Float[Array, "B t C"]:
+    def __call__(self, x: Float[Array, "B T C"], real: RealOut = None) -> Float[Array, "B t C"]:
         """Takes which positions are real after the stride."""
         channels = x.shape[-1]
 

@@ -10,6 +10,7 @@ import sys
 import time
 
 import av
+import commands
 import numpy as np
 import pytest
 
@@ -270,7 +271,7 @@ def test_a_killed_run_is_finished_by_the_next(small, tmp_path):
     )
     script = tmp_path / "make.py"
     script.write_text(code)
-    root = pathlib.Path(__file__).parents[1]
+    root = commands.ROOT
     process = subprocess.Popen([sys.executable, str(script)], env={"PYTHONPATH": str(root)})
     videos = tmp_path / "source" / "videos"
     deadline = time.monotonic() + 30
@@ -291,7 +292,7 @@ def test_a_killed_run_is_finished_by_the_next(small, tmp_path):
 
 def test_workers_that_cannot_start_are_an_error_of_one_line(tmp_path):
     # Spawned workers import the main module, and there is none to import on standard input.
-    root = pathlib.Path(__file__).parents[1]
+    root = commands.ROOT
     arguments = {**SMALL, "workers": 2}
     code = (
         "from lofi_jax.data.world import builtin\n"

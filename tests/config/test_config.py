@@ -186,9 +186,12 @@ def test_a_shipped_config_goes_by_its_name_from_anywhere(tmp_path, monkeypatch):
 def test_a_path_goes_before_a_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "synthetic"
-    file.write_text("def get_config(word='none'): return word")
-    assert load("synthetic") == load(str(file)) == "none"
-    assert load("synthetic:a:b") == "a:b"
+    file.write_text(
+        "from ml_collections import ConfigDict\n"
+        "def get_config(word='none'): return ConfigDict({'word': word})"
+    )
+    assert load("synthetic").word == load(str(file)).word == "none"
+    assert load("synthetic:a:b").word == "a:b"
 
 
 @pytest.mark.parametrize(

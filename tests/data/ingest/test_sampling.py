@@ -1,9 +1,9 @@
 """A long video at a rate: many frames, little memory."""
 
-import pathlib
 import subprocess
 import sys
 
+import commands
 from small_videos import write_video
 
 GROWTH = """
@@ -25,7 +25,7 @@ def test_the_frames_of_a_long_video_are_never_in_memory_together(tmp_path):
     write_video(tmp_path / "short.mp4", 10, 480, 640)
     write_video(tmp_path / "long.mp4", 300, 480, 640)
     command = [sys.executable, "-c", GROWTH, tmp_path / "short.mp4", tmp_path / "long.mp4"]
-    root = pathlib.Path(__file__).parents[1]
+    root = commands.ROOT
     ran = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
     frames, stored, grown = map(int, ran.stdout.split())
     raw = frames * 480 * 640 * 3

@@ -10,6 +10,7 @@ import pickle
 import subprocess
 import sys
 
+import commands
 import jax
 import ml_dtypes
 import numpy as np
@@ -30,7 +31,7 @@ from lofi_jax.weights import (
     head_layouts,
 )
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = commands.ROOT
 BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
 
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 
+import commands
 import cv2
 import grain
 import numpy as np
@@ -229,7 +230,7 @@ dataset.build("x", videos, annotations, data, sampling, 2, progress)
 
 def test_a_killed_build_leaves_nothing_that_counts(videos, annotations, tmp_path):
     command = [sys.executable, "-c", KILLED, str(videos), str(annotations), str(tmp_path / "data")]
-    root = pathlib.Path(__file__).parents[1]
+    root = commands.ROOT
     assert subprocess.run(command, cwd=root, check=False).returncode == -signal.SIGKILL
     with pytest.raises(UserError, match="no such dataset; python -m lofi_jax.prepare --dataset=x"):
         records.load(tmp_path / "data", "x", SAMPLING)

@@ -3,8 +3,8 @@ nothing is run.
 """
 
 import importlib.util
-import pathlib
 
+import commands
 import jax
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from lofi_jax.models import ENCODERS, HEADS
 from lofi_jax.run.networks import make_head
 from lofi_jax.training.sharding import make_mesh
 
-FOLDER = pathlib.Path(__file__).parents[1] / "configs" / "paper"
+FOLDER = commands.ROOT / "configs" / "paper"
 NAMED_ENCODERS = [name for name in ENCODERS if name[-1].isdigit()]
 SHAPES = {"full": 100, "spatial": 100, "temporal": 25, "spatiotemporal": 50}
 SIZES = {"full": 1, "spatial": 2, "temporal": 1, "spatiotemporal": 2**0.5}

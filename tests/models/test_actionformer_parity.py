@@ -7,11 +7,10 @@ import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 from heads import FAST
 
-from lofi_jax.data import actionformer_weights, weights
 from lofi_jax.errors import UserError
 from lofi_jax.models.actionformer import ActionFormer, assigned, padded_length, pyramid_points
-from lofi_jax.stages import convert
 from lofi_jax.training.checkpoints import load_state
+from lofi_jax.weights import actionformer_layout, assign, convert
 
 torch = pytest.importorskip("torch")
 theirs = pytest.importorskip("torch_actionformer")
@@ -33,7 +32,7 @@ CASES = {
 def converted(arrays, head):
     shapes = jax.eval_shape(head.init, jax.random.key(0), jnp.zeros((1, 8, DIM)))
     shapes = {path: leaf.shape for path, leaf in flatten_dict(shapes, sep=".").items()}
-    fit = weights.fit(arrays, shapes, {"public": actionformer_weights.layout})
+    fit = assign.fit(arrays, shapes, {"public": actionformer_layout.layout})
     assert not fit.problems and not fit.ignored
     return unflatten_dict(fit.variables, sep=".")
 

@@ -83,7 +83,7 @@ def test_colours_depend_on_the_set_of_classes_alone():
     assert len(set(many.values())) == 200
     plain = [look for look in many.values() if not look.hatch]
     assert len({look.face for look in plain}) == len(plain) == 8
-    assert len(timelines.colours(map(str, range(400)))) == 400
+    assert len(timelines.colours(list(map(str, range(400))))) == 400
 
 
 def test_weak_detections_are_fainter(tmp_path):
@@ -198,7 +198,7 @@ def test_thumbnails_stand_over_their_times(tmp_path):
 
 def test_more_frames_than_fit_are_thinned_out():
     frames = np.arange(100, dtype=np.uint8)[:, None, None, None] * np.ones((1, 9, 16, 3), np.uint8)
-    strip, _ = timelines.figure("v_a", 8, [("lofi", [])], frames=frames).axes
+    strip, _ = timelines.figure("v_a", 8, [("lofi", [])], frames=list(frames)).axes
     shown = [int(image.get_array()[0, 0, 0]) for image in strip.images]
     assert 4 <= len(shown) <= 12
     assert shown == sorted(shown) and shown[0] < 15 and shown[-1] > 85
