@@ -54,9 +54,10 @@ def a_step(change=BFLOAT16, joint=(), **asked):
 
 def test_a_tpu_takes_every_tiny_program():
     wanted = [{"tiny": True, "program": name} for name in programs.NAMES]
-    chunked = {"tiny": True, "change": {"joint": {"chunk": 4, "keep": "convolutions"}}}
-    found = compiled("v5e", *wanted, chunked)
-    assert len(found) == len(wanted) + 1
+    # In chunks, as at full size: the joint step takes as long to compile as all the others.
+    wanted[1]["change"] = {"joint": {"chunk": 4, "keep": "convolutions"}}
+    found = compiled("v5e", *wanted)
+    assert len(found) == len(wanted)
     assert all(one["serialized_mb"] < 20 and not one["collectives"] for one in found)
 
 
