@@ -203,7 +203,7 @@ def _floats(values: Any, video: str, what: str) -> np.ndarray:
         raise UserError(f"video {video!r}: the {what} are no array of numbers ({error})") from error
 
 
-def _check(segments: np.ndarray, labels: Sequence[str], scores: np.ndarray, video: str) -> None:
+def _check(segments: np.ndarray, labels: Sequence[Any], scores: np.ndarray, video: str) -> None:
     named = np.array([isinstance(label, str) and label != "" for label in labels], dtype=bool)
     # NaN compares as false.
     scored = (scores >= 0) & np.isfinite(scores)
