@@ -14,10 +14,7 @@ import pytest
 from absl import flags
 
 # Before anything of the package is imported: what its signatures say of types and shapes is checked at every call.
-# A whole number is a float to it, as it is to the type checker.
-jaxtyping.install_import_hook(
-    "lofi_jax", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
-)
+jaxtyping.install_import_hook("lofi_jax", "typechecks.check")
 
 # Tiny models take longer to compile than to run; what many tests compile alike is compiled once.
 os.environ["XLA_FLAGS"] = commands.ENVIRONMENT["XLA_FLAGS"]
@@ -43,7 +40,9 @@ def shared_data() -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory) -> tuple[pathlib.Path, subprocess.CompletedProcess]:
-    """A workdir in which the main job with the config of tests/tiny.py has ended, and how it ended."""
+    """A workdir in which the main job with the config of tests/tiny.py has ended, and how it
+    ended.
+    """
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = (

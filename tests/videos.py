@@ -1,4 +1,4 @@
-"""Small video files made with PyAV, of numbered pictures."""
+"""Small video files made with PyAV, of numbered images."""
 
 from fractions import Fraction
 
@@ -11,7 +11,7 @@ BITS = 10
 
 
 def numbered(number: int, height: int = 32) -> np.ndarray:
-    """A picture that says its number in black and white squares, whatever compression does."""
+    """An image that says its number in black and white squares, whatever compression does."""
     bits = [255 * (number >> bit & 1) for bit in range(BITS)]
     row = np.repeat(np.array(bits, np.uint8), 16)
     return np.broadcast_to(row[None, :, None], (height, len(row), 3)).copy()
@@ -33,7 +33,9 @@ def write(
     shape=lambda stream: None,
     **options,
 ):
-    """Encodes frames; `stamps` are milliseconds, `tags` options of the container, `shape` sets the stream up."""
+    """Encodes frames; `stamps` are milliseconds, `tags` options of the container, `shape` sets the
+    stream up.
+    """
     with av.open(str(path), "w", options=tags or {}) as container:
         stream = container.add_stream(codec, rate=fps, options=options)
         stream.height, stream.width = frames[0].shape[:2]
@@ -51,7 +53,9 @@ def write(
 
 
 def read_frames(path, times, short_side=None):
-    """The frames at times in any order (N, H, W, 3); of a video that breaks those before, and the second where it does.
+    """The frames (N, H, W, 3) at times in any order, and None.
+
+    Of a video that breaks: those that come before, and the second where it does.
 
     Raises:
         VideoError: there is not one.

@@ -8,7 +8,7 @@ METHODS = ("gaussian", "linear", "hard")
 def tiou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Temporal intersection over union of each segment of `a` with each of `b`.
 
-    A segment that is empty or runs backwards has a tIoU of 0 with everything, itself included.
+    An empty or backward segment has a tIoU of 0 with everything, itself included.
 
     Args:
         a: (N, 2) start and end, in any one unit.
@@ -21,7 +21,7 @@ def tiou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def paired_tiou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """As `tiou`, for segments that are paired already: (..., 2) and (..., 2) broadcast to (...)."""
+    """As `tiou`, elementwise: (..., 2) and (..., 2) broadcast to (...)."""
     overlap = np.minimum(a[..., 1], b[..., 1]) - np.maximum(a[..., 0], b[..., 0])
     union = (b[..., 1] - b[..., 0]) + (a[..., 1] - a[..., 0]) - overlap
     # An overlap above 0 needs two segments above 0, so the union is above 0 wherever it is used.
@@ -39,7 +39,7 @@ def soft_nms_batch(
     min_score: float = 0.0,
     floor: tuple[float, float] = (0.0, 0.0),
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Picks each video's best-scored proposal, lowers the scores of those it overlaps, and so on.
+    """Soft-NMS: repeatedly picks each video's best proposal and lowers those it overlaps.
 
     With each pick the scores of all others are multiplied by exp(-tIoU^2 / sigma) ("gaussian"), or
     where tIoU > threshold by 1 - tIoU ("linear") or 0 ("hard"). Ties go to the lower index.
@@ -50,16 +50,18 @@ def soft_nms_batch(
         scores: (B, N) at least 0; those at 0, as of padding, are never picked.
         labels: (B, N) integer: proposals lower the scores of their own class only. None: of all.
         sigma: width of the Gaussian, above 0; read by "gaussian" only.
-        top_k: how many to pick at most.
+        top_k: most proposals to pick in a video.
         method: one of `METHODS`.
         threshold: read by "linear" and "hard" only.
         min_score: picking ends when no lowered score is above.
-        floor: read by "gaussian" only: it lowers scores where the tIoU is over floor[0] + (floor[1] - floor[0]) x the
-            length of the picked segment (BMN's, in units of the video, so that long ones may overlap more).
+        floor: read by "gaussian" only: it lowers scores where the tIoU is over floor[0] + (floor[1]
+            - floor[0]) x the length of the picked segment (BMN's, in units of the video, so that
+            long ones may overlap more).
 
     Returns:
-        indices (B, K) int64 in the order picked, and their lowered scores (B, K) float64, which never rise along the
-        way, K = min(top_k, N); -1 and 0 once a video has no more to pick. What is batched together changes no number.
+        indices (B, K) int64 in the order picked, and their lowered scores (B, K) float64, which
+        never rise along the way, K = min(top_k, N); -1 and 0 once a video has no more to pick. What
+        is batched together changes no number.
 
     Raises:
         ValueError: unknown method, sigma not above 0, or a score that is negative or not finite.
@@ -71,8 +73,8 @@ def soft_nms_batch(
     if not (np.isfinite(scores) & (scores >= 0)).all():
         raise ValueError("scores for NMS must be finite and 0 or above")
 
-    # Contiguous memory and work in place: this loop is most of what inference does off the device.
-    # Empty segments get a length, which changes no tIoU and spares a division by 0.
+    # Contiguous memory, in place: this loop is most of inference off the device.
+    # Empty segments get a length, which changes no tIoU and avoids a division by 0.
     start, end = np.ascontiguousarray(np.moveaxis(segments, -1, 0), np.float64)
     length = np.where(end > start, end - start, 1.0)
     current = np.array(scores, np.float64)

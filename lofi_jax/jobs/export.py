@@ -13,29 +13,31 @@ from lofi_jax.run.start import Run
 
 
 def run(run: Run, encoder: str, layout: str, output: pathlib.Path) -> str:
-    """Writes features/<video id>.npy, annotations.json, category_idx.txt (a class a line) and a config file.
+    """Writes features/<video id>.npy, annotations.json, category_idx.txt (one class per line) and a
+    config file.
 
     Args:
         encoder: as the run's folder features/ names it.
         layout: one of `export_layouts.NAMES`.
-        output: the folder to write; what an earlier export left there is written over.
+        output: the folder to write; an earlier export there is overwritten.
 
     Returns:
-        What was written, for the user.
+        A message about what was written.
 
     Raises:
-        UserError: no such layout or features, features that are another encoder's or broken, or a folder that cannot
-            be written.
+        UserError: no such layout or features, features that are another encoder's or broken, or a
+            folder that cannot be written.
     """
     if layout not in export_layouts.NAMES:
         raise UserError(f"--layout={layout}: choose one of {', '.join(export_layouts.NAMES)}")
     there = sorted(path.parent.name for path in run.workdir.root.glob("features/*/features.json"))
     if encoder not in there:
         raise UserError(
-            f"--encoder={encoder}: {run.workdir.root / 'features'} has no features of it, only of: {', '.join(there)}"
+            f"--encoder={encoder}: {run.workdir.root / 'features'} has no such features, only:"
+            f" {', '.join(there)}"
         )
     data, target, store = run.config.data, datasets.target(run), run_features.store(run, encoder)
-    # Both projects train on nothing but videos with an action.
+    # Both projects train only on videos with an action.
     train = [video for video in target.train_videos if video.labels]
     videos = [*train, *target.test_videos]
     classes = [c for c in target.classes if any(c in video.labels for video in videos)]

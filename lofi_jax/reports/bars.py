@@ -1,4 +1,4 @@
-"""A study's rows as bars: the mean over seeds, the standard deviation, and every seed's own result."""
+"""A study's rows as bars: mean and standard deviation over seeds, and each seed's result."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -23,9 +23,9 @@ def draw(path: str | os.PathLike, runs: Sequence[Mapping]) -> None:
         runs: for each seed what results.json holds, the same rows in the same order.
     """
     rows = runs[0]["rows"]
-    picture = Figure((7.0, 0.6 + 0.45 * len(rows)), dpi=150, layout="constrained")
-    FigureCanvasAgg(picture)
-    axes = picture.add_subplot()
+    fig = Figure((7.0, 0.6 + 0.45 * len(rows)), dpi=150, layout="constrained")
+    FigureCanvasAgg(fig)
+    axes = fig.add_subplot()
     for shift, (name, colour) in zip((-0.19, 0.19), _MEASURES, strict=True):
         found = 100 * np.array([[_value(row, name) for row in run["rows"]] for run in runs])
         at = np.arange(len(rows)) + shift
@@ -41,7 +41,7 @@ def draw(path: str | os.PathLike, runs: Sequence[Mapping]) -> None:
     # Above the bars, where it hides none.
     axes.legend(fontsize=_SMALL, frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     with aside(path) as unfinished:
-        picture.savefig(unfinished, format="png")
+        fig.savefig(unfinished, format="png")
 
 
 def _value(row: Mapping, measure: str) -> float:

@@ -1,10 +1,10 @@
-"""A picture of one video's timeline: what happens in it above, what each system found below."""
+"""An image of one video's timeline: ground truth above, each system's detections below."""
 
 import bisect
 import itertools
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -61,7 +61,7 @@ class _Bar(NamedTuple):
     middle: float  # of the text
 
 
-def colours(classes: Sequence[str]) -> dict[str, Colour]:
+def colours(classes: Iterable[str]) -> dict[str, Colour]:
     """The look of each class, the same wherever the set of classes is the same.
 
     Args:
@@ -76,10 +76,10 @@ def draw(
     title: str,
     duration: float,
     rows: Sequence[tuple[str, Sequence[Mapping]]],
-    frames: Sequence[np.ndarray] | None = None,
+    frames: Sequence[np.ndarray] | np.ndarray | None = None,
     classes: Sequence[str] | None = None,
 ) -> None:
-    """Writes the picture that `figure` makes of the same arguments to a PNG file."""
+    """Writes the image that `figure` makes of the same arguments to a PNG file."""
     with aside(path) as unfinished:
         figure(title, duration, rows, frames, classes).savefig(unfinished, format="png")
 
@@ -88,20 +88,20 @@ def figure(
     title: str,
     duration: float,
     rows: Sequence[tuple[str, Sequence[Mapping]]],
-    frames: Sequence[np.ndarray] | None = None,
+    frames: Sequence[np.ndarray] | np.ndarray | None = None,
     classes: Sequence[str] | None = None,
 ) -> Figure:
     """Draws rows of segments over one time axis; those that overlap lie in lanes of their own.
 
     Args:
-        title: stands above the picture.
+        title: stands above the image.
         duration: of the video, in seconds.
         rows: at least one, from the top: the row's name and its segments, {"label", "segment":
             [start, end] in seconds, "score"}. Ground truth has no score; its extent is shaded in
             the rows below. The weaker a score beside the best of its row, the fainter its bar.
-        frames: pictures spread evenly over the video, (H, W, 3) uint8 RGB; as many of them as
+        frames: images spread evenly over the video, (H, W, 3) uint8 RGB; as many of them as
             there is room for are shown on top.
-        classes: every class of the dataset, for the same colours in every picture; by default
+        classes: every class of the dataset, for the same colours in every image; by default
             those of the rows. A label that is none of them is drawn white.
 
     Raises:
@@ -127,16 +127,16 @@ def figure(
     head = _TITLE + (_STRIP + _PAD if len(shown) else 0)
     foot = _AXIS + _LINE * math.ceil(len(entries) / columns) + _EDGE
     height = head + tops[-1] + foot
-    picture = Figure((_WIDTH, height), dpi=_DPI)
-    FigureCanvasAgg(picture)
+    fig = Figure((_WIDTH, height), dpi=_DPI)
+    FigureCanvasAgg(fig)
 
     def panel(top: float, high: float, **limits) -> Axes:
         box = (left / _WIDTH, 1 - (top + high) / height, across / _WIDTH, high / height)
-        return picture.add_axes(box, **limits)
+        return fig.add_axes(box, **limits)
 
     top = 1 - _EDGE / height
     heading = _shorten(title, across, _BOLD)
-    picture.text(left / _WIDTH, top, heading, va="top", font=_BOLD, parse_math=False)
+    fig.text(left / _WIDTH, top, heading, va="top", font=_BOLD, parse_math=False)
     if len(shown):
         _draw_frames(panel(_TITLE, _STRIP, xlim=(0, across), ylim=(0, _STRIP)), shown, across)
     axes = panel(head, tops[-1], xlim=(0, duration), ylim=(tops[-1], 0))
@@ -147,7 +147,7 @@ def figure(
     axes.tick_params(axis="y", length=0)
     _draw_time(axes.xaxis, duration)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    legend = picture.legend(
+    legend = fig.legend(
         [_rectangle((0, 0), 1, 1, looks[label]) for label in labels],
         entries,
         loc="upper left",
@@ -161,7 +161,7 @@ def figure(
     )
     for text in legend.get_texts():
         text.set_parse_math(False)
-    return picture
+    return fig
 
 
 def _stack(
@@ -221,7 +221,7 @@ def _draw_row(axes: Axes, top: float, segments: Sequence[Mapping], bars: Sequenc
             text.set_path_effects([patheffects.withStroke(linewidth=2, foreground=tuple(seen))])
 
 
-def _draw_frames(axes: Axes, frames: Sequence[np.ndarray], across: float) -> None:
+def _draw_frames(axes: Axes, frames: Sequence[np.ndarray] | np.ndarray, across: float) -> None:
     axes.axis("off")
     height, width = frames[0].shape[:2]
     tall = min(_STRIP, across * height / width)

@@ -1,4 +1,4 @@
-"""A run: one config in one workdir on one mesh of devices. How it is checked, begun and opened again."""
+"""A run: one config in one workdir on one mesh of devices. Starting, checking and reopening one."""
 
 import dataclasses
 import pathlib
@@ -32,7 +32,7 @@ class Run:
     _made: dict[tuple, Any] = dataclasses.field(default_factory=dict, init=False, repr=False)
 
     def once(self, make: Callable[..., T], *names: str) -> T:
-        """What `make` makes of the run and some names, made when it is first asked for and kept as long as the run."""
+        """What `make` returns for the run and these names; kept as long as the run."""
         key = (make, *names)
         if key not in self._made:
             self._made[key] = make(self, *names)
@@ -57,7 +57,8 @@ def start_run(config: Config, folder: str) -> Run:
     Must run before JAX is used.
 
     Raises:
-        UserError: an impossible config, a workdir that cannot be written, or one that holds another config's run.
+        UserError: an impossible config, a workdir that cannot be written, or one that holds another
+            config's run.
     """
     configs.validate(config)
     configs.validate_data(config)
@@ -79,13 +80,13 @@ def open_run(config: Config, folder: str | pathlib.Path) -> Run:
 
 
 def keep_compiled(config: Config, workdir: Workdir) -> None:
-    """Lets JAX find again, in the cache of the run, what it has compiled once."""
+    """Keeps compiled programs in the run's cache."""
     jax.config.update("jax_compilation_cache_dir", config.log.cache_dir or str(workdir.cache))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def load_run(folder: str | pathlib.Path) -> Run:
-    """The run that a workdir holds, on all devices at hand; JAX is left as it is set.
+    """The run that a workdir holds, on all local devices; JAX's settings are not changed.
 
     Raises:
         UserError: it holds none.
@@ -93,10 +94,8 @@ def load_run(folder: str | pathlib.Path) -> Run:
     config = stored_config(folder)
     if config is None:
         path = Workdir(pathlib.Path(folder).absolute()).config
-        raise UserError(
-            f"{path.parent}: holds no run ({path.name} is missing): train one there first"
-        )
-    # Whatever devices it was trained on.
+        raise UserError(f"{path.parent}: holds no run ({path.name} is missing): train one first")
+    # It may have been trained on other devices.
     mesh = dataclasses.replace(config.mesh, data=-1, snippet=1)
     own = Workdir(pathlib.Path(folder).absolute())
     return Run(dataclasses.replace(config, mesh=mesh), own, make_mesh(mesh.data, mesh.snippet))

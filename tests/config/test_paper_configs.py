@@ -1,4 +1,6 @@
-"""Every row of the paper builds at full size: shapes are checked and the train step is lowered, nothing is run."""
+"""Every row of the paper builds at full size: shapes are checked and the train step is lowered,
+nothing is run.
+"""
 
 import importlib.util
 

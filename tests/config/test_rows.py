@@ -37,7 +37,7 @@ def test_rows_share_an_encoder_that_no_head_has_changed():
     [
         ("", "at least one"),
         ("lofi,lofi:full", "none twice"),
-        ("acp+lofi", "only lofi by itself"),
+        ("acp+lofi", "only lofi alone"),
         ("acp+nothing", "unknown start 'nothing'"),
     ],
 )

@@ -12,7 +12,9 @@ TIOUS = np.array([0.3, 0.5, 0.9])
 
 
 def copied(found, times):
-    """The dataset written out: video v's copies become videos of their own, copies after one another."""
+    """The dataset written out: video v's copies become videos of their own, copies after one
+    another.
+    """
     rows = []
     for video, *rest in rows_of(found):
         rows += [(100 * video + copy, *rest) for copy in range(times[video])]

@@ -56,7 +56,8 @@ def test_gains_by_hand():
         (0, 0, 80, 90, 0.9), (0, 0, 0, 10, 0.8), (0, 0, 0, 9, 0.7), (0, 0, 50, 60, 0.6)
     )
     result = diagnosed(truth, found)["false_positives"]
-    # Precision at the hits: 1/2 and 2/4, without the background 1 and 2/3, without the double 1/2 and 2/3.
+    # Precision at the hits: 1/2 and 2/4, without the background 1 and 2/3, without the double 1/2
+    # and 2/3.
     assert result["average_mAP_N"] == pytest.approx(1 / 2)
     assert result["gain"]["background"] == pytest.approx((1 + 2 / 3) / 2 - 1 / 2)
     assert result["gain"]["double detection"] == pytest.approx(2 / 3 - 1 / 2)
@@ -118,7 +119,8 @@ def test_characteristics_by_hand():
     np.testing.assert_allclose(values["coverage"], [0.1, 0.1, 0.15, np.nan, np.nan])
     # All of the video, as in DETAD's files, whatever their class.
     assert values["number"].tolist() == [3, 3, 3, 2, 2]
-    # 10 before and 20 after; 20 before, and after it nothing until 100; 25 before, 40 after; not known.
+    # 10 before and 20 after; 20 before, and after it nothing until 100; 25 before, 40 after; not
+    # known.
     np.testing.assert_allclose(values["context"], [3, 7, 65 / 15, np.nan, np.nan])
 
 
@@ -165,7 +167,9 @@ def test_the_precision_of_one_video():
 
 
 def literal_matches(truth, found, tiou):
-    """For each prediction, in the order given, the number of the instance that it finds, or None."""
+    """For each prediction, in the order given, the number of the instance that it finds, or
+    None.
+    """
     rows, wanted = rows_of(found), rows_of(truth)
     taken, matches = set(), [None] * len(rows)
     for i in sorted(range(len(rows)), key=lambda i: (-rows[i][4], i)):

@@ -83,7 +83,8 @@ def test_a_floor_that_grows_with_the_width_is_bmns():
 
 
 def test_the_floor_by_hand():
-    # A tIoU of 0.6 with one of width 0.1 is over 0.54, one of 0.8 with one of width 1 is not over 0.9.
+    # A tIoU of 0.6 with one of width 0.1 is over 0.54, one of 0.8 with one of width 1 is not over
+    # 0.9.
     for scale, kept in ((0.1, 0.6), (1.0, 0.8)):
         pair = np.array([[0.0, 1.0], [0.0, kept]]) * scale
         _, scores = soft_nms(pair, np.array([0.9, 0.5]), 0.4, 2, floor=(0.5, 0.9))

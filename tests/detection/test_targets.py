@@ -35,7 +35,8 @@ def test_boundary_probability_is_the_covered_part_of_three_snippets():
 
 @pytest.mark.parametrize("snippets", [7, 10, 100])
 def test_a_snippet_is_positive_where_its_centre_lies_in_the_window(snippets):
-    # On the grid a centre lies exactly at the window's edge, which float32 must not decide by chance.
+    # On the grid a centre lies exactly at the window's edge, which float32 must not decide by
+    # chance.
     for at in range(snippets + 1):
         boundary = np.float32(at / snippets)
         for centre, around in ((0.5, (at - 1, at)), (0.0, (at - 1, at, at + 1))):

@@ -1,4 +1,6 @@
-"""Sliding windows: every snippet is seen, instances are cut by rule, proposals come back at their own time."""
+"""Sliding windows: every snippet is seen, instances are cut by rule, proposals come back at their
+own time.
+"""
 
 import dataclasses
 
@@ -70,7 +72,8 @@ def test_training_windows_hold_a_whole_instance_and_the_larger_parts_of_others()
         video([[0, 30]]),
     ]
     found = windows.to_train_on(videos, [16, 16, 16], HALF)
-    # The first holds a whole, and a quarter of b; the second b whole, half of a, 0.7 of c; the third 0.75 of b.
+    # The first holds a whole, and a quarter of b; the second b whole, half of a, 0.7 of c; the
+    # third 0.75 of b.
     assert [(x.number, x.start) for x in found] == [(0, 0), (0, 4)]
     assert found[0].video.labels == ("a",)
     assert found[1].video.labels == ("a", "b", "c")
@@ -79,7 +82,8 @@ def test_training_windows_hold_a_whole_instance_and_the_larger_parts_of_others()
 
 
 def test_proposals_come_back_at_the_videos_time_with_their_scores():
-    # 11 snippets of 0.5 s: windows at 0, 2 and 1.5 s begin at snippets 0 and 3; the video lasts 5.2 s.
+    # 11 snippets of 0.5 s: windows at 0, 2 and 1.5 s begin at snippets 0 and 3; the video lasts 5.2
+    # s.
     one = Proposals(np.array([[0.0, 0.5]]), np.array([0.9]), np.array([1]))
     two = Proposals(np.array([[0.25, 0.75], [0.5, 1.0]]), np.array([0.4, 0.3]), np.array([0, 1]))
     merged = HALF.merge([one, two], 11, 5.2)

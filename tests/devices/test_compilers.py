@@ -26,7 +26,9 @@ BFLOAT16 = {"dtype": "bfloat16"}
 
 
 def compiled(devices, *wanted, timeout=1800):
-    """What `programs.py` prints of each program, or a skipped test where the devices' compiler is missing."""
+    """What `programs.py` prints of each program, or a skipped test where the devices' compiler is
+    missing.
+    """
     platform = table.find(devices.split(",")[0]).platform
     try:
         plugins.check(platform)

@@ -127,7 +127,7 @@ def test_a_missing_plugin_is_named_by_its_extra(monkeypatch):
 def test_a_plugin_of_another_version_is_refused(monkeypatch):
     both = {"jax": "0.10.2", "jaxlib": "0.10.2"}
     installed(monkeypatch, **both, jax_cuda13_plugin="0.11.2", libtpu="0.0.41")
-    with pytest.raises(UserError, match="jax-cuda13-plugin 0.11.2 does not go with jaxlib 0.10.2"):
+    with pytest.raises(UserError, match="jax-cuda13-plugin 0.11.2 does not match jaxlib 0.10.2"):
         plugins.check("cuda")
     with pytest.raises(UserError, match=r"libtpu 0.0.41 .*: pip install 'libtpu==0.0.42.\*'"):
         plugins.check("tpu")

@@ -1,4 +1,6 @@
-"""What a run compiles is small: programs as they are given to a compiler, without what can be computed or passed in."""
+"""What a run compiles is small: programs as they are given to a compiler, without what can be
+computed or passed in.
+"""
 
 import itertools
 
@@ -24,7 +26,9 @@ HEADS = {
 
 
 def a_config(head="gtad", snippets=100, encoder=None):
-    """The paper's settings with small pictures, and a small encoder where none is given: neither is in a constant."""
+    """The paper's settings with small images, and a small encoder where none is given: neither is
+    in a constant.
+    """
     c = configs.paper("")
     c.encoder = encoder or named("tsm_resnet", stage_sizes=(1,), widths=(8,), stem="small")
     c.head = head if not isinstance(head, str) else named(head)

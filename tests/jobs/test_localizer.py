@@ -1,4 +1,6 @@
-"""Localizer and load_encoder on what the tiny run trained, in a process that has used JAX long before."""
+"""Localizer and load_encoder on what the tiny run trained, in a process that has used JAX long
+before.
+"""
 
 import pathlib
 import shutil
@@ -84,7 +86,7 @@ def test_a_checkpoint_alone_says_what_is_missing(workdir, tmp_path):
     shutil.copytree(workdir / "encoders" / "lofi_temporal_gtad", lone)
     with pytest.raises(UserError) as refused:
         lofi_jax.Localizer.load(lone)
-    says = f"{lone}: a checkpoint alone, of encoder and head: config.json"
+    says = f"{lone}: a lone checkpoint of encoder and head: config.json"
     assert str(refused.value).startswith(says) and "\n" not in str(refused.value)
     with pytest.raises(UserError, match="holds no run"):
         lofi_jax.Localizer.load(tmp_path / "none")
@@ -115,8 +117,12 @@ def test_a_copied_encoder_is_told_its_network(workdir, tmp_path):
 def test_what_is_no_encoder_is_refused(workdir, tmp_path):
     shutil.copytree(workdir / "encoders" / "acp" / "checkpoints", tmp_path / "lone")
     for path, given, says in (
-        (tmp_path / "lone", {}, "no config.json above it says which network this is"),
-        (tmp_path / "lone", {"encoder": "tsm_resnet18"}, "holds another encoder than tsm_resnet18"),
+        (tmp_path / "lone", {}, "no config.json above it names the network"),
+        (
+            tmp_path / "lone",
+            {"encoder": "tsm_resnet18"},
+            "holds an encoder other than tsm_resnet18",
+        ),
         (tmp_path / "lone", {"encoder": "tsm"}, "encoder is named 'tsm': choose one of"),
         (tmp_path / "lone", {"encoder": "tsm_resnet18", "wide": 1}, "cannot be made with"),
         (tmp_path / "none", {}, "no such checkpoint folder"),

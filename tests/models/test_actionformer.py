@@ -1,4 +1,6 @@
-"""The ActionFormer head: its points and targets, its attention, what it can learn, and finite numbers."""
+"""The ActionFormer head: its points and targets, its attention, what it can learn, and finite
+numbers.
+"""
 
 import jax
 import jax.numpy as jnp

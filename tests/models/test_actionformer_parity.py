@@ -18,7 +18,8 @@ theirs = pytest.importorskip("torch_actionformer")
 DIM, CHANNELS, CLASSES, WINDOWS = 6, 8, 3, (5, 3, 0)
 OPTIONS = {"channels": CHANNELS, "heads": 2, "stem": 1, "levels": 3, "window": WINDOWS}
 
-# The longest video in training, the length that positions are made for, and some numbers of snippets.
+# The longest video in training, the length that positions are made for, and some numbers of
+# snippets.
 CASES = {
     "as long as it is": (0, 0, [8]),
     "padded": (16, 0, [3, 16]),

@@ -71,7 +71,8 @@ def test_the_empty_cell_is_sampled_from_the_first_snippet_to_the_second():
 
 
 def test_boundary_matching_worked_by_hand():
-    # Samples at -1, -0.5, 0.5 and 3.5 of four snippets: nothing, the first, halfway, and half of the last.
+    # Samples at -1, -0.5, 0.5 and 3.5 of four snippets: nothing, the first, halfway, and half of
+    # the last.
     low, high = np.array([-1.0, 0.5]), np.array([-0.5, 3.5])
     found = matrix(boundary_matching(4, 2, 1, low, high))
     np.testing.assert_allclose(found[:, 0, 0], 0)

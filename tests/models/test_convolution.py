@@ -48,7 +48,7 @@ def lowered(function, platform, *args):
         ((3, 1), (2, 1), 1, False),
     ],
 )
-def test_small_pictures_and_kernels_of_one_pixel_are_products(kernel, size, groups, convolves):
+def test_small_images_and_kernels_of_one_pixel_are_products(kernel, size, groups, convolves):
     padding = [k // 2 for k in kernel]
     conv = nn.Conv(
         4,

@@ -1,4 +1,6 @@
-"""The encoders against the same networks in plain PyTorch: features through every public layout, and gradients."""
+"""The encoders against the same networks in plain PyTorch: features through every public layout,
+and gradients.
+"""
 
 import argparse
 import functools
@@ -71,7 +73,7 @@ def mmaction2_r2plus1d(depth):
     return network, {"meta": {}, "state_dict": arrays}
 
 
-def pictures():
+def images():
     """Two snippets, of a size that every strided layer halves to an odd one somewhere."""
     return np.random.default_rng(0).integers(0, 256, (2, FRAMES, 46, 38, 3), np.uint8)
 
@@ -134,7 +136,7 @@ def test_features_are_those_of_the_public_network(name, make, depth, layout, sta
     torch.save(content, folder / "public.pth")
     said = convert.encoder(folder / "public.pth", name, folder / "ours")
     assert f"{layout}, for {name}" in said
-    frames = pictures()
+    frames = images()
     ours = encode(name)(load_encoder(folder / "ours"), frames)
     theirs = expected(network, frames, *statistics)
     assert ours.shape == theirs.shape and ours.dtype == np.float32
@@ -145,7 +147,7 @@ def test_the_two_directions_of_the_shift_are_not_swapped(folder):
     network, content = authors_tsm("18")
     torch.save(content, folder / "public.pth")
     convert.encoder(folder / "public.pth", "tsm_resnet18", folder / "ours")
-    frames = pictures()
+    frames = images()
     features = encode("tsm_resnet18")(load_encoder(folder / "ours"), frames)
     assert difference(features, expected(network, frames, *IMAGENET)) < 1e-4
     network.shifted(FRAMES, swapped=True)
@@ -165,7 +167,7 @@ def test_gradients_are_those_of_the_reference(sizes, widths, train):
     network = reference.randomise(reference.ResNet(sizes, widths=widths), seed=6).shifted(FRAMES)
     network.train(train)
     encoder = tsm.TSM(sizes, widths)
-    frames = pictures()
+    frames = images()
     direction = np.random.default_rng(1).standard_normal((2, widths[-1])).astype(np.float32)
     arrays = {f"base_model.{key}": value.numpy() for key, value in network.state_dict().items()}
     variables = placed(arrays, encoder)
@@ -191,7 +193,7 @@ def test_gradients_are_those_of_the_reference(sizes, widths, train):
 
 def placed(arrays, encoder):
     """The TSM authors' arrays at their places among our variables."""
-    variables = jax.eval_shape(encoder.init, jax.random.key(0), pictures())
+    variables = jax.eval_shape(encoder.init, jax.random.key(0), images())
     shapes = {k: v.shape for k, v in traverse_util.flatten_dict(variables, sep=".").items()}
     fit = assign.fit(arrays, shapes, encoder_layouts.ENCODER_LAYOUTS)
     return traverse_util.unflatten_dict(fit.variables, sep=".")

@@ -53,7 +53,8 @@ def test_the_34_layers_of_tsp_have_their_own_channels_between_halves():
         for layer in ("layer1_0", "layer2_0", "layer3_0", "layer4_0", "layer4_1")
         for conv in ("conv1", "conv2")
     }
-    # As in the port of the authors' weights to PyTorch: 288, 576 and 1152 where torchvision has 230, 460 and 921.
+    # As in the port of the authors' weights to PyTorch: 288, 576 and 1152 where torchvision has
+    # 230, 460 and 921.
     assert found == {
         "layer1_0.conv1": 144,
         "layer1_0.conv2": 144,
@@ -71,7 +72,7 @@ def test_the_34_layers_of_tsp_have_their_own_channels_between_halves():
 
 
 @pytest.mark.parametrize("name", WIDTHS)
-def test_any_picture_and_any_number_of_frames_give_float32_features(name):
+def test_any_image_and_any_number_of_frames_give_float32_features(name):
     encoder = ENCODERS[name]()
     frames = abstract(2, 7, 158, 79, 3)
     features, variables = jax.eval_shape(encoder.init_with_output, jax.random.key(0), frames)

@@ -1,4 +1,6 @@
-"""G-TAD and BMN against literal PyTorch on the same weights, which they read in the public layout."""
+"""G-TAD and BMN against literal PyTorch on the same weights, which they read in the public
+layout.
+"""
 
 import jax
 import jax.numpy as jnp

@@ -36,8 +36,8 @@ class Columns:
 
     def __init__(self, path, *args, **kwargs):
         timelines.draw(path, *args, **kwargs)
-        picture = timelines.figure(*args, **kwargs)
-        axes = picture.axes[-1]
+        fig = timelines.figure(*args, **kwargs)
+        axes = fig.axes[-1]
         image = pixels(path)
         low, high = (image.shape[0] - round(y) for y in (axes.bbox.y1, axes.bbox.y0))
         self.body = image[low:high]
@@ -69,7 +69,7 @@ def test_bars_lie_where_their_segments_are(tmp_path):
         assert columns.rows_of(time, ring).size == 0
 
 
-def test_a_class_keeps_its_colour_from_picture_to_picture(tmp_path):
+def test_a_class_keeps_its_colour_from_image_to_image(tmp_path):
     ring = timelines.colours(CLASSES)["ring shaking"].face
     for rest in ([], [found("cross spinning", 6, 9, 0.5)]):
         rows = [("lofi", [found("ring shaking", 2, 5, 0.9), *rest])]
@@ -95,13 +95,13 @@ def test_weak_detections_are_fainter(tmp_path):
 
 
 def test_a_label_outside_the_classes_is_drawn_white_and_named():
-    picture = timelines.figure("v_a", 10, [("lofi", [found("new", 1, 3, 0.8)])], classes=CLASSES)
-    assert picture.axes[-1].patches[0].get_facecolor() == (1, 1, 1, 1)
-    assert "new" in words(picture)
+    fig = timelines.figure("v_a", 10, [("lofi", [found("new", 1, 3, 0.8)])], classes=CLASSES)
+    assert fig.axes[-1].patches[0].get_facecolor() == (1, 1, 1, 1)
+    assert "new" in words(fig)
 
 
-def words(picture):
-    return [text.get_text() for text in picture.findobj(Text) if text.get_text()]
+def words(fig):
+    return [text.get_text() for text in fig.findobj(Text) if text.get_text()]
 
 
 @st.composite
@@ -121,9 +121,9 @@ def detections(draw):
 @given(detections())
 def test_every_detection_is_seen_and_none_covers_another(case):
     duration, segments = case
-    picture = timelines.figure("v_a " * 60, duration, [("a system of long name " * 9, segments)])
-    axes = picture.axes[-1]
-    picture.canvas.draw()
+    fig = timelines.figure("v_a " * 60, duration, [("a system of long name " * 9, segments)])
+    axes = fig.axes[-1]
+    fig.canvas.draw()
     bars = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
     wanted = sorted(tuple(segment["segment"]) for segment in segments)
     drawn = sorted((bar.get_x(), bar.get_x() + bar.get_width()) for bar in bars)
@@ -136,8 +136,8 @@ def test_every_detection_is_seen_and_none_covers_another(case):
         for j, (x0, y0, x1, y1) in enumerate(boxes[:i]):
             apart = right <= x0 + 1 or x1 <= left + 1 or top <= y0 + 1 or y1 <= bottom + 1
             assert apart or owner[i] == owner[j]
-    inked = picture.get_tightbbox()
-    width, height = picture.get_size_inches()
+    inked = fig.get_tightbbox()
+    width, height = fig.get_size_inches()
     assert inked.x0 >= 0 and inked.y0 >= 0 and inked.x1 <= width and inked.y1 <= height
 
 
@@ -148,7 +148,7 @@ def test_the_best_detection_stands_on_top():
     assert [text.get_text() for text in from_the_top] == ["0.90", "0.50", "0.20"]
 
 
-def test_nothing_to_show_is_a_picture_still(tmp_path):
+def test_nothing_to_show_is_still_an_image(tmp_path):
     rows = [("ground truth", []), ("lofi", [])]
     timelines.draw(tmp_path / "a.png", "v_a", 10, rows)
     assert pixels(tmp_path / "a.png").shape[1] == 1600
@@ -220,8 +220,8 @@ def test_curves_have_a_panel_a_stage(tmp_path):
     curves.draw(tmp_path / "a.png", logged)
     height, width, _ = pixels(tmp_path / "a.png").shape
     assert width > 1000 and height > 600
-    picture = curves.figure(logged)
-    pretrain, rate, joint, head = picture.axes
+    fig = curves.figure(logged)
+    pretrain, rate, joint, head = fig.axes
     assert [axes.get_title("left") for axes in (pretrain, joint, head)] == list(logged)
     assert [text.get_text() for text in head.texts] == ["nothing logged"]
     assert lines(joint, "start")[1].get_xydata().tolist() == [[5, 1]]
@@ -371,5 +371,5 @@ def test_a_study_tells_mean_deviation_and_lead():
 @pytest.mark.parametrize("runs", [STUDY, STUDY[:1]])
 def test_a_study_is_drawn(runs, tmp_path):
     bars.draw(tmp_path / "study.png", runs)
-    picture = cv2.imread(str(tmp_path / "study.png"))
-    assert picture.shape[1] == 1050 and (picture.min(axis=2) < 230).mean() > 0.05
+    image = cv2.imread(str(tmp_path / "study.png"))
+    assert image.shape[1] == 1050 and (image.min(axis=2) < 230).mean() > 0.05

@@ -69,7 +69,8 @@ def test_subtitles_look_as_players_want_them(tmp_path):
 def test_subtitles_of_others(tmp_path):
     path = tmp_path / "talk.vtt"
     path.write_text(
-        "WEBVTT - a talk\n\nNOTE made\nby hand\n\nintro\n01:02.250 --> 01:03.000 align:start\nshe jumps\n(twice)\n"
+        "WEBVTT - a talk\n\nNOTE made\nby hand\n\nintro\n01:02.250 --> 01:03.000 align:start\nshe"
+        " jumps\n(twice)\n"
     )
     assert list(subtitles.load(path)) == [(62.25, 63.0, "she jumps (twice)", 1.0)]
 

@@ -34,7 +34,7 @@ def test_a_checkpoint_must_hold_the_configs_own_encoder(tmp_path):
     same = jax.tree.map(lambda a, b: (a == b).all(), loaded, dict(variables))
     assert jax.tree.all(same)
     with pytest.raises(
-        UserError, match=r"another encoder than config.encoder.*is \(8,\), not \(16,\)"
+        UserError, match=r"an encoder other than config.encoder.*is \(8,\), not \(16,\)"
     ):
         load_own_encoder(config(widths=(16,)), tmp_path / "encoder")
 

@@ -1,4 +1,6 @@
-"""The joint train step: however it is computed - in chunks, in parts, on many devices - the gradient is the same."""
+"""The joint train step: however it is computed - in chunks, in parts, on many devices - the
+gradient is the same.
+"""
 
 import re
 

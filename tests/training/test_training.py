@@ -197,6 +197,6 @@ def test_what_cannot_be_spread_is_refused_by_key():
         shard_batch({"frames": frames}, mesh)
     with pytest.raises(UserError, match="batch of 3 cannot be spread over 2.*config.mesh"):
         shard_batch({"x": np.zeros(3)}, mesh)
-    with pytest.raises(UserError, match=r"mesh of 3 x 4 devices.*8 are at hand.*config.mesh"):
+    with pytest.raises(UserError, match=r"a 3 x 4 mesh, but only 8 devices.*config.mesh"):
         make_mesh(3, 4)
     assert math.prod(make_mesh(-1, 2).shape.values()) == 8

@@ -95,7 +95,7 @@ def test_without_pytorch_the_command_reads_safetensors_and_says_what_it_did(resn
     again = run("--encoder=tsm_resnet18", *flags, code=NO_TORCH)
     assert again.returncode == 2 and again.stdout == ""
     assert again.stderr == (
-        f"error: {tmp_path}/icp: holds a checkpoint already: name another folder\n"
+        f"error: {tmp_path}/icp: already holds a checkpoint: name another folder\n"
     )
 
 
@@ -105,7 +105,8 @@ def test_without_pytorch_a_pth_file_is_refused_with_what_to_install(tmp_path):
     made = run(*flags, code=NO_TORCH)
     assert made.returncode == 2 and made.stdout == ""
     assert made.stderr == (
-        f"error: {tmp_path}/x.pth: reading it needs PyTorch: pip install 'lofi_jax[torch]', or give a"
+        f"error: {tmp_path}/x.pth: reading it needs PyTorch: pip install 'lofi_jax[torch]', or"
+        " give a"
         " .safetensors file\n"
     )
     assert not (tmp_path / "out").exists()
@@ -253,7 +254,8 @@ def test_code_in_a_file_is_refused_by_name_and_not_run(torch, kind, tmp_path):
     else:
         torch.save(content, path, _use_new_zipfile_serialization=kind == "zip")
     assert refusal(path) == (
-        f"{path}: holds {os.mkdir.__module__}.mkdir, and loading that could run code, so it is refused:"
+        f"{path}: holds {os.mkdir.__module__}.mkdir, and loading that could run code, so it is"
+        " refused:"
         " if you trust the file, save its state_dict alone with torch.save and convert that"
     )
     assert not made.exists()
@@ -287,7 +289,7 @@ def test_a_truncated_pth_file_is_refused(torch, zipped, kept, tmp_path):
 @pytest.mark.parametrize(
     "content",
     [b"hello world", b"PK\x03\x04", b"\x89PNG\r\n\x1a\n", b"\x80\x02}q\x00.", bytes(1000)],
-    ids=["text", "zip", "picture", "empty dict", "zeros"],
+    ids=["text", "zip", "image", "empty dict", "zeros"],
 )
 def test_what_is_no_checkpoint_is_refused(torch, content, tmp_path):
     path = tmp_path / "x.pth"

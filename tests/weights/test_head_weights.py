@@ -1,4 +1,6 @@
-"""Which head a public checkpoint is of. That its arrays find their places is shown by test_heads_parity.py."""
+"""Which head a public checkpoint is of. That its arrays find their places is shown by
+test_heads_parity.py.
+"""
 
 import numpy as np
 import pytest

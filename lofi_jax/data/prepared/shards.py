@@ -1,7 +1,8 @@
-"""The files of a dataset: which video goes into which, how one is written, and which are finished.
+"""The files of a dataset: which video goes into which shard, how one is written, and which are
+finished.
 
 A shard depends on nothing but its own videos, so any number of threads, processes or machines write
-the same bytes, and a build that was killed goes on with the shards that it had not finished.
+the same bytes, and a killed build resumes with its unfinished shards.
 """
 
 import contextlib
@@ -40,7 +41,7 @@ class Shard:
         split: its name.
         number, count: the shard's place in its split, and how many that has.
         jobs: the videos.
-        made_from: a hash of all that decides what is in it, but for what the videos show.
+        made_from: a hash of everything that determines it, except the videos' content.
     """
 
     split: str
@@ -53,7 +54,7 @@ class Shard:
 def plan(
     jobs: Mapping[str, Sequence[Job]], classes: Sequence[str], sampling: Sampling
 ) -> list[Shard]:
-    """Deals each split's videos out to shards of about `SHARD_BYTES`, in their order."""
+    """Divides each split's videos into shards of about `SHARD_BYTES`, in order."""
     frame = _BYTES_PER_PIXEL * sampling.short_side**2 * 16 / 9
     shards = []
     for split, chosen in jobs.items():
@@ -93,7 +94,9 @@ def _hash(jobs: Sequence[Job], classes: Sequence[str], sampling: Sampling) -> st
 
 
 def seconds_of(job: Job) -> float:
-    """A video's duration in seconds as annotated, else as its file states it; 0 where neither tells."""
+    """A video's duration in seconds as annotated, else as its file states it; 0 where neither
+    tells.
+    """
     if job.video.duration:
         return job.video.duration
     with contextlib.suppress(video_file.VideoError):
@@ -118,7 +121,8 @@ class Finished:
 
 @dataclasses.dataclass(frozen=True)
 class Writer:
-    """Writes the shards of one dataset; travels to other processes and machines that see its folder.
+    """Writes the shards of one dataset; travels to other processes and machines that see its
+    folder.
 
     Attributes:
         name: of the dataset.
@@ -188,7 +192,7 @@ class Writer:
         return finished
 
     def discard_others(self, shards: Iterable[Shard]) -> None:
-        """Deletes what a build that was killed, or one of other input, left beside finished shards."""
+        """Deletes leftovers of killed builds, or of builds from other input."""
         kept = [shard for shard in shards if self.finished(shard) is not None]
         known = {self._path(shard) for shard in kept} | {self._note(shard) for shard in kept}
         for folder in (self.data, self.folder / "finished"):
@@ -197,7 +201,7 @@ class Writer:
                     path.unlink()
 
     def split_infos(self, shards: Sequence[Shard]) -> list[tfds.core.SplitInfo]:
-        """What TFDS wants to know of the splits, once all shards are finished."""
+        """The splits for TFDS, once all shards are finished."""
         splits: dict[str, list[Shard]] = {}
         for shard in shards:
             splits.setdefault(shard.split, []).append(shard)

@@ -1,4 +1,4 @@
-"""A dataset that is read straight from its video files: looked through once, then remembered by a small file."""
+"""A dataset read straight from its video files: scanned once, then described by a small file."""
 
 import concurrent.futures
 import os
@@ -44,7 +44,7 @@ class Scan:
 
     @property
     def report(self) -> Report:
-        """What came of the input."""
+        """The result of the scan."""
         counts = {split: len(entries) for split, entries in self._content["videos"].items()}
         problems = self._content["problems"]
         return Report(counts, {reason: tuple(entries) for reason, entries in problems.items()})
@@ -58,7 +58,9 @@ class Scan:
 
 
 class StreamedRecords:
-    """Records as `records.Records` gives them, but for their frames, which are `video_frames.VideoFrames`."""
+    """Records as `records.Records` gives them, but for their frames, which are
+    `video_frames.VideoFrames`.
+    """
 
     def __init__(
         self, entries: list[dict[str, Any]], video_dir: str | os.PathLike, sampling: Sampling
@@ -102,7 +104,7 @@ def scan(
     sampling: Sampling,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Scan:
-    """Opens each annotated video that is there, or finds that it has been done.
+    """Scans every annotated video found, unless that is already done.
 
     Args:
         name, video_dir, annotations, sampling, progress: as `builders.build`.
@@ -137,7 +139,7 @@ def scan(
             progress(done, total)
     if not any(videos.values()):
         raise UserError(
-            f"{video_dir}: not one of the {len(parsed.videos)} annotated videos is there and can be read"
+            f"{video_dir}: none of the {len(parsed.videos)} annotated videos can be read"
         )
     content = {
         "classes": parsed.classes,

@@ -1,4 +1,4 @@
-"""Video files below the level of times and pictures: opened, indexed by their packets, decoded from a keyframe on."""
+"""Video files at the level of packets: opened, indexed, decoded from a keyframe on."""
 
 import bisect
 import contextlib
@@ -18,7 +18,8 @@ from av.stream import Disposition
 # Seconds. What is nearer is reached by reading on.
 _NEAR = 1.0
 
-# A title that is no UTF-8 harms no picture; from 19 on, which needs Python 3.12, PyAV takes it as it is.
+# A title that is no UTF-8 harms no image; from 19 on, which needs Python 3.12, PyAV takes it as it
+# is.
 _LENIENT: dict[str, Any] = (
     {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 )
@@ -44,7 +45,7 @@ class FalseKeyframe(Exception):
 def open_video(
     path: str | os.PathLike,
 ) -> Iterator[tuple[InputContainer, av.VideoStream]]:
-    """Opens a file and its first video stream; a cover picture is none."""
+    """Opens a file and its first video stream; a cover image is none."""
     try:
         container = av.open(os.fspath(path), **_LENIENT)
     except (FFmpegError, OSError) as error:
@@ -89,7 +90,7 @@ def tick(stream: av.VideoStream) -> Fraction:
 
 
 def stated_duration(container: InputContainer, stream: av.VideoStream) -> float:
-    """The duration of the pictures in the file's header in seconds, 0 where it says none."""
+    """The duration of the images in the file's header in seconds, 0 where it says none."""
     if stream.duration:
         return float(stream.duration * tick(stream))
     if len(container.streams) > 1:
@@ -101,8 +102,10 @@ def stated_duration(container: InputContainer, stream: av.VideoStream) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Index:
-    """What the packets tell without decoding: the first stamp, the end of the last frame, the last frame's
-    own duration (0: not said) and the keyframes, in ticks of the stream's time base, and the number of frames."""
+    """What the packets tell without decoding: the first stamp, the end of the last frame, the last
+    frame's own duration (0: not said) and the keyframes, in ticks of the stream's time base, and
+    the number of frames.
+    """
 
     origin: int
     end: int
@@ -117,7 +120,7 @@ class Index:
 
 
 def index_of(path: str | os.PathLike) -> Index:
-    """The index of a file, which is read through when it is first asked for, and again once it has changed.
+    """The index of a file, which is read through once, and again when it has changed.
 
     Raises:
         VideoError: it is no video, or has no frames.
@@ -126,7 +129,7 @@ def index_of(path: str | os.PathLike) -> Index:
     return _known_index(os.fspath(path), file and (file.st_size, file.st_mtime_ns))
 
 
-# Each file is looked through, sampled, and in training from the files themselves read from again and again.
+# A file is probed and sampled; training without preparation reads from it again and again.
 @functools.lru_cache(maxsize=1024)
 def _known_index(path: str, _version: tuple[int, int] | None) -> Index:
     return _read_index(path)
@@ -184,7 +187,7 @@ def decode(
 def _needed(
     container: InputContainer, stream: av.VideoStream, index: Index, wanted: deque[float]
 ) -> Iterator[tuple[av.Packet, int | None]]:
-    """Yields the packets to decode; with the first one after a jump its stamp, which is a keyframe's, and else None.
+    """Yields each packet to decode, and its stamp where decoding jumps to it, else None.
 
     Raises:
         FalseKeyframe: a keyframe that was sought did not come.

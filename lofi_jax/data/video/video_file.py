@@ -1,4 +1,5 @@
-"""Frames of real video files: upright, with square pixels, and chosen by the time at which they are shown.
+"""Frames of real video files: upright, with square pixels, and chosen by the time at which they are
+shown.
 
 A video's clock starts with its first frame, whatever the file's own start time. Frames are decoded
 and held one at a time, so an hour-long video takes no more memory than a short one.
@@ -96,7 +97,8 @@ def probe(path: str | os.PathLike) -> VideoInfo:
 
 
 def stated_duration(path: str | os.PathLike) -> float:
-    """The duration in a file's header in seconds, 0 where it says none; `probe` knows, but reads through the file.
+    """The duration in a file's header in seconds, 0 where it says none; `probe` knows, but reads
+    through the file.
 
     Raises:
         VideoError: no such file, not a video, or no video in it.

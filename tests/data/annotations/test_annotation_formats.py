@@ -1,4 +1,6 @@
-"""The public datasets' own annotation files: THUMOS14's text files, Kinetics' lists, HACS's JSON."""
+"""The public datasets' own annotation files: THUMOS14's text files, Kinetics' lists, HACS's
+JSON.
+"""
 
 import json
 import pathlib

@@ -57,11 +57,11 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize(("segment", "mended", "reason"), BROKEN)
-def test_mends_segments_and_says_so(tmp_path, segment, mended, reason):
+@pytest.mark.parametrize(("segment", "repaired", "reason"), BROKEN)
+def test_repairs_segments_and_says_so(tmp_path, segment, repaired, reason):
     path = write(tmp_path / "a.json", {"v": video((1, 2, "run"), (*segment, "jump"))})
     loaded = activitynet.load(path)
-    kept = [(1.0, 2.0)] + ([mended] if mended else [])
+    kept = [(1.0, 2.0)] + ([repaired] if repaired else [])
     assert loaded.videos["v"].segments.tolist() == [list(pair) for pair in kept]
     assert loaded.videos["v"].labels == ("run", "jump")[: len(kept)]
     assert list(loaded.problems) == ([reason] if reason else [])
@@ -174,7 +174,7 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch):
     huge = tmp_path / "huge.json"
     huge.touch()
     os.truncate(huge, 1_200_000_000)
-    with pytest.raises(UserError, match=r"huge\.json: 1\.2 GB, over the 1 GB"):
+    with pytest.raises(UserError, match=r"huge\.json: 1\.2 GB; at most 1 GB"):
         activitynet.load(huge)
 
 

@@ -65,7 +65,7 @@ def test_the_same_fingerprint_goes_on_and_another_one_is_refused_by_what_differs
 def test_features_of_unknown_origin_are_refused(store, tmp_path):
     store.write("a", np.ones((4, 2)))
     (store.folder / "features.json").unlink()
-    with pytest.raises(UserError, match=r"acp: holds features, but no features\.json"):
+    with pytest.raises(UserError, match=r"acp: holds features without a features\.json"):
         store.begin("acp", PRINT)
     (store.folder / "features.json").write_text('{"encoder": "acp", "mean": [0, 0]}')
     with pytest.raises(UserError, match="encoder.name: none, now tsm_resnet18"):
@@ -183,7 +183,8 @@ def test_heads_may_see_the_features_as_they_are_stored(a_run):
     detection.detect_in_test_videos(raw, row)
     unlike = detection.load_detections(raw, row)
     standard = a_run()
-    # These two settings would never meet in one workdir, so nothing else would make it detect again.
+    # These two settings would never meet in one workdir, so nothing else would make it detect
+    # again.
     raw.workdir.detections(row).unlink()
     detection.detect_in_test_videos(standard, row)
     assert detection.load_detections(standard, row) != unlike

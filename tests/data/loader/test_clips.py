@@ -14,8 +14,8 @@ VARIED = clips.Augmentation((0.5, 1.0), flip=True)
 
 
 def a_jpeg(value, height=20, width=30):
-    picture = np.full((height, width, 3), value, np.uint8)
-    return cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
+    image = np.full((height, width, 3), value, np.uint8)
+    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
 
 
 def record(number):
@@ -78,10 +78,8 @@ def test_evaluation_reads_each_video_once_in_order():
 
 def gradient_jpeg():
     x = np.linspace(0, 255, 64, dtype=np.uint8)
-    picture = np.stack(
-        [np.tile(x, (64, 1)), np.tile(x[:, None], (1, 64)), np.full((64, 64), 90)], -1
-    )
-    return cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
+    image = np.stack([np.tile(x, (64, 1)), np.tile(x[:, None], (1, 64)), np.full((64, 64), 90)], -1)
+    return cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
 
 
 def decoded(crop, height, width) -> np.ndarray:
@@ -101,7 +99,7 @@ def test_decoding_small_is_decoding_in_full_and_shrinking(size):
 @pytest.mark.parametrize(
     ("side", "factor"), [(64, 1), (33, 1), (32, 2), (17, 2), (16, 4), (8, 8), (1, 8)]
 )
-def test_a_smaller_picture_is_decoded_at_a_reduced_size(side, factor):
+def test_a_smaller_image_is_decoded_at_a_reduced_size(side, factor):
     """The decoder is asked for the smallest size it has from which nothing needs to be enlarged."""
     assert jpeg.reduction((64, 64), jpeg.Crop(0, 0, 1, 1), side, side) == factor
     assert jpeg.reduction((128, 128), jpeg.Crop(0.2, 0.1, 0.5, 0.5), side, side) == factor

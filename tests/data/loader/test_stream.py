@@ -1,4 +1,6 @@
-"""The stream of batches: the same for any workers and processes, resumable at any batch, nothing lost or doubled."""
+"""The stream of batches: the same for any workers and processes, resumable at any batch, nothing
+lost or doubled.
+"""
 
 import pathlib
 import time

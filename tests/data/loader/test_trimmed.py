@@ -85,7 +85,9 @@ def test_ten_clips_of_a_record(name):
 
 
 def test_at_a_rate_a_snippet_has_its_own_length_whatever_the_videos():
-    """8 snippets at 0.5 a second are 16 s, of which the video takes 14.5: snippet 6 lasts from 12 to 14 s."""
+    """8 snippets at 0.5 a second are 16 s, of which the video takes 14.5: snippet 6 lasts from 12
+    to 14 s.
+    """
     record = RECORDS[0] | {
         "duration": 14.5,
         "segments": np.array([[12.0, 14.5]]),

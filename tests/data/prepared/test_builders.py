@@ -49,9 +49,9 @@ def annotations(tmp_path) -> pathlib.Path:
 
 
 def greys(record) -> list[int]:
-    pictures = [cv2.imdecode(np.frombuffer(jpeg, np.uint8), 1) for jpeg in record["frames"]]
-    assert {p.shape for p in pictures} == {(record["height"], record["width"], 3)}
-    return [round(float(picture.mean()) / 4) for picture in pictures]
+    images = [cv2.imdecode(np.frombuffer(jpeg, np.uint8), 1) for jpeg in record["frames"]]
+    assert {p.shape for p in images} == {(record["height"], record["width"], 3)}
+    return [round(float(image.mean()) / 4) for image in images]
 
 
 def test_each_video_becomes_a_record(videos, annotations, tmp_path):

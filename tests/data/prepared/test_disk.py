@@ -64,7 +64,7 @@ def test_too_small_a_disk_is_said_before_a_video_is_decoded(tmp_path, monkeypatc
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda place: usage(10**6, 10**6 - 999, 999))
     seen, sampling = [], Sampling(5, 2, 0, 16)
-    with pytest.raises(UserError, match="GB are needed and 0.0 GB are free: make room"):
+    with pytest.raises(UserError, match="GB are needed and 0.0 GB are free: free some"):
         dataset.build(
             "x",
             tmp_path / "videos",

@@ -17,7 +17,9 @@ from lofi_jax.data.video.sample_times import sample_times
 
 @functools.lru_cache(maxsize=1)
 def decoded(path: pathlib.Path) -> tuple[np.ndarray, list[np.ndarray]]:
-    """All that PyAV decodes: seconds from the first frame, and frames with square pixels, but not turned."""
+    """All that PyAV decodes: seconds from the first frame, and frames with square pixels, but not
+    turned.
+    """
     with av.open(str(path)) as container:
         frames = list(container.decode(video=0))
         aspect = container.streams.video[0].sample_aspect_ratio or 1
@@ -95,9 +97,9 @@ def test_sparse_times_of_a_real_video_give_what_decoding_everything_gives(shared
 def long_path(tmp_path_factory) -> pathlib.Path:
     """30 s at 10 fps, a keyframe every 2 s, with frames that refer across the keyframes."""
     path = tmp_path_factory.mktemp("videos") / "long.mp4"
-    pictures = [numbered(i) for i in range(300)]
+    images = [numbered(i) for i in range(300)]
     x264 = "keyint=20:min-keyint=20:scenecut=0:open-gop=1:bframes=3:b-adapt=0"
-    return write(path, pictures, **{"x264-params": x264})
+    return write(path, images, **{"x264-params": x264})
 
 
 def test_jumps_over_keyframes_are_exact(long_path):
@@ -111,8 +113,8 @@ def test_jumps_over_keyframes_are_exact(long_path):
 def test_keyframes_that_are_none_are_not_trusted(tmp_path):
     """A stream refreshed bit by bit names keyframes, yet decodes from none but the first."""
     x264 = "intra-refresh=1:keyint=20:bframes=0"
-    pictures = [numbered(i) for i in range(100)]
-    path = write(tmp_path / "refreshed.mkv", pictures, **{"x264-params": x264})
+    images = [numbered(i) for i in range(100)]
+    path = write(tmp_path / "refreshed.mkv", images, **{"x264-params": x264})
     read, broke = read_frames(path, [0.35, 4.15, 6.25, 9.85])
     assert [number(image) for image in read] == [3, 41, 62, 98] and broke is None
 

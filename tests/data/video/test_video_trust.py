@@ -1,4 +1,6 @@
-"""Videos as they come: each of their frames at its time by PyAV's own stamps, or one line that names the file."""
+"""Videos as they come: each of their frames at its time by PyAV's own stamps, or one line that
+names the file.
+"""
 
 import contextlib
 import re
@@ -19,13 +21,13 @@ from lofi_jax.data.video import video_file
 from lofi_jax.data.video.sample_times import sample_times
 
 SAMPLING = Sampling(snippets=4, frames=2, stride=0, short_side=16)
-PICTURES = [numbered(i, height=16) for i in range(40)]
+IMAGES = [numbered(i, height=16) for i in range(40)]
 # Milliseconds between frames as phones record them: slow, fast, and a still of two seconds.
 UNEVEN = np.cumsum([0, *[33] * 10, *[100] * 10, 2000, *[7] * 10, *[40] * 8]).tolist()
 
 
 def odd_sized() -> list[np.ndarray]:
-    return [np.pad(picture, ((0, 1), (0, 1), (0, 0)), mode="edge") for picture in PICTURES]
+    return [np.pad(image, ((0, 1), (0, 1), (0, 0)), mode="edge") for image in IMAGES]
 
 
 def turned(stream) -> None:
@@ -33,18 +35,18 @@ def turned(stream) -> None:
 
 
 def with_sound_before(path):
-    """A film whose sound begins half a second before its pictures."""
+    """A film whose sound begins half a second before its images."""
     with av.open(str(path), "w") as container:
         sound = container.add_stream("pcm_s16le", rate=8000, layout="mono")
         stream = container.add_stream("libx264", rate=10)
-        stream.height, stream.width = PICTURES[0].shape[:2]
+        stream.height, stream.width = IMAGES[0].shape[:2]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, 10)
         noise = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), layout="mono")
         noise.sample_rate, noise.pts = 8000, 0
         container.mux(sound.encode(noise))
-        for place, picture in enumerate(PICTURES):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        for place, image in enumerate(IMAGES):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts, frame.time_base = place + 5, Fraction(1, 10)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -52,19 +54,19 @@ def with_sound_before(path):
 
 
 FILES = {
-    "uneven.mkv": lambda path: write(path, PICTURES, stamps=UNEVEN),
-    "uneven.mp4": lambda path: write(path, PICTURES, stamps=UNEVEN),
-    "deep.mkv": lambda path: write(path, PICTURES, pixels="yuv420p10le", bf="3"),
-    "deep.mp4": lambda path: write(path, PICTURES, codec="libx265", pixels="yuv420p10le"),
+    "uneven.mkv": lambda path: write(path, IMAGES, stamps=UNEVEN),
+    "uneven.mp4": lambda path: write(path, IMAGES, stamps=UNEVEN),
+    "deep.mkv": lambda path: write(path, IMAGES, pixels="yuv420p10le", bf="3"),
+    "deep.mp4": lambda path: write(path, IMAGES, codec="libx265", pixels="yuv420p10le"),
     "odd.mp4": lambda path: write(path, odd_sized(), pixels="yuv444p"),
-    "turned.mov": lambda path: write(path, PICTURES, shape=turned),
-    "ntsc.mp4": lambda path: write(path, PICTURES, fps=Fraction(30000, 1001)),
-    "web.webm": lambda path: write(path, PICTURES, codec="libvpx-vp9"),
-    "old.avi": lambda path: write(path, PICTURES, codec="mpeg4", bf="0"),
-    "single.mp4": lambda path: write(path, PICTURES[7:8]),
+    "turned.mov": lambda path: write(path, IMAGES, shape=turned),
+    "ntsc.mp4": lambda path: write(path, IMAGES, fps=Fraction(30000, 1001)),
+    "web.webm": lambda path: write(path, IMAGES, codec="libvpx-vp9"),
+    "old.avi": lambda path: write(path, IMAGES, codec="mpeg4", bf="0"),
+    "single.mp4": lambda path: write(path, IMAGES[7:8]),
     "sound_first.mkv": with_sound_before,
     "fragments.mp4": lambda path: write(
-        path, PICTURES, tags={"movflags": "frag_keyframe+empty_moov"}, g="5"
+        path, IMAGES, tags={"movflags": "frag_keyframe+empty_moov"}, g="5"
     ),
 }
 
@@ -110,11 +112,11 @@ def test_each_frame_is_read_at_its_own_time(folder, name):
     assert times[-1] < info.duration <= times[-1] + 0.2
 
 
-def test_a_title_that_is_no_text_harms_no_picture(tmp_path):
+def test_a_title_that_is_no_text_harms_no_image(tmp_path):
     def titled(stream):
         stream.container.metadata["title"] = "a title"
 
-    path = write(tmp_path / "titled.mp4", PICTURES, shape=titled)
+    path = write(tmp_path / "titled.mp4", IMAGES, shape=titled)
     assert b"a title" in path.read_bytes()
     path.write_bytes(path.read_bytes().replace(b"a title", 7 * b"\xff"))
     check(path, np.arange(40) / 10, list(range(40)))
@@ -122,8 +124,8 @@ def test_a_title_that_is_no_text_harms_no_picture(tmp_path):
 
 def test_an_hour_is_sampled_in_little_memory_and_right(tmp_path):
     """One frame a second: those asked for come out, each to the second."""
-    pictures = [numbered(i % 1024, height=16) for i in range(3600)]
-    path = write(tmp_path / "hour.mp4", pictures, fps=1, preset="ultrafast")
+    images = [numbered(i % 1024, height=16) for i in range(3600)]
+    path = write(tmp_path / "hour.mp4", images, fps=1, preset="ultrafast")
     assert video_file.probe(path).duration == 3600
     sampled = video_file.sample(path, snippets=100, frames=2, stride=4, encode=number_of)
     times = sample_times(3600.0, 1.0, 100, 2, 4)
@@ -149,8 +151,8 @@ def test_a_file_cut_short_gives_its_own_frames_or_one_line(folder, tmp_path, nam
 
 
 def test_the_report_says_how_much_of_a_long_file_was_cut_off(tmp_path):
-    pictures = [numbered(i, height=16) for i in range(200)]
-    whole = write(tmp_path / "whole.mp4", pictures, tags={"movflags": "faststart"}, g="10")
+    images = [numbered(i, height=16) for i in range(200)]
+    whole = write(tmp_path / "whole.mp4", images, tags={"movflags": "faststart"}, g="10")
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
     assert read_record(whole, SAMPLING)[1] == ""

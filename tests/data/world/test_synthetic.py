@@ -318,7 +318,6 @@ def test_workers_that_cannot_start_are_an_error_of_one_line(tmp_path):
         ({"seed": -1}, "seed: -1"),
         ({"source_clips": 9}, "source_clips: 9"),
         ({"train_videos": 0}, "train_videos: 0"),
-        ({"test_videos": 1.5}, "test_videos: 1.5"),
         ({"workers": 0}, "workers: 0"),
     ],
 )

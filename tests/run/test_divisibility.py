@@ -5,13 +5,13 @@ import tiny
 from keys import changed
 
 from lofi_jax.errors import UserError
-from lofi_jax.run import divisions
+from lofi_jax.run import divisibility
 from lofi_jax.training.sharding import make_mesh
 
 
 def check(mesh=(1, 1), **keys):
     dotted = {key.replace("__", "."): value for key, value in keys.items()}
-    divisions.check(changed(tiny.get_config(), dotted), make_mesh(*mesh))
+    divisibility.check(changed(tiny.get_config(), dotted), make_mesh(*mesh))
 
 
 def test_what_divides_passes():

@@ -1,4 +1,6 @@
-"""Whether batches and videos divide evenly over devices, microbatches and chunks: checked before any work starts."""
+"""Checks, before any work, that batches and videos divide evenly over devices, microbatches and
+chunks.
+"""
 
 from collections.abc import Sequence
 
@@ -52,7 +54,7 @@ def check_joint(settings: Joint, mesh: Mesh, at: Sequence[Fidelity]) -> None:
 def _divides(key: str, number: int, parts: int, what: str) -> None:
     if number % parts:
         raise UserError(
-            f"config.{key}: {number} cannot be divided evenly by {parts} {what}: change it, or config.mesh"
+            f"config.{key}: {number} is not divisible by {parts} {what}: change it, or config.mesh"
         )
 
 
@@ -69,6 +71,7 @@ def _split(snippets: int, devices: int) -> int:
 def _chunk(key: str, chunk: int, snippets: int) -> None:
     if chunk and snippets % chunk:
         raise UserError(
-            f"config.{key}: a chunk of {chunk} snippets does not divide the {snippets} that a device"
-            " holds: change it, or take 0 for all"
+            f"config.{key}: a chunk of {chunk} snippets does not divide the {snippets} that a"
+            " device"
+            " holds: change it, or set it to 0 for all"
         )

@@ -1,4 +1,4 @@
-"""The pictures of a run: timelines of test videos and the training curves."""
+"""The images of a run: timelines of test videos and the training curves."""
 
 import dataclasses
 import pathlib
@@ -18,7 +18,7 @@ from lofi_jax.run.start import Run
 from lofi_jax.training.loop import read_curve
 
 _THUMBNAILS = 16
-# More detections a row, or fainter ones, only make it hard to read.
+# More detections per row, or fainter ones, are hard to read.
 _STRONGEST, _FAINTEST = 15, 0.001
 
 
@@ -56,12 +56,12 @@ def draw(run: Run) -> None:
 
 
 def strongest(found: Detections) -> list[dict]:
-    """Those of a video's detections, best first, that a picture shows, as it takes them."""
+    """The detections of a video that its image shows, best first, in the form it takes."""
     return found.filter(min_score=_FAINTEST).top(_STRONGEST).entries()
 
 
 def _curve(training: pathlib.Path) -> list[dict[str, float]]:
-    """A training's curve without what is no part of its loss."""
+    """A training's curve with only the terms of its loss."""
     return [
         {name: value for name, value in entry.items() if name != "waiting_for_data"}
         for entry in read_curve(training)
