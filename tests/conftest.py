@@ -13,7 +13,8 @@ import jaxtyping
 import pytest
 from absl import flags
 
-# Before anything of the package is imported: what its signatures say of types and shapes is checked at every call.
+# Before anything of the package is imported: what its signatures say of types and shapes is
+# checked at every call.
 jaxtyping.install_import_hook("lofi_jax", "typechecks.check")
 
 # Tiny models take longer to compile than to run; what many tests compile alike is compiled once.

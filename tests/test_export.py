@@ -184,7 +184,7 @@ def test_what_cannot_be_exported_is_said(finished_run, tmp_path):
             "layout": [*usual, "--encoder=acp", "--layout=coco"],
         }
     )
-    assert refused(ended["encoder"], "--encoder=acq", "only of: acp, lofi_temporal_gtad")
+    assert refused(ended["encoder"], "--encoder=acq", "only: acp, lofi_temporal_gtad")
     assert refused(ended["layout"], "--layout=coco: choose one of opentad, actionformer")
     (tmp_path / "file").touch()
     ended = run(

@@ -53,9 +53,8 @@ def write(
 
 
 def read_frames(path, times, short_side=None):
-    """The frames (N, H, W, 3) at times in any order, and None.
-
-    Of a video that breaks: those that come before, and the second where it does.
+    """The frames at times in any order (N, H, W, 3); of a video that breaks those before, and the
+    second where it does.
 
     Raises:
         VideoError: there is not one.

@@ -39,7 +39,7 @@ def soft_nms_batch(
     min_score: float = 0.0,
     floor: tuple[float, float] = (0.0, 0.0),
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Soft-NMS: repeatedly picks each video's best proposal and lowers those it overlaps.
+    """Picks each video's best-scored proposal, lowers the scores of those it overlaps, and so on.
 
     With each pick the scores of all others are multiplied by exp(-tIoU^2 / sigma) ("gaussian"), or
     where tIoU > threshold by 1 - tIoU ("linear") or 0 ("hard"). Ties go to the lower index.
@@ -50,18 +50,18 @@ def soft_nms_batch(
         scores: (B, N) at least 0; those at 0, as of padding, are never picked.
         labels: (B, N) integer: proposals lower the scores of their own class only. None: of all.
         sigma: width of the Gaussian, above 0; read by "gaussian" only.
-        top_k: most proposals to pick in a video.
+        top_k: how many to pick at most.
         method: one of `METHODS`.
         threshold: read by "linear" and "hard" only.
         min_score: picking ends when no lowered score is above.
-        floor: read by "gaussian" only: it lowers scores where the tIoU is over floor[0] + (floor[1]
-            - floor[0]) x the length of the picked segment (BMN's, in units of the video, so that
-            long ones may overlap more).
+        floor: read by "gaussian" only: it lowers scores where the tIoU is over floor[0] +
+            (floor[1] - floor[0]) x the length of the picked segment (BMN's, in units of the video,
+            so that long ones may overlap more).
 
     Returns:
         indices (B, K) int64 in the order picked, and their lowered scores (B, K) float64, which
-        never rise along the way, K = min(top_k, N); -1 and 0 once a video has no more to pick. What
-        is batched together changes no number.
+        never rise along the way, K = min(top_k, N); -1 and 0 once a video has no more to pick.
+        What is batched together changes no number.
 
     Raises:
         ValueError: unknown method, sigma not above 0, or a score that is negative or not finite.

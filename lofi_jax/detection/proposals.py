@@ -92,8 +92,9 @@ class Suppression(NamedTuple):
     Attributes:
         method: one of `nms.METHODS`.
         sigma, threshold: of the method.
-        vote: the tIoU from which proposals of the same class refine a kept one; 0: none do.
-        top_k: number kept.
+        vote: the tIoU from which proposals refine a kept one, whose class they must have; 0: none
+            do.
+        top_k: how many are kept.
         floor, min_score: see `soft_nms_batch`.
     """
 

@@ -32,7 +32,9 @@ class Run:
     _made: dict[tuple, Any] = dataclasses.field(default_factory=dict, init=False, repr=False)
 
     def once(self, make: Callable[..., T], *names: str) -> T:
-        """What `make` returns for the run and these names; kept as long as the run."""
+        """What `make` makes of the run and some names, made when it is first asked for and kept as
+        long as the run.
+        """
         key = (make, *names)
         if key not in self._made:
             self._made[key] = make(self, *names)

@@ -120,7 +120,8 @@ class Index:
 
 
 def index_of(path: str | os.PathLike) -> Index:
-    """The index of a file, which is read through once, and again when it has changed.
+    """The index of a file, which is read through when it is first asked for, and again once it has
+    changed.
 
     Raises:
         VideoError: it is no video, or has no frames.
@@ -129,7 +130,8 @@ def index_of(path: str | os.PathLike) -> Index:
     return _known_index(os.fspath(path), file and (file.st_size, file.st_mtime_ns))
 
 
-# A file is probed and sampled; training without preparation reads from it again and again.
+# Each file is looked through, sampled, and in training from the files themselves read from again
+# and again.
 @functools.lru_cache(maxsize=1024)
 def _known_index(path: str, _version: tuple[int, int] | None) -> Index:
     return _read_index(path)
@@ -187,7 +189,8 @@ def decode(
 def _needed(
     container: InputContainer, stream: av.VideoStream, index: Index, wanted: deque[float]
 ) -> Iterator[tuple[av.Packet, int | None]]:
-    """Yields each packet to decode, and its stamp where decoding jumps to it, else None.
+    """Yields the packets to decode; with the first one after a jump its stamp, which is a
+    keyframe's, and else None.
 
     Raises:
         FalseKeyframe: a keyframe that was sought did not come.

@@ -113,8 +113,8 @@ def test_jumps_over_keyframes_are_exact(long_path):
 def test_keyframes_that_are_none_are_not_trusted(tmp_path):
     """A stream refreshed bit by bit names keyframes, yet decodes from none but the first."""
     x264 = "intra-refresh=1:keyint=20:bframes=0"
-    images = [numbered(i) for i in range(100)]
-    path = write(tmp_path / "refreshed.mkv", images, **{"x264-params": x264})
+    pictures = [numbered(i) for i in range(100)]
+    path = write(tmp_path / "refreshed.mkv", pictures, **{"x264-params": x264})
     read, broke = read_frames(path, [0.35, 4.15, 6.25, 9.85])
     assert [number(image) for image in read] == [3, 41, 62, 98] and broke is None
 
