@@ -72,7 +72,6 @@ WRONG = {
     "a negative score": (([[1, 2]], "a", [-0.5]), "entry 0: the score is -0.5"),
     "an endless score": (([[1, 2]], "a", [np.inf]), "entry 0: the score is inf"),
     "no label": (([[1, 2]], [""], [1]), "entry 0: the label is ''"),
-    "a number for a label": (([[1, 2]], [3], [1]), "entry 0: the label is 3"),
     "too few scores": (([[1, 2], [3, 4]], "ab", [1]), "scores of shape (1,)"),
     "one number a segment": (([1, 2], "ab", [1, 1]), "segments of shape (2,)"),
     "words": (([["a", "b"]], "a", [1]), "the segments are no array of numbers"),

@@ -316,7 +316,7 @@ def test_no_usable_video_is_an_error(videos, annotations, tmp_path):
     with pytest.raises(UserError, match="none of the 5 annotated videos.*one, gone, two"):
         dataset.build("x", tmp_path / "none", annotations, tmp_path, SAMPLING)
     save_annotations(annotations, {"torn": annotated("training", (0, 1, "run"))})
-    with pytest.raises(UserError, match="not one of the 1 videos can be used: torn"):
+    with pytest.raises(UserError, match="none of the 1 videos can be used: torn"):
         dataset.build("x", videos, annotations, tmp_path / "data", SAMPLING)
     with pytest.raises(UserError, match="no such dataset"):
         records.load(tmp_path / "data", "x", SAMPLING)
