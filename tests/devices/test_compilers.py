@@ -44,7 +44,9 @@ def compiled(devices, *wanted, timeout=1800):
 
 
 def peak(found):
-    """At most so many GiB: temporaries, and the arguments twice, of which the next step's batch is a part."""
+    """At most so many GiB: temporaries, and the arguments twice, of which the next step's batch is
+    a part.
+    """
     return found["temporaries_gib"] + 2 * found["arguments_gib"]
 
 
@@ -102,7 +104,8 @@ def test_meshes_of_gpus_speak_as_designed():
     on_two_hosts, spread_everywhere = compiled("h100,16,2", *hosts)
     for one in (*spread, on_two_hosts):
         assert set(one["collectives"]) <= {"all-reduce", "all-gather"}
-        # A chunk takes what it takes on one device; the batch is spread, and buffers of collectives are added.
+        # A chunk takes what it takes on one device; the batch is spread, and buffers of
+        # collectives are added.
         assert peak(one) < peak(alone) / 2
     assert set(sharded["collectives"]) <= {"all-reduce", "all-gather", "reduce-scatter"}
     assert sharded["arguments_gib"] < spread[0]["arguments_gib"]
