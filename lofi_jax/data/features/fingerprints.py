@@ -7,11 +7,12 @@ import hashlib
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 Fingerprint = dict[str, str | int | float | bool | list | None]
 
 
-def of_arrays(arrays: Mapping[str, np.ndarray]) -> str:
+def of_arrays(arrays: Mapping[str, npt.ArrayLike]) -> str:
     """The same text for the same names, shapes, types and numbers, in whatever order they come."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
