@@ -1,4 +1,6 @@
-"""Puts configs/, which lies beside the package, into it; all else about the package is in pyproject.toml."""
+"""Puts configs/, which lies beside the package, into it; all else about the package is in
+pyproject.toml.
+"""
 
 from setuptools import find_packages, setup
 

@@ -2,8 +2,9 @@
 
     python -m lofi_jax.study --config=configs/study.py --workdir=runs/study --seeds=0,1,2
 
-The settings are those of configs/synthetic.py, but for 15 epochs of joint training (the paper's number) in place of
-25. Expect an hour a seed on two cores, and joint training ahead of acp and acp_plus at every fidelity.
+The settings are those of configs/synthetic.py, but for 15 epochs of joint training (the paper's
+number) in place of 25. Expect an hour a seed on two cores, and joint training ahead of acp and
+acp_plus at every fidelity.
 """
 
 from ml_collections import ConfigDict

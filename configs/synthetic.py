@@ -2,10 +2,11 @@
 
     python -m lofi_jax.main --config=configs/synthetic.py --workdir=runs/synthetic
 
-Renders the world to MP4 files, prepares them, pretrains a thin TSM encoder to classify trimmed clips, trains it
-jointly with a G-TAD head at low temporal resolution (T-LoFi), then trains a fresh head on the features of the frozen
-pretrained encoder (acp) and on those of the jointly trained one (lofi). Expect about 49 against 64 average mAP with
-seed 0, and LoFi ahead by 10 to 16 points over seeds. The counter-case is --config.synthetic.world=motion.
+Renders the world to MP4 files, prepares them, pretrains a thin TSM encoder to classify trimmed
+clips, trains it jointly with a G-TAD head at low temporal resolution (T-LoFi), then trains a fresh
+head on the features of the frozen pretrained encoder (acp) and on those of the jointly trained one
+(lofi). Expect about 49 against 64 average mAP with seed 0, and LoFi ahead by 10 to 16 points over
+seeds. The counter-case is --config.synthetic.world=motion.
 """
 
 from lofi_jax.config import defaults, named, optimizer

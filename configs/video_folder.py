@@ -1,20 +1,24 @@
-"""Your own videos: any folder of them with an annotation file in the ActivityNet form, trained from scratch.
+"""Your own videos: any folder of them with an annotation file in the ActivityNet form, trained from
+scratch.
 
     python -m lofi_jax.main --config=configs/video_folder.py --workdir=runs/folder \
         --config.data.video_dir=VIDEOS --config.data.annotations=annotations.json
 
-A video lies anywhere below VIDEOS as ID.mp4 or v_ID.mp4 (or .mkv, .avi, .mov, .webm). The file says, in seconds,
+A video lies anywhere below VIDEOS as ID.mp4 or v_ID.mp4 (or .mkv, .avi, .mov, .webm). The file
+says, in seconds,
 
-    {"database": {"ID": {"subset": "training", "annotations": [{"segment": [1.5, 4.0], "label": "a class"}]}, ...}}
+    {"database": {"ID": {"subset": "training",
+                         "annotations": [{"segment": [1.5, 4.0], "label": "a class"}]}, ...}}
 
-with the subsets "training" and "testing", unless --config.data.train_subset and --config.data.test_subset name others.
-What is missing, broken or not annotated is counted, listed and left out. No public weights are needed and no other
-dataset: stage 1 learns to classify the annotated segments themselves. Then come the joint training at low temporal
-resolution (T-LoFi), and a fresh head on either encoder's features: the rows acp and lofi.
+with the subsets "training" and "testing", unless --config.data.train_subset and
+--config.data.test_subset name others. What is missing, broken or not annotated is counted, listed
+and left out. No public weights are needed and no other dataset: stage 1 learns to classify the
+annotated segments themselves. Then come the joint training at low temporal resolution (T-LoFi), and
+a fresh head on either encoder's features: the rows acp and lofi.
 
-With 40 training and 16 test videos of 20 s, all of it takes 9 minutes on 2 CPU cores. Where classes are as easy to tell
-from the background as in `python tests/spliced.py OUT_DIR`, both rows reach about 80% average mAP, so that there is
-little left for lofi to win.
+With 40 training and 16 test videos of 20 s, all of it takes 9 minutes on 2 CPU cores. Where classes
+are as easy to tell from the background as in `python tests/spliced.py OUT_DIR`, both rows reach
+about 80% average mAP, so that there is little left for lofi to win.
 """
 
 from lofi_jax.config import defaults, named, optimizer

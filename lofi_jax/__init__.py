@@ -1,4 +1,5 @@
-"""LoFi: low-fidelity video encoder optimization for temporal action localization (arXiv 2103.15233).
+"""LoFi: low-fidelity video encoder optimization for temporal action localization (arXiv
+2103.15233).
 
     import lofi_jax
 
@@ -6,8 +7,8 @@
     found = localizer.detect("holiday.mp4", min_score=0.1)
     lofi_jax.save_detections("holiday.vtt", found)
 
-What is named here is imported when it is first used, so that `import lofi_jax` takes no time; and `Detections`, with
-all that evaluates them, never imports JAX.
+Names are imported on first use, so `import lofi_jax` is fast. `Detections` and everything that
+evaluates them never import JAX.
 """
 
 import importlib

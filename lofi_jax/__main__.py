@@ -6,18 +6,18 @@ import runpy
 import sys
 
 COMMANDS = {
-    "main": "a whole run, from videos to a table of results; goes on where it stopped",
+    "main": "a whole run, from videos to a table of results; resumes",
     "study": "the rows of a config over several seeds",
-    "plan": "what of joint training fits into a device's memory, and at what cost",
+    "plan": "what fits into a device's memory in joint training, and its cost",
     "prepare": "a dataset on disk, from videos and an annotation file",
-    "predict": "detections in any video files, by what a run has trained",
+    "predict": "detections in any video files, with a trained run",
     "evaluate": "the metrics of a prediction file",
     "diagnose": "why detections are wrong",
-    "compare": "what two prediction files differ in, and whether it is chance",
-    "fuse": "several prediction files made one",
+    "compare": "the difference of two prediction files, and whether it is chance",
+    "fuse": "several prediction files in one",
     "validate": "what is wrong with a prediction file, before it is submitted",
-    "convert": "a public PyTorch checkpoint made one of ours",
-    "export": "a run's features and annotations, as other projects read them",
+    "convert": "a public PyTorch checkpoint to one of ours",
+    "export": "a run's features and annotations for other projects",
 }
 
 

@@ -1,4 +1,4 @@
-"""Lists as users write them on a command line."""
+"""Comma-separated lists, as written on a command line."""
 
 
 def names(comma_separated: str) -> tuple[str, ...]:

@@ -1,12 +1,12 @@
-"""Compares two prediction files of the same videos: how much better, how surely, and where.
+"""Compares two prediction files of the same videos: how large the difference is, how certain, and
+where it comes from.
 
 python -m lofi_jax.compare --ground_truth=annotations.json --predictions=one.json,other.json \\
     --subset=validation
 
-The interval is a bootstrap's over videos: both files are evaluated on the same draws, with
-replacement, of as many videos as there are, and 95 of 100 differences lie within it. What is
-predicted in videos that are not of the subset is false, and in every draw, unless
---ignore_other_videos.
+The interval is a bootstrap over videos: both files are evaluated on the same samples of the videos,
+drawn with replacement, and 95 of 100 differences lie within it. Predictions in videos outside the
+subset are false, in every sample, unless --ignore_other_videos is given.
 """
 
 from collections.abc import Mapping, Sequence
@@ -96,7 +96,9 @@ def _by_length(
 
 
 def _by_class(truth: Truth, precision: np.ndarray) -> list[dict]:
-    """Every class, the most gained first; its share of the difference is its own over the number of classes."""
+    """Every class, largest gain first. A class's share is its difference over the number of
+    classes.
+    """
     numbers = np.bincount(truth.instances.label, minlength=len(truth.classes))
     gained = precision[1] - precision[0]
     return [
@@ -111,7 +113,7 @@ def _by_class(truth: Truth, precision: np.ndarray) -> list[dict]:
 
 
 def text(result: Mapping) -> str:
-    """What `_compare` found as tables, in per cent."""
+    """What `_compare` found as tables, in percent."""
     low, high = (100 * value for value in result["interval"])
     rows = [["tIoU", "one", "other", "difference"]]
     rows += [[tiou, *_pair(pair)] for tiou, pair in result["mAP"].items()]
@@ -135,8 +137,10 @@ def text(result: Mapping) -> str:
                 for n, path in zip(("one", "other"), result["predictions"], strict=True)
             ),
             f"mAP\n{align(rows, words=1)}",
-            f"difference {100 * result['difference']:+.2f}, between {low:+.2f} and {high:+.2f} on 95 of 100 draws of "
-            f"the videos; other is better on {100 * result['other_is_better']:.1f} per cent of {result['resamples']}",
+            f"difference {100 * result['difference']:+.2f}, between {low:+.2f} and {high:+.2f} on"
+            " 95 of 100 draws of "
+            f"the videos; other is better on {100 * result['other_is_better']:.1f} percent of"
+            f" {result['resamples']}",
             f"normalised mAP by the length of the instances\n{align(lengths, words=1)}",
             f"the classes that gained and that lost the most\n{align(classes, words=1)}"
             if moved

@@ -1,25 +1,29 @@
-"""`python -m lofi_jax.convert`: a public checkpoint of an encoder or a head made one of ours.
+"""`python -m lofi_jax.convert`: convert a public checkpoint of an encoder or a head.
 
-    python -m lofi_jax.convert --source=resnet18-f37072fd.pth --encoder=tsm_resnet18 --output=encoders/icp
+    python -m lofi_jax.convert --source=resnet18-f37072fd.pth --encoder=tsm_resnet18 \\
+        --output=encoders/icp
     python -m lofi_jax.convert --source=GTAD_best.pth.tar --head=gtad --output=heads/gtad
 
-It reads .safetensors files and, with PyTorch installed (pip install 'lofi_jax[torch]'), .pth, .pt and .tar files of
+It reads .safetensors files and, with PyTorch installed (pip install 'lofi_jax[torch]'), .pth, .pt
+and .tar files (of TSM's authors: shift in 1/8, blockres) of
 
 | | from |
 |---|---|
-| `tsm_resnet18`, `tsm_resnet34`, `tsm_resnet50` | torchvision, the TSM authors (shift in 1/8, blockres), mmaction2 |
+| `tsm_resnet18`, `tsm_resnet34`, `tsm_resnet50` | torchvision, TSM's authors, mmaction2 |
 | `r2plus1d_18` | torchvision, TSP |
 | `r2plus1d_34` | TSP, and IG-65M's port to PyTorch |
-| `r2plus1d_34_mmaction2` | mmaction2, whose network is another one |
+| `r2plus1d_34_mmaction2` | mmaction2, whose network is a different one |
 | `gtad`, `bmn` | G-TAD's authors; BMN's common PyTorch port, mmaction2 |
-| `actionformer`, `actionformer_agnostic` | ActionFormer's authors: THUMOS14 and EPIC-Kitchens, ActivityNet |
+| `actionformer` | ActionFormer's authors: THUMOS14 and EPIC-Kitchens |
+| `actionformer_agnostic` | ActionFormer's authors: ActivityNet |
 
-and says what it used and what it ignored. A network that is not the one named is refused. No code in a file is run.
+It prints what it used and what it ignored. A network other than the one named is refused. No code
+in a file is run.
 
-Name the output folder in a config, beside the `encoder.name` or `head.name` of the table: in `initial_checkpoint` an
-image classifier (the start called ICP: torchvision's ResNets are TSM encoders as they are, since the shift has no
-parameters), in `encoder_checkpoint` a video classifier (ACP), in `head_checkpoint` a head, with the options it is
-told to have.
+Name the output folder in a config, beside the `encoder.name` or `head.name` of the table: in
+`initial_checkpoint` an image classifier (the start called ICP: torchvision's ResNets are TSM
+encoders as they are, since the shift has no parameters), in `encoder_checkpoint` a video classifier
+(ACP), in `head_checkpoint` a head, with the options it is told to have.
 """
 
 from absl import flags

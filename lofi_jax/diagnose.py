@@ -1,11 +1,11 @@
-"""Says why detections are wrong, in the way of DETAD (see detection/diagnosis.py).
+"""Says why detections are wrong, after DETAD (see detection/diagnosis.py).
 
 python -m lofi_jax.diagnose --ground_truth=annotations.json --predictions=detections.json \\
     --subset=validation --output_dir=diagnosis
 
-What is predicted in videos that are not of the subset is false, unless --ignore_other_videos.
-Writes diagnosis.json, three plots, and report.html: the same in one page that needs no other file,
-with the timelines of the best and the worst videos.
+Predictions in videos outside the subset are false, unless --ignore_other_videos is given. Writes
+diagnosis.json, three plots, and report.html: the same in a single file that opens offline, with
+timelines of the best and the worst videos.
 """
 
 import pathlib
@@ -18,7 +18,7 @@ from lofi_jax import errors
 from lofi_jax.detection import buckets, diagnosis, metrics, thresholds
 from lofi_jax.detection.matching import Instances, ranked
 from lofi_jax.errors import UserError
-from lofi_jax.files import write_json, write_text
+from lofi_jax.files import aside, write_json, write_text
 from lofi_jax.reports import diagnosis as report
 from lofi_jax.reports import pages, timelines
 from lofi_jax.results import ground_truth
@@ -58,10 +58,11 @@ def main() -> None:
     figures = {name: draw(result) for name, draw in _PLOTS.items()}
     with errors.naming_full_disk(folder):
         for name, figure in figures.items():
-            figure.savefig(folder / name, format="png")
+            with aside(folder / name) as unfinished:
+                figure.savefig(unfinished, format="png")
     write_text(folder / "report.html", _page(truth, found, result, list(figures.values())))
     print(_summary(result) + "\n\n" + report.text(result))
-    print(f"\n{folder / 'report.html'} has it all, with plots and timelines")
+    print(f"\n{folder / 'report.html'} has everything, with plots and timelines")
 
 
 def _diagnose(truth: Truth, found: Instances, classes: int, tious: np.ndarray) -> dict:
@@ -69,7 +70,8 @@ def _diagnose(truth: Truth, found: Instances, classes: int, tious: np.ndarray) -
     sound = diagnosis.sound(wanted, truth.durations)
     if not sound.any():
         raise UserError(
-            f"{truth.annotated.path}: no segment of subset {truth.subset!r} ends after its start and within its video"
+            f"{truth.annotated.path}: no segment of subset {truth.subset!r} ends after its start"
+            " and within its video"
         )
     kept = wanted.take(sound)
     kinds = buckets.buckets(buckets.characteristics(wanted, truth.durations, sound), BUCKETS.value)
@@ -88,7 +90,7 @@ def _diagnose(truth: Truth, found: Instances, classes: int, tious: np.ndarray) -
 
 
 def _extremes(truth: Truth, of_video: np.ndarray) -> dict[str, list]:
-    """The best and the worst videos; of equal ones those with the most instances."""
+    """The best and the worst videos; ties go to those with the most instances."""
     ids = list(truth.videos)
     numbers = np.array([len(video.labels) for video in truth.videos.values()])
     annotated = np.flatnonzero(numbers)
@@ -106,8 +108,9 @@ def _extremes(truth: Truth, of_video: np.ndarray) -> dict[str, list]:
 def _summary(result: Mapping) -> str:
     left_out = result["instances_left_out"]
     return (
-        f"average mAP {100 * result['average_mAP']:.2f}, normalised {100 * result['average_mAP_N']:.2f}, "
-        f"{100 * result['missed']:.1f} per cent of the instances missed"
+        f"average mAP {100 * result['average_mAP']:.2f}, normalised"
+        f" {100 * result['average_mAP_N']:.2f}, "
+        f"{100 * result['missed']:.1f} percent of the instances missed"
         + (
             f"; {left_out} instances without length or past their video left out"
             if left_out
@@ -121,25 +124,31 @@ def _page(truth: Truth, found: Predictions, result: Mapping, figures: Sequence) 
     kinds = ", ".join(result["instances"])
     parts = [
         pages.paragraph(
-            f"{PREDICTIONS.value} against the {len(truth.videos)} videos of {SUBSET.value!r} in {GROUND_TRUTH.value}: "
-            f"{_summary(result)}. Figures are means over the tIoU thresholds {TIOU.value}; the definitions are DETAD's "
+            f"{PREDICTIONS.value} against the {len(truth.videos)} videos of {SUBSET.value!r} in"
+            f" {GROUND_TRUTH.value}: "
+            f"{_summary(result)}. Figures are means over the tIoU thresholds {TIOU.value}; the"
+            " definitions are DETAD's "
             "(Alwassel et al., ECCV 2018)."
         ),
         pages.heading("What goes wrong"),
-        pages.picture(errors_plot, "predictions by type, and the gain by mending each type"),
+        pages.image(errors_plot, "predictions by type, and the gain from fixing each type"),
         pages.paragraph(
-            "G is a class's number of instances; its best 10G predictions are looked at. One that is not true is "
-            "judged by the instance that it overlaps most: at or over the threshold a double detection or, of another "
-            "class, a wrong label; at or over 0.1 a localization error or, of another class, a confusion; else "
+            "G is a class's number of instances; its best 10G predictions are looked at. One that"
+            " is not true is "
+            "judged by the instance that it overlaps most: at or over the threshold a double"
+            " detection or, of another "
+            "class, a wrong label; at or over 0.1 a localization error or, of another class, a"
+            " confusion; else "
             "background."
         ),
         pages.table(report.error_rows(result)),
         pages.heading("What is missed"),
-        pages.picture(missed_plot, f"share of the instances missed, by {kinds}"),
+        pages.image(missed_plot, f"share of the instances missed, by {kinds}"),
         pages.heading("What is found how well"),
-        pages.picture(precision_plot, f"normalised mAP by {kinds}"),
+        pages.image(precision_plot, f"normalised mAP by {kinds}"),
         pages.paragraph(
-            "The dashed line is all instances. Context is the free time around an instance over its length, which is "
+            "The dashed line is all instances. Context is the free time around an instance over"
+            " its length, which is "
             "not DETAD's context size: that needs annotations of its own."
         ),
         pages.table(report.instance_rows(result)),
@@ -164,7 +173,7 @@ def _timeline(
     rows = [("ground truth", wanted), ("detections", of_video)]
     classes = truth.annotated.classes
     figure = timelines.figure(title, annotated.duration or max(last, 1e-3), rows, classes=classes)
-    return pages.picture(figure, f"timeline of {title}, with {instances} instances")
+    return pages.image(figure, f"timeline of {title}, with {instances} instances")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ python -m lofi_jax.evaluate --ground_truth=annotations.json --predictions=detect
     --subset=validation
 
 Both files are in the ActivityNet form. The numbers are the official evaluation's (see
-detection/metrics.py) on the subset: whatever is predicted in other videos is false, unless
---ignore_other_videos. What is odd about the files is said.
+detection/metrics.py) on the subset. Predictions in other videos are false, unless
+--ignore_other_videos is given. Oddities in the files are printed as warnings.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,14 +39,14 @@ def main() -> None:
     print(
         f"{len(counted.score)} predictions against {len(truth.instances.score)} segments of "
         f"{len(truth.classes)} classes in {len(truth.videos)} videos of {SUBSET.value!r}; all in "
-        "per cent\n\n" + table(scores)
+        "percent\n\n" + table(scores)
     )
     if OUTPUT.value:
         write_json(OUTPUT.value, scores)
 
 
 def table(scores: Mapping) -> str:
-    """The metrics, in per cent, as text.
+    """The metrics as text, in percent.
 
     Args:
         scores: from `metrics.evaluate`.

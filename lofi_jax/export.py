@@ -1,10 +1,12 @@
-"""`python -m lofi_jax.export`: a run's features and annotations, as OpenTAD or ActionFormer read them.
+"""`python -m lofi_jax.export`: export a run's features and annotations for OpenTAD or
+ActionFormer.
 
 python -m lofi_jax.export --workdir=runs/anet --encoder=lofi_long_cycle_gtad --layout=opentad \\
     --output=exports/anet
 
-The folder gets features/<video id>.npy, annotations.json, category_idx.txt and, with the paths and sizes filled in,
-dataset.py (for `_base_` of an OpenTAD config) or config.yaml (for ActionFormer's train.py).
+The folder gets features/<video id>.npy, annotations.json, category_idx.txt and a config file with
+paths and sizes filled in: dataset.py (for `_base_` of an OpenTAD config) or config.yaml (for
+ActionFormer's train.py).
 """
 
 import pathlib

@@ -1,7 +1,8 @@
-"""The paper's one idea: the mini-batch's temporal and spatial resolution as something to lower (paper, section 3.2).
+"""The paper's one idea: train at a lower temporal and spatial resolution (paper, section 3.2).
 
-A `Fidelity` says how many snippets of how many pixels a video has in a mini-batch. The low fidelities reduce the full
-one by a temporal factor, a spatial factor, or both; the cycles change between the three as training goes on.
+A `Fidelity` is the number of snippets and pixels of a video in a mini-batch. The low fidelities
+divide the full one by a temporal factor, a spatial factor, or both. The cycles alternate between
+these three.
 """
 
 import dataclasses
@@ -15,7 +16,7 @@ NAMES = ("full", "spatial", "temporal", "spatiotemporal", "short_cycle", "long_c
 
 @dataclasses.dataclass(frozen=True)
 class Fidelity:
-    """The resolution of one video in a mini-batch: snippets along time, height and width in pixels."""
+    """The resolution of one video in a mini-batch: snippets, and height and width in pixels."""
 
     snippets: int
     height: int
@@ -27,13 +28,14 @@ class Fidelity:
 
 @dataclasses.dataclass(frozen=True)
 class Factors:
-    """By how much each low fidelity divides the full one; the defaults are the paper's (section 4.1).
+    """By how much each low fidelity divides the full one; the defaults are the paper's (section
+    4.1).
 
     Attributes:
         spatial: r_s of `spatial` (S-LoFi).
         temporal: r_t of `temporal` (T-LoFi).
         both_spatial, both_temporal: r_s and r_t of `spatiotemporal` (ST-LoFi).
-        short_cycle: mini-batches before `short_cycle` goes on to the next fidelity (c_s).
+        short_cycle: mini-batches before `short_cycle` changes to the next fidelity (c_s).
         long_cycle: epochs before `long_cycle` does (c_l).
     """
 
@@ -52,7 +54,7 @@ def reduce(full: Fidelity, temporal: int = 1, spatial: float = 1.0) -> Fidelity:
     Fidelity(snippets=25, height=112, width=112)
 
     Raises:
-        UserError: r_t does not divide the snippets, or nothing is left of the picture.
+        UserError: r_t does not divide the snippets, or no pixel is left.
     """
     if temporal < 1 or full.snippets % temporal:
         raise UserError(
@@ -79,7 +81,7 @@ def schedule(name: str, full: Fidelity, factors: Factors, steps_per_epoch: int):
     Args:
         name: one of `NAMES`.
         full: the full fidelity.
-        factors: what the low ones divide it by.
+        factors: by which the low fidelities divide it.
         steps_per_epoch: mini-batches an epoch, the unit of `long_cycle`.
 
     Returns:
@@ -100,13 +102,14 @@ def schedule(name: str, full: Fidelity, factors: Factors, steps_per_epoch: int):
     if name == "long_cycle":
         period = factors.long_cycle * steps_per_epoch
     if period < 1:
-        raise UserError(f"{name} needs a period of at least one: change config.joint.factors")
+        raise UserError(f"{name} needs a period of at least 1: change config.joint.factors")
     order = tuple(low.values())
     return lambda step: order[step // period % len(order)]
 
 
 def snippet_indices(stored: int, wanted: int) -> np.ndarray:
-    """The stored snippets that a fidelity of `wanted` snippets reads: the one at the centre of each of its spans.
+    """Indices of the stored snippets that a fidelity of `wanted` snippets reads: the centre of each
+    span.
 
     Args:
         stored: snippets a stored video has.

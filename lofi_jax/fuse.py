@@ -2,10 +2,10 @@
 
 python -m lofi_jax.fuse --predictions=one.json,other.json --weights=1,0.8 --output=fused.json
 
-Each file's scores are multiplied by its weight, and of all files together the overlapping
-predictions of a video are suppressed class by class. With --class_scores the files' labels do not
-count: each segment is one proposal, they are suppressed whatever their class, and each is labelled
-with the best classes of an external classifier, whose scores come by video in the CUHK form.
+Each file's scores are multiplied by its weight. Then, over all files, the overlapping predictions
+of a video are suppressed class by class. With --class_scores the files' labels are ignored: each
+segment is one proposal, suppression ignores classes, and an external classifier assigns the labels
+from its scores per video, in the CUHK form.
 """
 
 from collections.abc import Sequence
@@ -58,7 +58,8 @@ def main() -> None:
     count = sum(len(system.score) for system in systems)
     written = sum(map(len, results.values()))
     print(
-        f"{count} predictions of {len(videos)} videos in {len(paths)} files -> {written} in {OUTPUT.value}"
+        f"{count} predictions of {len(videos)} videos in {len(paths)} files -> {written} in"
+        f" {OUTPUT.value}"
     )
 
 
@@ -82,7 +83,8 @@ def _weights(count: int) -> list[float]:
         weights = []
     if not count or len(weights) != count or not all(0 < w < np.inf for w in weights):
         raise UserError(
-            f"--weights={WEIGHTS.value}: not {count} numbers above 0, one for each file of --predictions"
+            f"--weights={WEIGHTS.value}: not {count} numbers above 0, one for each file of"
+            " --predictions"
         )
     return weights
 

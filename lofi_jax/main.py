@@ -1,4 +1,6 @@
-"""`python -m lofi_jax.main --config=F --workdir=D`: a whole run from videos to a table, going on where it stopped."""
+"""`python -m lofi_jax.main --config=F --workdir=D`: a whole run from videos to a table; it
+resumes.
+"""
 
 from absl import flags
 
@@ -11,7 +13,7 @@ from lofi_jax.training import processes
 
 _CONFIG = define_config()
 _WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Folder for everything the run makes.", required=True
+    "workdir", None, "Folder for everything the run writes.", required=True
 )
 _DISTRIBUTED = flags.DEFINE_string(
     "distributed",
@@ -30,7 +32,7 @@ def main() -> None:
     if results:
         print(tables.results(results))
         print(tables.seconds(results["seconds"]))
-        print(f"everything lies in {run.workdir.root}")
+        print(f"all files are in {run.workdir.root}")
 
 
 if __name__ == "__main__":

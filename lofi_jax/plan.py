@@ -1,11 +1,13 @@
-"""Which fidelities, batch sizes and chunks of joint training fit into a device's memory, and at what cost.
+"""Which fidelities, batch sizes and chunks of joint training fit into a device's memory, and what
+they cost.
 
 python -m lofi_jax.plan --config=configs/paper/activitynet.py --device=h100
 
-Compiles the config's own train step, without allocating or running anything, and prints a table, the best first: what
-fits, at high fidelity, in large batches, with little computed twice. With --device=NAME for so many devices of that
-name, by their own compiler, none of which need be there; else for the device at hand. On the CPU one device is planned
-for, and the figures are those of XLA's CPU compiler.
+Compiles the config's own train step, without allocating or running anything, and prints a table.
+The best rows come first: those that fit, at high fidelity, in large batches, with little
+recomputation. --device=NAME plans for devices that are not there, with their own compiler;
+otherwise the plan is for the local device. On the CPU it is for one device, with the figures of
+XLA's CPU compiler.
 """
 
 import dataclasses
@@ -44,13 +46,13 @@ def main() -> None:
     chunks = _numbers("chunks", _CHUNKS.value, 0)
     dtypes = names(_DTYPES.value or config.dtype)
     if not set(dtypes) <= set(DTYPES):
-        raise errors.UserError(f"--dtypes={_DTYPES.value}: choose of {', '.join(DTYPES)}")
+        raise errors.UserError(f"--dtypes={_DTYPES.value}: choose from {', '.join(DTYPES)}")
     validate(config)
     networks.check(config)
     fidelities = names(_FIDELITIES.value)
     if not set(fidelities) <= set(planning.FIDELITIES):
         raise errors.UserError(
-            f"--fidelities={_FIDELITIES.value}: choose of {', '.join(planning.FIDELITIES)}"
+            f"--fidelities={_FIDELITIES.value}: choose from {', '.join(planning.FIDELITIES)}"
         )
     if _DEVICE.value:
         count = 1 if _COUNT.value is None else _COUNT.value
@@ -58,7 +60,7 @@ def main() -> None:
     elif _COUNT.value is None:
         machine = machines.at_hand(config)
     else:
-        raise errors.UserError(f"--devices={_COUNT.value}: of which? Name them with --device")
+        raise errors.UserError(f"--devices={_COUNT.value}: name the kind of device with --device")
     sizes = (batch_sizes, chunks, dtypes)
     candidates = planning.candidates(config, machine.mesh, fidelities, *sizes)
     if not candidates:
@@ -71,9 +73,7 @@ def main() -> None:
     rows = sorted(_rows(machine, candidates, limit), key=rank)
     print(tables.plan(rows))
     if machine.facts is not None:
-        print(
-            "bound: the seconds that the device's peaks allow at the least, no estimate of the time"
-        )
+        print("bound: the least seconds that the device's peak rates allow, not an estimate")
     if _OUTPUT.value:
         told = {"device": machine.kind, "rows": [_finite(row) for row in rows]}
         write_json(_OUTPUT.value, told, indent=1)
@@ -84,7 +84,7 @@ def main() -> None:
 def _rows(
     machine: machines.Machine, candidates: Sequence[planning.Candidate], limit: float
 ) -> Iterator[dict]:
-    """What is told of each plan."""
+    """One row of the table per plan."""
     progress = Progress("compile", len(candidates))
     for done, plan in enumerate(machine.plans(candidates), 1):
         progress.show(done, {})
@@ -94,15 +94,15 @@ def _rows(
 
 
 def _finite(row: dict) -> dict:
-    """A row as JSON can hold it: of what nobody knows, null."""
+    """A row for JSON: null for what is unknown."""
     return {key: None if value == math.inf else value for key, value in row.items()}
 
 
 def _least(rows: Sequence[dict]) -> str:
-    """The step that takes the least memory, in words."""
+    """Describes the step that takes the least memory."""
     least = min(rows, key=lambda row: row["peak_gib"])
     if least["peak_gib"] == math.inf:
-        return f"of no step a program was made ({least['refused']})"
+        return f"no step could be compiled ({least['refused']})"
     return (
         f"the smallest, {least['fidelity']} with batch_size {least['batch_size']} and chunk"
         f" {least['chunk']}, takes {least['peak_gib']:.2f} GiB; try smaller --chunks, or lower"
@@ -116,12 +116,14 @@ def _numbers(flag: str, text: str, least: int) -> list[int]:
     except ValueError:
         numbers = []
     if not numbers or min(numbers) < least:
-        raise errors.UserError(f"--{flag}={text}: whole numbers from {least}, separated by commas")
+        raise errors.UserError(
+            f"--{flag}={text}: give integers of at least {least}, separated by commas"
+        )
     return numbers
 
 
 def rank(row: dict) -> tuple:
-    """A row's place: what fits first; then high fidelity, large batches, little work, little memory."""
+    """Sort key: what fits first, then high fidelity, large batches, little work, little memory."""
     pixels = row["snippets"] * row["height"] * row["width"]
     costs = (row["tflop"], row["peak_gib"])
     return (not row["fits"], -pixels, row["fidelity"], -row["batch_size"], *costs)

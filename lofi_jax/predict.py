@@ -1,4 +1,4 @@
-"""`python -m lofi_jax.predict`: detections in any video files, with the encoder and head that a run trained."""
+"""`python -m lofi_jax.predict`: detect in any video files with a trained run."""
 
 import pathlib
 
@@ -24,7 +24,7 @@ _VIDEOS = flags.DEFINE_string(
 _OUTPUT = flags.DEFINE_string(
     "output", None, "The JSON file to write, in the ActivityNet form.", required=True
 )
-_TIMELINE_DIR = flags.DEFINE_string("timeline_dir", "", "Folder for a picture of each video.")
+_TIMELINE_DIR = flags.DEFINE_string("timeline_dir", "", "Folder for an image of each video.")
 
 
 def main() -> None:

@@ -3,9 +3,9 @@
 python -m lofi_jax.prepare --dataset=activitynet --video_dir=videos \\
     --annotations=activity_net.v1-3.min.json --data_dir=data
 
-A video lies anywhere below its folder as v_<id>.mp4 or <id>.mp4 (or .mkv, .avi, .mov, .webm). Those
-that are missing or broken are listed and left out. The disk it will take is told before it starts; a
-killed run goes on with the files it had not finished; a finished one is recognised at once. See
+A video lies anywhere below its folder as v_<id>.mp4 or <id>.mp4 (or .mkv, .avi, .mov, .webm).
+Missing and broken videos are listed and left out. The required disk space is printed first. A
+killed run resumes with its unfinished files; a finished one is recognised at once. See
 lofi_jax/data/README.md for each public dataset.
 """
 

@@ -1,7 +1,9 @@
-"""`python -m lofi_jax.study --config=F --workdir=D --seeds=0,1,2`: the rows of a config over several seeds.
+"""`python -m lofi_jax.study --config=F --workdir=D --seeds=0,1,2`: the rows of a config over
+several seeds.
 
-Every seed is a run of lofi_jax.main in D/seed_N, with its own world where the dataset is synthetic; what rows share is
-computed once. Ends with D/study.json, a table of mean and standard deviation, and D/study.png.
+Every seed is a run of lofi_jax.main in D/seed_N, with its own world where the dataset is synthetic;
+what rows share is computed once. Ends with D/study.json, a table of mean and standard deviation,
+and D/study.png.
 """
 
 import dataclasses
@@ -20,7 +22,7 @@ from lofi_jax.training import processes
 
 _CONFIG = define_config()
 _WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Folder for everything the study makes.", required=True
+    "workdir", None, "Folder for everything the study writes.", required=True
 )
 _SEEDS = flags.DEFINE_string("seeds", "0,1,2", "Seeds, separated by commas.")
 _DISTRIBUTED = flags.DEFINE_string(

@@ -1,4 +1,6 @@
-"""The package's commands as a user runs them: in processes of their own, with the config of tests/tiny.py."""
+"""The package's commands as a user runs them: in processes of their own, with the config of
+tests/tiny.py.
+"""
 
 import concurrent.futures
 import os
@@ -43,13 +45,17 @@ def run_each(jobs: dict[str, list]) -> dict[str, subprocess.CompletedProcess]:
 
 
 def refused(ended: subprocess.CompletedProcess, *says: str) -> bool:
-    """Whether a command ended as it should where the user can mend something: with one line that says what."""
+    """Whether a command ended as it should on an error the user can fix: with one line that
+    says what.
+    """
     one_line = ended.stderr.startswith("error: ") and ended.stderr.count("\n") == 1
     return ended.returncode == 2 and one_line and all(text in ended.stderr for text in says)
 
 
 def main(workdir: pathlib.Path, *arguments: str, config: pathlib.Path = TINY) -> list[str]:
-    """The arguments of lofi_jax.main in a workdir; what is compiled is shared with the workdirs beside it."""
+    """The arguments of lofi_jax.main in a workdir; what is compiled is shared with the workdirs
+    beside it.
+    """
     cache = f"--config.log.cache_dir={workdir.parent / 'cache'}"
     return ["main", f"--config={config}", f"--workdir={workdir}", cache, *arguments]
 

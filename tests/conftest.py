@@ -13,7 +13,8 @@ import jaxtyping
 import pytest
 from absl import flags
 
-# Before anything of the package is imported: what its signatures say of types and shapes is checked at every call.
+# Before anything of the package is imported: what its signatures say of types and shapes is
+# checked at every call.
 jaxtyping.install_import_hook("lofi_jax", "typechecks.check")
 
 # Tiny models take longer to compile than to run; what many tests compile alike is compiled once.
@@ -40,7 +41,9 @@ def shared_data() -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory) -> tuple[pathlib.Path, subprocess.CompletedProcess]:
-    """A workdir in which the main job with the config of tests/tiny.py has ended, and how it ended."""
+    """A workdir in which the main job with the config of tests/tiny.py has ended, and how it
+    ended.
+    """
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = (

@@ -1,4 +1,6 @@
-"""What the tests of the heads share: a video whose features tell its actions, weights, and training on it."""
+"""What the tests of the heads share: a video whose features tell its actions, weights, and training
+on it.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -50,7 +52,9 @@ def check_finite(head, snippets, names):
 
 
 def trained(head, batch, steps=150):
-    """The head's outputs after training on the one batch, as NumPy arrays, and the terms of its loss."""
+    """The head's outputs after training on the one batch, as NumPy arrays, and the terms of its
+    loss.
+    """
     params = jax.jit(head.init, compiler_options=FAST)(jax.random.key(0), batch["features"])
     optimizer = optax.adam(1e-2)
     memory = optimizer.init(params)

@@ -1,8 +1,10 @@
-"""Every program of a run, lowered from shapes alone, for devices at hand or not; and what their compilers make of it.
+"""Every program of a run, lowered from shapes alone, for devices at hand or not; and what their
+compilers make of it.
 
 As a command it compiles programs for devices that are not there, in a process of its own:
 
-    python tests/programs.py DEVICE,COUNT,HOSTS '{"program": "joint", "paper": "encoder=tsm_resnet50", ...}' ...
+    python tests/programs.py DEVICE,COUNT,HOSTS \\
+        '{"program": "joint", "paper": "encoder=tsm_resnet50", ...}' ...
 
 and prints one line of JSON for each; see `NAMES`, `CONFIG` and `described`.
 """
@@ -140,7 +142,9 @@ _PROGRAMS = dict(zip(NAMES, (_pretraining, _joint, _extraction, _head, _detectio
 
 
 def constants(lowered: jax.stages.Lowered) -> dict[str, int]:
-    """The bytes of each type of constant that a lowered program holds; those of one number are none."""
+    """The bytes of each type of constant that a lowered program holds; those of one number are
+    none.
+    """
     text = lowered.as_text()
     types = re.findall(r"stablehlo\.constant dense<(?:\"0x|\[).*?> : tensor<([^>]*)>", text)
     return {one: _bytes(one) for one in types}
@@ -156,7 +160,9 @@ def _bytes(tensor: str) -> int:
 
 
 def described(compiled: jax.stages.Compiled) -> dict:
-    """What a compiler has made: GiB of temporaries and arguments a device, MB serialized, and its collectives."""
+    """What a compiler has made: GiB of temporaries and arguments a device, MB serialized, and its
+    collectives.
+    """
     sizes = compiled.memory_analysis()
     return {
         "temporaries_gib": sizes.temp_size_in_bytes / planning.GIB,

@@ -1,4 +1,6 @@
-"""Small videos with numbered frames, annotations of them, and what lies in a folder made from both."""
+"""Small videos with numbered frames, annotations of them, and what lies in a folder made from
+both.
+"""
 
 import hashlib
 import json

@@ -2,9 +2,9 @@
 
     python tests/spliced.py OUT_DIR
 
-writes OUT_DIR/videos/* and OUT_DIR/annotations.json. A video is two or three pieces of one or two of the action clips,
-with pieces of the filler before, between and after them. Training and testing take their pieces from different parts
-of the clips.
+writes OUT_DIR/videos/* and OUT_DIR/annotations.json. A video is two or three pieces of one or two
+of the action clips, with pieces of the filler before, between and after them. Training and testing
+take their pieces from different parts of the clips.
 """
 
 import argparse
@@ -97,7 +97,9 @@ def _read(path: pathlib.Path, size: tuple[int, int], fps: int) -> np.ndarray:
 
 
 def _cut(clip: np.ndarray, part: tuple[float, float], length: int, rng) -> np.ndarray:
-    """A random piece of a part of a clip, played to and fro where the part is too short, at times mirrored."""
+    """A random piece of a part of a clip, played to and fro where the part is too short, at times
+    mirrored.
+    """
     low, high = (round(share * len(clip)) for share in part)
     there_and_back = np.concatenate([np.arange(low, high), np.arange(high - 1, low - 1, -1)])
     first = rng.integers(len(there_and_back))

@@ -32,8 +32,8 @@ def test_notebook_runs(path, finished_run, tmp_path, monkeypatch):
     text = "".join(output.get("text", "") for output in shown)
     assert f"JAX {jax.__version__} on 1 x cpu" in text
     assert "lofi - acp:" in text and "1 of 1 videos -> predictions.json" in text
-    pictures = [output for output in shown if "image/png" in output.get("data", {})]
-    assert len(pictures) == 1 + 2 + 1
+    images = [output for output in shown if "image/png" in output.get("data", {})]
+    assert len(images) == 1 + 2 + 1
 
 
 HEADER = "| NVIDIA-SMI {0}.54.15    Driver Version: {0}.54.15    CUDA Version: {1} |"

@@ -132,8 +132,8 @@ def test_the_page_parses_and_refers_to_nothing_outside(report):
     for reference in reader.references:
         kind, data = reference.split(",", 1)
         assert kind == "data:image/png;base64"
-        picture = np.frombuffer(base64.b64decode(data, validate=True), np.uint8)
-        assert cv2.imdecode(picture, cv2.IMREAD_COLOR) is not None
+        image = np.frombuffer(base64.b64decode(data, validate=True), np.uint8)
+        assert cv2.imdecode(image, cv2.IMREAD_COLOR) is not None
     assert "://" not in text and "@import" not in text and "url(" not in text
     assert "script" not in reader.tags and "link" not in reader.tags
     assert "video <" not in text and "video &lt;" in text
@@ -144,7 +144,7 @@ def test_a_browser_shows_the_page(report, tmp_path):
     if not browser:
         pytest.skip("no Chromium or Chrome is installed")
     text = (report[0] / "report.html").read_text()
-    # The browser itself says which pictures it could show.
+    # The browser itself says which images it could show.
     count = "[...document.images].filter(x => x.complete && x.naturalWidth > 100).length"
     probe = f"<script>onload = () => document.title = 'shown ' + {count}</script></body>"
     page = tmp_path / "page.html"

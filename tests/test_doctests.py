@@ -1,4 +1,6 @@
-"""The examples in the docstrings, which show each part of the project in a few lines, do what they say."""
+"""The examples in the docstrings, which show each part of the project in a few lines, do what they
+say.
+"""
 
 import doctest
 import importlib

@@ -67,7 +67,8 @@ def test_prints_a_table_and_warnings_and_writes_the_metrics(tmp_path, truth):
     done = run(truth, found, "val", f"--output={output}")
     assert done.returncode == 0, done.stderr
     scores = json.loads(output.read_text())
-    # run: false in another video, then both found up to 0.6, then one of two; jump: one of two, the other is empty.
+    # run: false in another video, then both found up to 0.6, then one of two; jump: one of two, the
+    # other is empty.
     low, high = (2 / 3 + 0.5) / 2, (0.25 + 0.5) / 2
     tious = [f"0.{hundredths}" for hundredths in range(50, 100, 5)]
     assert scores["mAP"] == pytest.approx(
@@ -83,7 +84,8 @@ def test_prints_a_table_and_warnings_and_writes_the_metrics(tmp_path, truth):
     assert f"{100 * scores['AUC']:.2f}" in done.stdout
     assert done.stderr.splitlines() == [
         "warning: 1 segments of the ground truth with end <= start: silent[0]: missed",
-        "warning: 2 predicted videos are not in the subset: t, elsewhere: their 2 predictions count as "
+        "warning: 2 predicted videos are not in the subset: t, elsewhere: their 2 predictions"
+        " count as "
         "false positives, as in the official evaluation; --ignore_other_videos leaves them out",
         "warning: 1 videos have no predictions: silent: all missed",
         "warning: 2 predictions have labels that the ground truth lacks: 'fly', 'swim': left out "
@@ -106,12 +108,15 @@ def test_other_videos_can_be_ignored(tmp_path, truth):
         assert done.returncode == 0, done.stderr
         scores = json.loads(output.read_text())
         assert scores["average_mAP"] == pytest.approx((of_run + 0.5) / 2, abs=1e-9)
-    # Without the third prediction every video keeps all of its own; the recall counts labels and videos alike.
+    # Without the third prediction every video keeps all of its own; the recall counts labels and
+    # videos alike.
     assert scores["AR"]["100"] == pytest.approx(3 / 4, abs=1e-9)
 
 
 def official_average_map(database, results, subset, tious):
-    """The official evaluation read literally: files in, average mAP out; what is found elsewhere is false."""
+    """The official evaluation read literally: files in, average mAP out; what is found elsewhere is
+    false.
+    """
     truth = {}
     for key, video in database.items():
         if video["subset"] == subset:
@@ -216,7 +221,7 @@ def bad_cases(folder, truth):
         truth,
         folder / "huge.json",
         "val",
-        "huge.json: 1.0 GB, over the 1 GB that are read as JSON",
+        "huge.json: 1.0 GB; at most 1 GB are read as JSON",
     )
 
 

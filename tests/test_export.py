@@ -1,4 +1,6 @@
-"""Exports, read back by the rules that OpenTAD and ActionFormer document in their dataset classes."""
+"""Exports, read back by the rules that OpenTAD and ActionFormer document in their dataset
+classes.
+"""
 
 import json
 import pathlib
@@ -34,7 +36,9 @@ def exports(finished_run, tmp_path_factory):
 
 
 def expected(workdir):
-    """For each video its stored features, and its instances as (start, end, label) with the times in snippets."""
+    """For each video its stored features, and its instances as (start, end, label) with the times
+    in snippets.
+    """
     truth = activitynet.load(workdir / "data" / "world" / "target" / "annotations.json")
     return {
         video_id: (
@@ -58,7 +62,9 @@ def check(found, wanted, shift):
 
 
 def as_opentad_reads(part):
-    """A subset of the resizing dataset: seconds over the duration, times the length to resize to."""
+    """A subset of the resizing dataset: seconds over the duration, times the length to resize
+    to.
+    """
     database = json.loads(pathlib.Path(part["ann_file"]).read_text())["database"]
     classes = pathlib.Path(part["class_map"]).read_text().splitlines()
     prefix = next(step for step in part["pipeline"] if step["type"] == "LoadFeats").get(
@@ -148,7 +154,9 @@ def test_actionformer_reads_what_was_extracted(exports):
 
 
 def test_videos_of_many_lengths_lie_on_the_same_grid_in_both():
-    """Of 100.3 s at half a snippet a second, 51 snippets; second 31 lies 15 snippets past the first one's centre."""
+    """Of 100.3 s at half a snippet a second, 51 snippets; second 31 lies 15 snippets past the first
+    one's centre.
+    """
     video = activitynet.Video("a", "training", 100.3, np.array([[31.0, 41.0]]), ("run",))
     form = export_layouts.Form(width=8, snippets=40, rate=0.5, overlap=0.5)
     entry = export_layouts.database([video], [51], ["run"], form.rate)["database"]["a"]
@@ -176,7 +184,7 @@ def test_what_cannot_be_exported_is_said(finished_run, tmp_path):
             "layout": [*usual, "--encoder=acp", "--layout=coco"],
         }
     )
-    assert refused(ended["encoder"], "--encoder=acq", "only of: acp, lofi_temporal_gtad")
+    assert refused(ended["encoder"], "--encoder=acq", "only: acp, lofi_temporal_gtad")
     assert refused(ended["layout"], "--layout=coco: choose one of opentad, actionformer")
     (tmp_path / "file").touch()
     ended = run(

@@ -1,4 +1,6 @@
-"""The main command end to end: what it leaves behind, how it goes on after a kill, and what bad input gets."""
+"""The main command end to end: what it leaves behind, how it goes on after a kill, and what bad
+input gets.
+"""
 
 import errno
 import json
@@ -146,11 +148,11 @@ def test_a_training_that_is_told_to_end_saves_where_it_is(finished_run):
         wait_for_steps(folder, process)
         process.terminate()
         _, err = process.communicate(timeout=60)
-    step = int(re.search(r"joint \(.*\): told to end after step (\d+): the same command", err)[1])
+    step = int(re.search(r"joint \(.*\): received SIGTERM; saved at step (\d+); rerun", err)[1])
     assert process.returncode == 2 and step >= 1
     assert [path.name for path in (folder / "checkpoints").iterdir()] == [str(step)]
     with start(*main(workdir, *LONG)) as process:
-        assert any(f"going on from {step} of 10000 steps" in line for line in process.stdout)
+        assert any(f"resuming from {step} of 10000 steps" in line for line in process.stdout)
         process.kill()
 
 

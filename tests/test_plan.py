@@ -75,8 +75,8 @@ def test_the_work_is_the_published_one():
     c = typed(configs.paper("fidelity=full"))
     row, at = planning.lofi_rows(c)[0], configs.full_fidelity(c)
     plain, once, twice = planning.tflop(c, row, at)
-    # ResNet-18 at 224 x 224: 1.81 G multiplications and as many additions (torchvision's table); 800 frames a video.
-    # XLA leaves out the borders' zeros.
+    # ResNet-18 at 224 x 224: 1.81 G multiplications and as many additions (torchvision's table);
+    # 800 frames a video. XLA leaves out the borders' zeros.
     np.testing.assert_allclose(once - plain, 2 * 1.814e9 * 800 / 1e12, rtol=0.1)
     np.testing.assert_allclose(twice - once, once - plain)
     assert 2.8 < plain / (once - plain) < 3.2

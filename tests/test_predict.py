@@ -29,14 +29,16 @@ def arguments(workdir, videos, output, **more) -> list[str]:
 
 @pytest.fixture(scope="module")
 def real_files(finished_run, shared_data, tmp_path_factory):
-    """How predict ends on all real files and two that are no videos, and the folder of what it writes."""
+    """How predict ends on all real files and two that are no videos, and the folder of what it
+    writes.
+    """
     folder = tmp_path_factory.mktemp("predict")
     (folder / "text.mp4").write_text("not a video\n")
     (folder / "hollow.mp4").touch()
     pattern = shared_data / "videos" / "*.*"
     videos = [pattern, folder / "text.mp4", folder]
-    output, pictures = folder / "out" / "found.json", folder / "timelines"
-    return run(*arguments(finished_run[0], videos, output, timeline_dir=pictures)), folder
+    output, images = folder / "out" / "found.json", folder / "timelines"
+    return run(*arguments(finished_run[0], videos, output, timeline_dir=images)), folder
 
 
 def test_every_real_file_gets_detections_inside_it(real_files, shared_data):
@@ -76,9 +78,9 @@ def test_every_video_gets_a_timeline(real_files):
     drawn = sorted((folder / "timelines").iterdir())
     assert [path.name for path in drawn] == [f"{pathlib.Path(name).stem}.png" for name in REAL]
     for path in drawn:
-        picture = cv2.imread(str(path))
-        assert picture.shape[1] == 1600 and picture.shape[0] > 200
-        assert picture.std() > 10
+        image = cv2.imread(str(path))
+        assert image.shape[1] == 1600 and image.shape[0] > 200
+        assert image.std() > 10
 
 
 def test_files_of_one_name_all_get_detections(finished_run, shared_data, tmp_path):
@@ -101,7 +103,7 @@ WRONG = {
     "not one video": ({}, "{folder}/text.mp4: cannot be opened as a video"),
     "no run": (
         {"workdir": "{folder}"},
-        "{folder}: holds no run (config.json is missing): train one there first",
+        "{folder}: holds no run (config.json is missing): train one first",
     ),
     "no trained head": (
         {"workdir": "{folder}/begun"},

@@ -125,7 +125,7 @@ def test_a_killed_run_goes_on_with_what_it_had_not_finished(many_shards, tmp_pat
     before = files()
     again = prepare(data_dir=tmp_path / "data", **many_shards)
     assert again.returncode == 0, again.stderr
-    assert f"going on from {finished} of 6 videos" in again.stdout and "6/6" in again.stdout
+    assert f"resuming from {finished} of 6 videos" in again.stdout and "6/6" in again.stdout
     assert len(files()) == 6
     kept = [name for name, file in before.items() if files()[name] == file]
     assert len(kept) >= finished

@@ -44,7 +44,7 @@ def test_two_processes_killed_together_end_as_one_process_does(finished_run):
     resumed = start_two(workdir)
     outs = [process.communicate(timeout=300) for process in resumed]
     assert [process.returncode for process in resumed] == [0, 0], outs
-    assert "pretrain (acp)" not in outs[0][0] and "everything lies in" in outs[0][0]
+    assert "pretrain (acp)" not in outs[0][0] and "all files are in" in outs[0][0]
     # Gloo announces itself; else only the first speaks.
     assert outs[1][0].count("\n") == outs[1][0].count("[Gloo]")
 
@@ -73,7 +73,7 @@ def test_one_that_is_told_to_end_has_both_save_the_same_step(finished_run):
     errors = [process.communicate(timeout=120)[1] for process in both]
     (saved,) = (folder / "checkpoints").iterdir()
     assert [process.returncode for process in both] == [2, 2], errors
-    assert all(f"told to end after step {saved.name}:" in error for error in errors)
+    assert all(f"received SIGTERM; saved at step {saved.name};" in error for error in errors)
 
 
 @pytest.mark.parametrize("address", ["here", "host:1234,2", "host:1234,2,2", "host,2,0", ":1,2,0"])

@@ -1,4 +1,6 @@
-"""Encoders, heads and datasets of others: the examples in tests/examples, used without touching the project's files."""
+"""Encoders, heads and datasets of others: the examples in tests/examples, used without touching the
+project's files.
+"""
 
 import json
 import pathlib
@@ -33,7 +35,8 @@ def named(tmp_path: pathlib.Path) -> pathlib.Path:
     config.write_text(
         "from lofi_jax.config import named\nfrom tests import tiny\n\n\n"
         "def get_config():\n    c = tiny.get_config()\n    c.rows = 'lofi'\n"
-        f"    c.encoder = named({ENCODER!r}, width=12)\n    c.head = named({HEAD!r}, channels=12)\n    return c\n"
+        f"    c.encoder = named({ENCODER!r}, width=12)\n    c.head = named({HEAD!r},"
+        " channels=12)\n    return c\n"
     )
     return config
 

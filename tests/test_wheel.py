@@ -1,4 +1,6 @@
-"""The wheel, installed outside the checkout, holds all that the commands need, the shipped configs among it."""
+"""The wheel, installed outside the checkout, holds all that the commands need, the shipped configs
+among it.
+"""
 
 import importlib.util
 import pathlib
@@ -13,7 +15,8 @@ from commands import ENVIRONMENT, ROOT, TINY
 
 from lofi_jax.__main__ import COMMANDS
 
-# Of a site-packages' folder, which may hold an older wheel, setuptools reads a licence's name from 77 on.
+# Of a site-packages' folder, which may hold an older wheel, setuptools reads a licence's name from
+# 77 on.
 _VERSION = metadata.version("setuptools") if importlib.util.find_spec("setuptools") else "0"
 pytestmark = pytest.mark.skipif(
     int(_VERSION.partition(".")[0]) < 77, reason="no setuptools that builds the wheel"
@@ -32,7 +35,8 @@ def scripts(tmp_path_factory):
     subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True)
     venv.create(fresh, symlinks=True)
     (own,) = fresh.glob("lib/python3*/site-packages")
-    # Nothing can be downloaded here: what the package needs is taken from where these tests have it.
+    # Nothing can be downloaded here: what the package needs is taken from where these tests have
+    # it.
     there = [
         path for path in sys.path if pathlib.Path(path).name in ("site-packages", "dist-packages")
     ]
@@ -58,6 +62,15 @@ def lofi(scripts, tmp_path_factory):
     return run
 
 
+def test_the_wheel_holds_every_module_and_config(scripts):
+    (installed,) = scripts.parent.glob("lib/python3*/site-packages/lofi_jax")
+    there = {path.relative_to(installed).as_posix() for path in installed.rglob("*.py")}
+    modules = {path.relative_to(ROOT / "lofi_jax") for path in (ROOT / "lofi_jax").rglob("*.py")}
+    configs = {path.relative_to(ROOT) for path in (ROOT / "configs").rglob("*.py")}
+    assert there == {path.as_posix() for path in modules | configs}
+    assert (installed / "py.typed").exists()
+
+
 def test_the_commands_are_those_that_the_script_lists(lofi):
     files = (ROOT / "lofi_jax").glob("*.py")
     assert {path.stem for path in files if "errors.run(main" in path.read_text()} == set(COMMANDS)
@@ -71,7 +84,10 @@ def test_the_commands_are_those_that_the_script_lists(lofi):
 
 
 def test_listing_the_commands_imports_no_jax(scripts):
-    code = "import sys; sys.argv = ['lofi']; from lofi_jax.__main__ import main; main(); print(*sys.modules)"
+    code = (
+        "import sys; sys.argv = ['lofi']; from lofi_jax.__main__ import main; main();"
+        " print(*sys.modules)"
+    )
     ended = subprocess.run(
         [scripts / "python", "-c", code],
         capture_output=True,

@@ -70,7 +70,9 @@ def test_predict_takes_videos_shorter_and_longer_than_a_window(workdir, tmp_path
 
 
 def test_streaming_extracts_the_same_features_within_what_jpeg_loses(workdir, tmp_path):
-    """The joint training's encoder, given to a run that reads the same videos with no preparation."""
+    """The joint training's encoder, given to a run that reads the same videos with no
+    preparation.
+    """
     (encoder,) = (workdir / "encoders").glob("lofi*")
     arguments = {
         "stages": "data,extract",

@@ -1,4 +1,6 @@
-"""A config so small that a whole run takes seconds: it shows that the parts fit, not that they work well."""
+"""A config so small that a whole run takes seconds: it shows that the parts fit, not that they work
+well.
+"""
 
 from lofi_jax.config import defaults, named, optimizer
 

@@ -1,6 +1,8 @@
-"""The tiny config with videos cut into sliding windows, as configs/paper/thumos14.py does it, and smaller still.
+"""The tiny config with videos cut into sliding windows, as configs/paper/thumos14.py does it, and
+smaller still.
 
-Its source is read as Kinetics is: clips of frames a fixed stride apart, and 10 of them a video in test.
+Its source is read as Kinetics is: clips of frames a fixed stride apart, and 10 of them a video in
+test.
 """
 
 import pathlib

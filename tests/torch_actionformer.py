@@ -107,7 +107,8 @@ class Tower(nn.Module):
 
 
 class ActionFormer(nn.Module):
-    """(B, D, L) -> for each level, logits (B, T, classes) and distances (B, T, 2), of the video's own points.
+    """(B, D, L) -> for each level, logits (B, T, classes) and distances (B, T, 2), of the video's
+    own points.
 
     Args:
         windows: of each level, 0 for all points.

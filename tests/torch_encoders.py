@@ -1,7 +1,8 @@
 """The public encoders in plain PyTorch, their modules named as in each public checkpoint.
 
-Written from the papers and from what is known of the public networks, as a reference that shares nothing with ours.
-`forward` maps normalised pictures (N, 3, H, W) or clips (N, 3, T, H, W) to features, before the classification layer.
+Written from the papers and from what is known of the public networks, as a reference that shares
+nothing with ours. `forward` maps normalised images (N, 3, H, W) or clips (N, 3, T, H, W) to
+features, before the classification layer.
 """
 
 import torch
@@ -9,7 +10,8 @@ from torch import nn
 
 
 class Shift(nn.Module):
-    """Before `net`: the first 1/8 of the channels from the next frame, the second from the previous (arXiv 1811.08383).
+    """Before `net`: the first 1/8 of the channels from the next frame, the second from the previous
+    (arXiv 1811.08383).
 
     `swapped` exchanges the two.
     """
@@ -199,7 +201,9 @@ class Conv2Plus1D(nn.Sequential):
 
 
 class R2Plus1D(nn.Module):
-    """As torchvision names it. `own_middle` and `epsilon` make it the network of IG-65M and TSP's 34 layers."""
+    """As torchvision names it. `own_middle` and `epsilon` make it the network of IG-65M and TSP's
+    34 layers.
+    """
 
     def __init__(self, sizes, own_middle=False, epsilon=1e-5, widths=(64, 128, 256, 512)):
         super().__init__()
@@ -305,7 +309,9 @@ class MMR2Plus1D(nn.Module):
 
 
 def randomise(network, seed):
-    """Random statistics and parameters of every BatchNorm; variances small enough to show a wrong epsilon."""
+    """Random statistics and parameters of every BatchNorm; variances small enough to show a wrong
+    epsilon.
+    """
     generator = torch.Generator().manual_seed(seed)
 
     def uniform(tensor, low, high):

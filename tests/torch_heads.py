@@ -1,4 +1,5 @@
-"""G-TAD and BMN in plain PyTorch, written out literally: every anchor is sampled one sample at a time.
+"""G-TAD and BMN in plain PyTorch, written out literally: every anchor is sampled one sample at a
+time.
 
 The parameters bear the names that the public checkpoints use.
 """
@@ -11,7 +12,9 @@ from torch import nn
 
 
 def nearest(x: torch.Tensor, k: int) -> torch.Tensor:
-    """The features (B, C, L, k) of the k snippets nearest to each of (B, C, L), itself among them."""
+    """The features (B, C, L, k) of the k snippets nearest to each of (B, C, L), itself among
+    them.
+    """
     distance = torch.cdist(x.transpose(1, 2), x.transpose(1, 2))
     index = distance.topk(k, largest=False)[1]
     return torch.stack([video[:, i] for video, i in zip(x, index, strict=True)])
@@ -63,7 +66,9 @@ def align(x: torch.Tensor, low: float, high: float, bins: int) -> torch.Tensor:
 
 
 class GTAD(nn.Module):
-    """(B, D, L) -> maps (B, 2, durations, L), start (B, L) and end (B, L), all after the sigmoid."""
+    """(B, D, L) -> maps (B, 2, durations, L), start (B, L) and end (B, L), all after the
+    sigmoid.
+    """
 
     def __init__(self, dim, channels, widths, bins, groups, group_width, k, durations, kernel):
         super().__init__()
@@ -161,7 +166,9 @@ class BMN(nn.Module):
 
 
 def sample_mask(snippets: int, bins: int, samples: int, layout: str) -> np.ndarray:
-    """The boundary-matching weights (L, bins, rows, columns) of a map laid out "start_end" or "duration_start"."""
+    """The boundary-matching weights (L, bins, rows, columns) of a map laid out "start_end" or
+    "duration_start".
+    """
     mask = np.zeros((snippets, bins, snippets, snippets), np.float32)
     for start in range(snippets):
         for last in range(start, snippets):
@@ -188,12 +195,14 @@ def cells(snippets: int, rows: int, layout: str) -> list[tuple[int, int, int, in
 
 
 def targets(segments: list, snippets: int, rows: int, layout: str, cell: tuple[float, float]):
-    """A video's tIoU map (rows, L), its mask, and start and end labels (L,), as G-TAD's and BMN's data loaders do.
+    """A video's tIoU map (rows, L), its mask, and start and end labels (L,), as G-TAD's and BMN's
+    data loaders do.
 
     Args:
         segments: (start, end) in units of the video.
-        cell: what of the video, in snippets, stands for snippet 0 when boundaries are labelled: (-0.5, 1.5) in G-TAD
-            for ActivityNet and in mmaction2, (-0.5, 0.5) in BMN's port and in G-TAD for THUMOS14.
+        cell: what of the video, in snippets, stands for snippet 0 when boundaries are labelled:
+            (-0.5, 1.5) in G-TAD for ActivityNet and in mmaction2, (-0.5, 0.5) in BMN's port and in
+            G-TAD for THUMOS14.
     """
     ious, mask = torch.zeros(rows, snippets), torch.zeros(rows, snippets)
     for row, column, start, end in cells(snippets, rows, layout):

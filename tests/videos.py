@@ -1,15 +1,17 @@
-"""Small video files made with PyAV, of numbered pictures."""
+"""Small video files made with PyAV, of numbered images."""
 
 from fractions import Fraction
 
 import av
 import numpy as np
 
+from lofi_jax.data.video import video_file
+
 BITS = 10
 
 
 def numbered(number: int, height: int = 32) -> np.ndarray:
-    """A picture that says its number in black and white squares, whatever compression does."""
+    """An image that says its number in black and white squares, whatever compression does."""
     bits = [255 * (number >> bit & 1) for bit in range(BITS)]
     row = np.repeat(np.array(bits, np.uint8), 16)
     return np.broadcast_to(row[None, :, None], (height, len(row), 3)).copy()
@@ -31,7 +33,9 @@ def write(
     shape=lambda stream: None,
     **options,
 ):
-    """Encodes frames; `stamps` are milliseconds, `tags` options of the container, `shape` sets the stream up."""
+    """Encodes frames; `stamps` are milliseconds, `tags` options of the container, `shape` sets the
+    stream up.
+    """
     with av.open(str(path), "w", options=tags or {}) as container:
         stream = container.add_stream(codec, rate=fps, options=options)
         stream.height, stream.width = frames[0].shape[:2]
@@ -46,3 +50,23 @@ def write(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def read_frames(path, times, short_side=None):
+    """The frames at times in any order (N, H, W, 3); of a video that breaks those before, and the
+    second where it does.
+
+    Raises:
+        VideoError: there is not one.
+    """
+    order = np.argsort(times, kind="stable")
+    frames, broke = {}, None
+    try:
+        shown = video_file.frames_at(path, np.asarray(times, float)[order], short_side)
+        for place, frame in zip(order, shown, strict=True):
+            frames[place] = frame
+    except video_file.BrokenVideo as broken:
+        if not frames:
+            raise
+        broke = broken.seconds
+    return np.stack([frames[place] for place in sorted(frames)]), broke

@@ -1,7 +1,7 @@
-"""Configs: their defaults, what their keys mean, and the checks that they pass before any work starts.
+"""Configs: their keys, defaults and meaning, and the checks before any work starts.
 
-A config file under configs/ calls `defaults()`, changes what it needs and returns the result; its keys are locked, so
-a misspelt one is an error.
+A config file under configs/ calls `defaults()`, changes what it needs and returns the result; its
+keys are locked, so a misspelt key is an error.
 """
 
 from lofi_jax.config.checks import validate as validate

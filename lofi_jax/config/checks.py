@@ -1,4 +1,4 @@
-"""The checks that a config passes before any work starts."""
+"""The checks of a config before any work starts."""
 
 from lofi_jax import fidelity
 from lofi_jax.comma_separated import names
@@ -21,7 +21,7 @@ from lofi_jax.models import ENCODERS, HEADS, chunked
 from lofi_jax.training.optimizer import OPTIMIZERS, SCHEDULES
 from lofi_jax.training.sharding import PARAMETERS
 
-# Section, key and least value.
+# Section, key and minimum.
 _NUMBERS = (
     ("pretrain", "batch_size", 1),
     ("fine_tune", "batch_size", 1),
@@ -36,7 +36,7 @@ _NUMBERS = (
 
 
 def validate(config: Config) -> None:
-    """Checks all that can be checked before any work starts, but for where the data lies.
+    """Checks everything that can be checked before any work starts, except for the data's paths.
 
     Raises:
         UserError: naming the key and the fix.
@@ -48,7 +48,7 @@ def validate(config: Config) -> None:
         ("encoder", config.encoder.name, ENCODERS),
         ("head", config.head.name, HEADS),
     ):
-        if ":" not in name:  # else a class of a third party, package.module:Class
+        if ":" not in name:  # otherwise a third party's class, package.module:Class
             _choice(f"{key}.name", name, tuple(known))
     _choice("joint.fidelity", config.joint.fidelity, fidelity.NAMES)
     _choice(
@@ -92,7 +92,8 @@ def _check_own_suppression(detect: Detect) -> None:
         value = getattr(detect, key)
         if detect.nms == OWN and value != getattr(Detect(), key):
             raise UserError(
-                f"config.detect.{key} is {value} and config.detect.nms is {OWN!r}, which has its own: name one of"
+                f"config.detect.{key} is {value} and config.detect.nms is {OWN!r}, which has its"
+                " own value: set nms to one of"
                 f" {', '.join(METHODS)}"
             )
 
@@ -100,12 +101,15 @@ def _check_own_suppression(detect: Detect) -> None:
 def _check_windows(data: Data) -> None:
     rate, window, overlap = data.snippets_per_second, data.window, data.window_overlap
     if rate < 0:
-        raise UserError(f"config.data.snippets_per_second is {rate}: it must be a rate, or 0")
+        raise UserError(
+            f"config.data.snippets_per_second is {rate}: it must be a positive rate, or 0"
+        )
     if window < 0:
         raise UserError(f"config.data.window is {window}: it must be a number of snippets, or 0")
     if window and not rate:
         raise UserError(
-            f"config.data.window is {window} and config.data.snippets_per_second is 0: windows need a rate"
+            f"config.data.window is {window} and config.data.snippets_per_second is 0: windows"
+            " need a rate"
         )
     if rate and not window:
         raise UserError(
@@ -120,19 +124,22 @@ def _check_source(config: Config) -> None:
     source = config.source
     if config.data.stride and any("speednet" in row.start for row in rows_of(config)):
         raise UserError(
-            f"config.data.stride is {config.data.stride}: speednet needs frames at equal distances: set it to 0"
+            f"config.data.stride is {config.data.stride}: speednet needs equally spaced frames:"
+            " set it to 0"
         )
     _choice("source.sampling", source.sampling, ("snippet", "dense", "uniform"))
     own = config.dataset != "synthetic" and not source.video_dir
     if own and source.sampling != "snippet" and config.data.stride:
         raise UserError(
-            f"config.source.sampling is {source.sampling!r} and the source is the target itself: its frames must be"
+            f"config.source.sampling is {source.sampling!r} and the source is the target itself:"
+            " its frames must be"
             " stored evenly: set config.data.stride to 0, or config.source.video_dir"
         )
     several = own or source.snippets > 1 or source.snippets_per_second
     if not several and (source.sampling != "snippet" or source.test_subset):
         raise UserError(
-            "config.source.sampling and config.source.test_subset need more than one snippet a clip: set"
+            "config.source.sampling and config.source.test_subset need more than one snippet a"
+            " clip: set"
             " config.source.snippets, or config.source.snippets_per_second"
         )
     if source.stride < 1:

@@ -21,14 +21,15 @@ def define_config() -> flags.FlagHolder[ConfigDict]:
 
 
 def parse_flags(argv: Sequence[str]) -> Sequence[str]:
-    """Parses the flags of a command that has a config, which a path or a name tells, and the keys of it that are set.
+    """Parses the flags of a command that has a config, which a path or a name tells, and the keys
+    of it that are set.
 
     Raises:
-        UserError: no such config, or a key that a config does not have, there or on the command line.
+        UserError: no such config, or an unknown key in it or on the command line.
     """
     try:
         arguments = flags.FLAGS(list(_rewritten(argv)))
-        flags.FLAGS.config.keys()  # raises what kept the file from being read
+        flags.FLAGS.config.keys()  # raises the error of reading the file
         return arguments
     except OSError as error:
         raise UserError(f"--config: {str(error).splitlines()[-1].strip()}") from error
@@ -47,7 +48,9 @@ def parse_flags(argv: Sequence[str]) -> Sequence[str]:
 
 
 def _rewritten(argv: Sequence[str]) -> Iterator[str]:
-    """The arguments, with a config's path for its name, and for "auto" the number that leaves it to the planner."""
+    """The arguments, with a config's path for its name, and for "auto" the number that leaves it to
+    the planner.
+    """
     before = ""
     for argument in argv:
         key, equals, value = argument.partition("=")
@@ -64,7 +67,7 @@ def _rewritten(argv: Sequence[str]) -> Iterator[str]:
 
 
 def _place(error: Exception, key: str, argv: Sequence[str]) -> str:
-    """Where an unknown key stands: a line of the config file, or an argument."""
+    """Where an unknown key is: a line of the config file, or an argument."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if frame.name == "get_config":
             return f"{frame.filename}, line {frame.lineno}"

@@ -1,4 +1,4 @@
-"""The paper's settings, from the few words behind a config file's colon."""
+"""The paper's settings, from the arguments after a config file's colon."""
 
 from ml_collections import ConfigDict
 
@@ -11,11 +11,11 @@ def paper(arguments: str | None) -> ConfigDict:
     """The paper's settings for one encoder, head and fidelity.
 
     Args:
-        arguments: what stands behind the colon of --config=F:key=value,key=value; the keys are start (rows joined by
-            "&"), fidelity, encoder and head.
+        arguments: the text after the colon of --config=F:key=value,key=value; the keys are start
+            (rows joined by "&"), fidelity, encoder and head.
 
     Raises:
-        UserError: another key.
+        UserError: an unknown key.
     """
     known = {
         "start": "acp&lofi",
@@ -32,7 +32,7 @@ def paper(arguments: str | None) -> ConfigDict:
         "rows": chosen["start"].replace("&", ","),
         "joint.fidelity": chosen["fidelity"],
     }
-    if "speednet" in chosen["start"]:  # it halves the speed of frames at equal distances
+    if "speednet" in chosen["start"]:  # it halves the speed of equally spaced frames
         changes |= {"data.stride": 0, "source.snippets": 2}
     if chosen["encoder"].startswith("r2plus1d"):
         changes |= {"data.height": 112, "data.width": 112, "data.short_side": 128}

@@ -1,7 +1,8 @@
-"""What a row of the table compares: an encoder, named by how it was trained, and a head on its features.
+"""The rows of the table: an encoder, named after how it was trained, and a head on its features.
 
-A row is written start[:fidelity][/head], such as "acp", "lofi", "lofi:spatial" or "lofi:temporal/bmn". A start is one
-of `STARTS`, or several joined by "+", whose features are concatenated.
+A row is written start[:fidelity][/head], such as "acp", "lofi", "lofi:spatial" or
+"lofi:temporal/bmn". A start is one of `STARTS`, or several joined by "+", whose features are
+concatenated.
 """
 
 import dataclasses
@@ -10,8 +11,9 @@ from lofi_jax import fidelity
 from lofi_jax.comma_separated import names
 from lofi_jax.errors import UserError
 
-# ICP: as initialised (from ImageNet weights, say); ACP: trained to classify clips; ACP+: then fine-tuned to classify
-# the target's own segments; two self-supervised ones; LoFi; and features made elsewhere.
+# ICP: the initial encoder (from ImageNet weights, say). ACP: trained to classify clips. ACP+: then
+# fine-tuned to classify the target's own segments. Two self-supervised starts. LoFi. External:
+# features made elsewhere.
 STARTS = ("icp", "acp", "acp_plus", "arrow_of_time", "speednet", "lofi", "external")
 NO_FIDELITY = "none"
 
@@ -42,7 +44,7 @@ class Row:
 
 
 def _plain(head: str) -> str:
-    """A head's name as a part of a file's: one of a third party is package.module:Class."""
+    """A head's name as part of a file name; a third party's is package.module:Class."""
     return head.replace(":", ".")
 
 
@@ -59,7 +61,7 @@ def parse(text: str, default_fidelity: str, default_head: str, heads: tuple[str,
         for part in start.split("+"):
             _check("start", part, STARTS, entry)
         if start != "lofi" and (low or "lofi" in start):
-            raise UserError(f"config.rows: {entry!r}: only lofi by itself has a fidelity")
+            raise UserError(f"config.rows: {entry!r}: only lofi alone has a fidelity")
         if ":" not in (head or default_head):
             _check("head", head or default_head, heads, entry)
         _check("fidelity", low or default_fidelity, fidelity.NAMES, entry)

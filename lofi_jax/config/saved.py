@@ -1,4 +1,4 @@
-"""A workdir's config on disk, and how another run's differs from it."""
+"""A workdir's config on disk, and how it differs from another run's."""
 
 import json
 
@@ -7,7 +7,7 @@ from flax.traverse_util import flatten_dict
 from lofi_jax.config.settings import Config
 from lofi_jax.config.typed import from_plain, to_plain
 
-# What may change between two runs in one workdir without changing any result by more than rounding.
+# Keys that may change between two runs in one workdir: they change results by rounding only.
 FREE_KEYS = (
     "stages",
     "head_checkpoint",
@@ -30,7 +30,7 @@ def to_json(config: Config) -> str:
 
 
 def from_json(text: str) -> Config:
-    """The config that `to_json` wrote; keys that did not exist then have their defaults."""
+    """The config that `to_json` wrote; keys that did not exist then get their defaults."""
     return from_plain(json.loads(text))
 
 

@@ -1,4 +1,4 @@
-"""All keys and their defaults, which live here and nowhere else: the paper's procedure at its own sizes."""
+"""All config keys and their defaults: the paper's procedure at its own sizes."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -13,16 +13,16 @@ STAGES = ("data", "pretrain", "joint", "extract", "head", "detect", "evaluate")
 DATASETS = ("synthetic", "activitynet", "hacs", "thumos14", "video_folder")
 DTYPES = ("float32", "bfloat16")
 
-OWN = "own"  # suppression as the head's authors do it
+OWN = "own"  # suppression of the head's authors
 
-# A number that is left to the planner; on the command line it is written "auto".
+# Stands for "auto": the planner chooses the number.
 AUTO = -1
 AUTO_KEYS = ("joint.batch_size", "joint.chunk")
 
 
 @dataclasses.dataclass(frozen=True)
 class Named:
-    """A class by name, with the arguments it is made with."""
+    """A class by name, and its arguments."""
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Named:
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """The target: untrimmed videos (100 snippets of 8 frames of 224 x 224 pixels), and how they are read."""
+    """The target: untrimmed videos (100 snippets of 8 frames of 224 x 224 pixels)."""
 
     data_dir: str = ""  # where prepared datasets go; empty: WORKDIR/data
     video_dir: str = ""  # folder of the videos, at any depth
@@ -38,36 +38,39 @@ class Data:
     train_subset: str = "training"
     test_subset: str = "testing"  # detected in and evaluated
     snippets: int = 100  # L of the full fidelity
-    snippets_per_second: float = 0.0  # above 0: a video has as many snippets as it is long
-    window: int = 0  # snippets of a sliding window, L in place of data.snippets; 0: whole videos
-    window_overlap: float = 0.5  # part of a window shared with the next, in training and in test
-    frames: int = 8  # T, frames a snippet
+    snippets_per_second: float = (
+        0.0  # above 0: the number of snippets grows with the video's length
+    )
+    window: int = 0  # snippets per sliding window, instead of data.snippets; 0: whole videos
+    window_overlap: float = 0.5  # fraction of a window shared with the next, in training and test
+    frames: int = 8  # T, frames per snippet
     stride: int = 8  # native frames between a snippet's frames; 0: spread evenly over the snippet
     height: int = 224  # of what the encoder sees at full fidelity
     width: int = 224
     short_side: int = 256  # pixels of a stored frame's short side
     quality: int = 95  # of the stored JPEGs
-    crop_area: tuple[float, float] = (0.7, 1.0)  # part of the image that a random crop keeps
+    crop_area: tuple[float, float] = (0.7, 1.0)  # fraction of the image that a random crop keeps
     flip: bool = True  # mirror half of the videos in training
-    streaming: bool = False  # read from the video files themselves, with no preparation: slower
+    streaming: bool = False  # read the video files directly, without preparation: slower
     workers: int = 0  # loader processes; 0: threads
-    # Features made elsewhere, for rows that start from "external": folders with a file a video, comma-separated, whose
-    # channels are concatenated.
+    # Features made elsewhere, for rows that start from "external": folders with one file per video,
+    # comma-separated, whose channels are concatenated.
     feature_dirs: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """The source dataset of trimmed clips for stage 1. Without a folder: the target's own foreground segments."""
+    """The source: trimmed clips for stage 1. Without a folder: the target's foreground segments."""
 
     video_dir: str = ""
     annotations: str = ""
     train_subset: str = "training"
-    test_subset: str = ""  # measured after stage 1, 10 clips a video; empty: none
+    test_subset: str = ""  # measured after stage 1, 10 clips per video; empty: none
     snippets: int = 1
-    snippets_per_second: float = 0.0  # above 0, in place of a fixed number
-    # How a clip is drawn from what is stored of an action: one stored snippet ("snippet"), data.frames frames a fixed
-    # stride apart ("dense"), or one from each of data.frames equal parts ("uniform").
+    snippets_per_second: float = 0.0  # above 0: used instead of a fixed number
+    # How a clip is drawn from the stored frames of an action: one stored snippet ("snippet"),
+    # data.frames frames a fixed stride apart ("dense"), or one from each of data.frames equal parts
+    # ("uniform").
     sampling: str = "snippet"
     stride: int = 2  # stored frames from one frame of a dense clip to the next
 
@@ -76,7 +79,7 @@ class Source:
 class Synthetic:
     """The built-in world (dataset = "synthetic")."""
 
-    world: str = "appearance"  # shapes tell the source's classes; or "motion": they do not
+    world: str = "appearance"  # shapes predict the source's classes; or "motion": they do not
     source_clips: int = 4000
     train_videos: int = 160
     test_videos: int = 100
@@ -89,24 +92,26 @@ class Joint(Recipe):
     optimizer: Optimizer = Optimizer(
         name="sgd", learning_rate=0.1, schedule="step", decay=0.5, decay_epochs=5.0
     )
-    # The encoder to begin from: icp, acp, acp_plus, arrow_of_time or speednet.
+    # The encoder to start from: icp, acp, acp_plus, arrow_of_time or speednet.
     start: str = "acp"
-    # Of rows that name none: full, spatial, temporal, spatiotemporal, short_cycle or long_cycle.
+    # For rows that name none: full, spatial, temporal, spatiotemporal, short_cycle or long_cycle.
     fidelity: str = "long_cycle"
-    # What low fidelities divide the full one by, and how long the cycles stay at each: steps (short), epochs (long).
+    # By what the low fidelities divide the full one, and how long cycles stay at each: steps
+    # (short), epochs (long).
     factors: Factors = Factors()
-    # Snippets whose activations a device holds at once (0: all; auto: most that fit), what of them is kept for the
-    # backward pass ("all", "convolutions" or "blocks"), and the microbatches into which a batch is split.
+    # Snippets whose activations a device holds at once (0: all; auto: the most that fit); the remat
+    # policy, what is kept of them for the backward pass ("all", "convolutions" or "blocks"); and
+    # the microbatches per batch.
     chunk: int = 25
     keep: str = "all"
     accumulate: int = 1
-    memory_gib: float = 0.0  # of a device, for auto; 0: what the device says
-    encoder_scale: float = 1.0  # the encoder's learning rate as a part of the head's
+    memory_gib: float = 0.0  # of a device, for auto; 0: as the device reports
+    encoder_scale: float = 1.0  # the encoder's learning rate over the head's
 
 
 @dataclasses.dataclass(frozen=True)
 class Extract:
-    """Between the stages: full-fidelity features."""
+    """Between stages 2 and 3: full-fidelity features."""
 
     batch_size: int = 1  # videos, or windows of them
     chunk: int = 25  # as joint.chunk, of the full fidelity's snippets
@@ -120,34 +125,37 @@ class HeadTraining(Recipe):
     optimizer: Optimizer = Optimizer(
         name="adam", learning_rate=4e-3, schedule="step", decay=0.1, decay_epochs=5.0
     )
-    # Features less their mean over their deviation; False: as the encoder gives them, as public heads know them.
+    # (Features - mean) / deviation; False: as the encoder gives them, which public heads expect.
     standardise: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
 class Classifier(Recipe):
-    """The video-level classifier that labels proposals: trained once, on the first row's features, or external."""
+    """The video-level classifier that labels proposals: external, or trained on the first row's
+    features.
+    """
 
     epochs: float = 30.0
     optimizer: Optimizer = Optimizer(weight_decay=1e-2)
     file: str = ""  # scores by video in the CUHK form; empty: the project's own classifier
-    hidden: int = 256  # width of its hidden layer
-    top_classes: int = 2  # labels that each proposal gets
+    hidden: int = 256  # width of the hidden layer
+    top_classes: int = 2  # labels per proposal
 
 
 @dataclasses.dataclass(frozen=True)
 class Detect:
     """Inference."""
 
-    # The head's own suppression, which is Gaussian: of sigma 0.84 (gtad); of 0.4 above a tIoU of 0.5 to 0.9 that grows
-    # with the length (bmn); of 0.5 (actionformer) or 0.75 (actionformer_agnostic) down to a score of 0.001. Or:
-    # gaussian, linear or hard, with the numbers below.
+    # The head's own suppression, which is Gaussian: of sigma 0.84 (gtad); of 0.4 above a tIoU of
+    # 0.5 to 0.9 that grows with the length (bmn); of 0.5 (actionformer) or 0.75
+    # (actionformer_agnostic) down to a score of 0.001. Or: gaussian, linear or hard, with the
+    # numbers below.
     nms: str = OWN
     nms_sigma: float = 0.84  # of gaussian
     nms_threshold: float = 0.5  # tIoU, of linear and hard
-    vote: float = 0.0  # tIoU from which proposals refine one that is kept; 0: none do
-    top_k: int = 100  # detections a video
-    batch_size: int = 8  # videos a head sees at once
+    vote: float = 0.0  # tIoU from which proposals refine a kept one; 0: none do
+    top_k: int = 100  # detections per video
+    batch_size: int = 8  # videos per batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,15 +169,17 @@ class Evaluate:
 class Mesh:
     """The devices."""
 
-    data: int = -1  # devices over which videos are spread; -1: all that are left
-    snippet: int = 1  # devices over which one video's snippets are spread
-    parameters: str = "replicated"  # or "sharded": a part of them and of the optimizer on each
-    cpu_devices: int = 2  # when JAX runs on the CPU, how many devices it shows
+    data: int = -1  # devices over which videos are sharded; -1: all remaining ones
+    snippet: int = 1  # devices over which one video's snippets are sharded
+    parameters: str = (
+        "replicated"  # or "sharded": a part of them and of the optimizer state on each
+    )
+    cpu_devices: int = 2  # number of devices when JAX runs on the CPU
 
 
 @dataclasses.dataclass(frozen=True)
 class Log:
-    """What a run tells and keeps while it trains."""
+    """Logging and checkpoints during training."""
 
     every: int = 10  # steps between lines and TensorBoard points
     checkpoint_seconds: float = 60.0  # longest time between two checkpoints
@@ -180,20 +190,21 @@ class Log:
 class Config:
     """A whole run."""
 
-    seed: int = 0  # of all that is random, the built-in world too
+    seed: int = 0  # of all randomness, the built-in world's too
     dataset: str = "video_folder"  # or one of DATASETS
     # Stages to run, in order; finished ones are not repeated.
     stages: str = ",".join(STAGES)
-    # Rows of the table, start[:fidelity][/head]: each encoder gets features and a fresh head on them.
+    # Rows of the table, start[:fidelity][/head]: each encoder gets features and a fresh head on
+    # them.
     rows: str = "acp,lofi"
-    # Orbax checkpoints: the weights that stage 1 begins from (ICP; empty: random), an encoder in place of stage 1's
-    # (ACP), and a head in place of stage 3's.
+    # Orbax checkpoints: the weights that stage 1 begins from (ICP; empty: random), an encoder
+    # instead of stage 1's (ACP), and a head instead of stage 3's.
     initial_checkpoint: str = ""
     encoder_checkpoint: str = ""
     head_checkpoint: str = ""
     timelines: int = 8  # test videos whose timelines are drawn
-    # Of the encoder's and the head's computation: "float32" or "bfloat16". Parameters, statistics, losses and
-    # optimizers are float32 in any case.
+    # Of the encoder's and the head's computation: "float32" or "bfloat16". Parameters, batch_stats,
+    # losses and optimizer state are always float32.
     dtype: str = "float32"
     data: Data = Data()
     source: Source = Source()

@@ -16,7 +16,8 @@ def load(text: str) -> ConfigDict:
     'bmn'
 
     Args:
-        text: as --config has it: a path, or the name of a shipped config, with any arguments behind a colon.
+        text: as --config has it: a path, or the name of a shipped config, with any arguments behind
+            a colon.
 
     Raises:
         UserError: no such config.
@@ -40,7 +41,8 @@ def located(text: str) -> str:
         close = difflib.get_close_matches(name, known, 1)
         meant = f"did you mean {close[0]}? " if close else ""
         raise UserError(
-            f"--config={name}: no such file, and no config of this name comes with lofi_jax: {meant}There are"
+            f"--config={name}: no such file, and no config of this name comes with lofi_jax:"
+            f" {meant}There are"
             f" {', '.join(known)}"
         )
     return f"{known[name]}{colon}{arguments}"

@@ -1,4 +1,6 @@
-"""A config in its two forms: the ConfigDict that files and command lines change, and the value for all the rest."""
+"""A config in its two forms: the ConfigDict that files and command lines change, and the value for
+all the rest.
+"""
 
 import dataclasses
 import typing

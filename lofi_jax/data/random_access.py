@@ -7,7 +7,9 @@ Item = TypeVar("Item", covariant=True)
 
 @runtime_checkable
 class RandomAccess(Protocol[Item]):
-    """Items by number from 0 up, such as a list's, a dataset's records or the videos of a folder of features."""
+    """Items by number from 0 up, such as a list's, a dataset's records or the videos of a folder of
+    features.
+    """
 
     def __len__(self) -> int: ...
 

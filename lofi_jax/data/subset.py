@@ -1,4 +1,4 @@
-"""Some of a sequence's items by number, none of them read before it is asked for."""
+"""A lazy subset of a sequence, by index."""
 
 from collections.abc import Sequence
 from typing import TypeVar, overload
@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 
 
 class Subset(Sequence[Item]):
-    """Items of another sequence, such as a video's frames or a dataset's records, by their numbers there."""
+    """The items of another sequence at some indices, such as a video's frames, read on access."""
 
     def __init__(self, items: RandomAccess[Item], numbers: Sequence[int] | np.ndarray):
         self._items, self._numbers = items, numbers

@@ -6,7 +6,7 @@ import threading
 
 
 def end_with_parent(*_) -> None:
-    """Has a worker end when its parent is killed, rather than wait for it for ever; call it in the worker."""
+    """Makes a worker exit when its parent is killed; call it in the worker."""
 
     parent = multiprocessing.parent_process()
     if parent is None:

@@ -1,15 +1,17 @@
-"""How sure a mAP is: what it would be on other draws of the same number of videos (the bootstrap, Efron 1979)."""
+"""The uncertainty of a mAP: its values on other samples of as many videos (the bootstrap, Efron
+1979).
+"""
 
 import numpy as np
 
 from lofi_jax.detection.matching import Instances, match, ranked
 from lofi_jax.detection.precision import best_from_here_on, cumulative, sums
 
-_CHUNK = 4  # draws at a time, for memory
+_CHUNK = 4  # samples at once, to save memory
 
 
 def draws(videos: int, count: int, seed: int) -> np.ndarray:
-    """How often each video is drawn, with replacement, as many as there are: (count, videos) int64."""
+    """How often each video is in each sample, drawn with replacement: (count, videos) int64."""
     generator = np.random.default_rng(seed)
     return generator.multinomial(videos, np.full(videos, 1 / videos), size=count)
 
@@ -21,7 +23,8 @@ def mean_precisions(
     tious: np.ndarray,
     times: np.ndarray,
 ) -> np.ndarray:
-    """The average mAP of each draw: exactly that of a dataset that holds every video as often as it was drawn.
+    """The average mAP of each sample: exactly that of a dataset with every video as often as it was
+    drawn.
 
     >>> truth = Instances(*map(np.array, ([0, 1], [0, 1], [[1.0, 3.0], [5.0, 9.0]], [1.0, 1.0])))
     >>> found = truth._replace(segment=truth.segment + [[0.5], [3.0]], score=np.array([0.9, 0.4]))
@@ -30,18 +33,18 @@ def mean_precisions(
     >>> np.quantile(drawn, [0.025, 0.975])
     array([0., 1.])
 
-    Matches are within a video, so they are made once. Where the copies of a prediction tie in score, its hits stand
-    together, so all have the precision of the last one.
+    Matches are within a video, so they are computed once. Copies of a prediction tie in score, so
+    all of them have the precision of the last one.
 
     Args:
         ground_truth, predictions: of the same video and label numbers.
         num_classes: labels run from 0 to here.
         tious: (K,) thresholds.
-        times: (B, V) from `draws`; all of `ground_truth` is of these videos. Predictions of videos numbered from V on,
-            which are of none that is drawn, count once in every draw.
+        times: (B, V) from `draws`; all of `ground_truth` is of these videos. Predictions of videos
+            numbered from V on, which are never drawn, count once in every sample.
 
     Returns:
-        (B,) float64 in 0..1; NaN where a draw holds no ground truth.
+        (B,) float64 in 0..1; NaN for a sample without ground truth.
     """
     predictions = ranked(predictions)
     hit = match(ground_truth, predictions, num_classes, tious) >= 0

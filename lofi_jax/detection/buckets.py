@@ -1,6 +1,8 @@
-"""What instances are like (how long, how many in their video, ...), and buckets of like ones, as DETAD has them.
+"""Characteristics of instances (length, number per video, ...) and buckets of similar ones, after
+DETAD.
 
-Source: Alwassel et al., Diagnosing Error in Temporal Action Detectors (DETAD), ECCV 2018, section 3.
+Source: Alwassel et al., Diagnosing Error in Temporal Action Detectors (DETAD), ECCV 2018, section
+3.
 """
 
 from collections.abc import Mapping
@@ -37,9 +39,9 @@ class Buckets(NamedTuple):
 
     Attributes:
         names: of the buckets, from "XS" up.
-        edges: (len(names) + 1,), the value of an instance is over the lower edge and not over the upper one (the lowest
-            bucket has its lower edge too).
-        of: (M,) int64, each instance's bucket, -1 where its value is not known.
+        edges: (len(names) + 1,), the value of an instance is over the lower edge and not over the
+            upper one (the lowest bucket has its lower edge too).
+        of: (M,) int64, each instance's bucket, -1 where its value is unknown.
     """
 
     names: tuple[str, ...]
@@ -50,23 +52,26 @@ class Buckets(NamedTuple):
 def characteristics(
     ground_truth: Instances, durations: np.ndarray, chosen: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
-    """What each instance is like.
+    """The characteristics of each instance.
 
-    The first three are DETAD's. Its paper has the "number" count the instances of one class; the files that its authors
-    publish, and so their tool's numbers, count all of the video, and so do we. Its context size says how far around an
-    instance people recognise it, which its authors had annotated for ActivityNet's test set; no usual annotation file
-    holds it. Ours is the room around the instance, which any file holds, and the two do not compare.
+    The first three are DETAD's. Its paper has the "number" count the instances of one class; the
+    files that its authors publish, and so their tool's numbers, count all of the video, and so do
+    we. Its context size says how far around an instance people recognise it, which its authors had
+    annotated for ActivityNet's test set; no usual annotation file holds it. Ours is the room around
+    the instance, which any file holds, and the two do not compare.
 
     Args:
         ground_truth: M instances.
-        durations: (videos,) seconds, NaN where not known.
-        chosen: (M,) bool, which to tell of, each with an end after its start; all are counted. By default all.
+        durations: (videos,) seconds, NaN where unknown.
+        chosen: (M,) bool, which to tell of, each with an end after its start; all are counted. By
+            default all.
 
     Returns:
-        (M,) float64 each, NaN where not known: "coverage", length over the video's duration; "length", in seconds;
-        "number", of the instances in its video; "context", the free time around it over its length: back
-        to the latest end that is not after its start, or the video's start, and on to the earliest start that is not
-        before its end, or the video's end. Instances that overlap it do not count.
+        (M,) float64 each, NaN where unknown: "coverage", length over the video's duration;
+        "length", in seconds; "number", of the instances in its video; "context", the free time
+        around it over its length: back to the latest end that is not after its start, or the
+        video's start, and on to the earliest start that is not before its end, or the video's end.
+        Instances that overlap it do not count.
     """
     number = np.bincount(ground_truth.video)[ground_truth.video].astype(np.float64)
     if chosen is not None:
@@ -89,11 +94,12 @@ def characteristics(
 
 
 def buckets(values: Mapping[str, np.ndarray], name: str) -> dict[str, Buckets]:
-    """Sorts instances into buckets; a characteristic that is known of no instance is left out.
+    """Sorts instances into buckets; a characteristic unknown for all instances is left out.
 
     Args:
         values: from `characteristics`.
-        name: one of `NAMES`: of `EDGES`, or "quintiles", fifths of the instances with as equal numbers as ties allow.
+        name: one of `NAMES`: of `EDGES`, or "quintiles", fifths of the instances with as equal
+            numbers as ties allow.
     """
     known = {key: x for key, x in values.items() if np.isfinite(x).any()}
     return {

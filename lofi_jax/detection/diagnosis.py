@@ -1,16 +1,23 @@
-"""Why detections are wrong: false positives by type, what each type costs, and which instances are missed.
+"""Why detections are wrong: false positives by type, what each type costs, and which instances are
+missed.
 
-The definitions are those of DETAD (Alwassel et al., Diagnosing Error in Temporal Action Detectors, ECCV 2018), as its
-authors' tool counts:
+The definitions are those of DETAD (Alwassel et al., Diagnosing Error in Temporal Action Detectors,
+ECCV 2018), as its authors' tool counts:
 
 - Instances with end <= start, or longer than their video, are left out (`sound`).
-- Of each class, the best k x G predictions are looked at, G being its number of instances ("the top kG"; k = 10).
-- The precision is normalised, so that classes of all sizes compare: R x N / (R x N + false positives), R being the
-  recall and N the average number of instances a class. mAP_N is the mAP with this precision.
-- A prediction that is not true is of a type (false_positives.py), by the instance of its video that it overlaps most.
-- The gain of mending a type is the mAP_N of the top 10G without the false positives of that type, less that with them.
-- An instance is missed where no prediction matches it at a normalised precision over 0.05 (sensitivity.py).
-- The mAP_N of some instances counts those predictions that match one of them, or nothing, at every threshold.
+- Of each class, the best k x G predictions are looked at, G being its number of instances ("the top
+  kG"; k = 10).
+- The precision is normalised, so that classes of all sizes compare: R x N / (R x N + false
+  positives), R being the recall and N the average number of instances a class. mAP_N is the mAP
+  with this precision.
+- A prediction that is not true is of a type (false_positives.py), by the instance of its video that
+  it overlaps most.
+- The gain from fixing a type is the mAP_N of the top 10G without the false positives of that type,
+  less that with them.
+- An instance is missed where no prediction matches it at a normalised precision over 0.05
+  (sensitivity.py).
+- The mAP_N of some instances counts those predictions that match one of them, or nothing, at every
+  threshold.
 """
 
 from collections.abc import Mapping
@@ -27,11 +34,12 @@ TOP = 10
 
 
 def sound(ground_truth: Instances, durations: np.ndarray) -> np.ndarray:
-    """Which instances DETAD takes, (M,) bool: forward, and not longer than their video where its length is known.
+    """Which instances DETAD counts, (M,) bool: forward, and not longer than their video where its
+    length is known.
 
     Args:
         ground_truth: M instances.
-        durations: (videos,) seconds, NaN where not known.
+        durations: (videos,) seconds, NaN where unknown.
     """
     length = ground_truth.segment[:, 1] - ground_truth.segment[:, 0]
     return (length > 0) & ~(length > durations[ground_truth.video])
@@ -44,7 +52,8 @@ def diagnose(
     tious: np.ndarray,
     kinds: Mapping[str, Buckets],
 ) -> dict:
-    """All of it as plain numbers: fractions, averaged over the thresholds where not said otherwise.
+    """The whole diagnosis as plain numbers: fractions, averaged over the thresholds unless stated
+    otherwise.
 
     >>> truth = Instances(*map(np.array, ([0, 1], [0, 1], [[1.0, 3.0], [5.0, 9.0]], [1.0, 1.0])))
     >>> found = truth._replace(segment=truth.segment + [[0.5], [3.0]], score=np.array([0.9, 0.4]))
@@ -62,9 +71,10 @@ def diagnose(
         kinds: from `buckets.buckets`.
 
     Returns:
-        {"average_mAP_N", "missed", "false_positives": {"predictions", "by_rank": [{"predictions", TYPE: share}], from
-        the best G of every class to the tenth, "by_tiou": {"0.50": {TYPE: share}}, "average_mAP_N", "gain": {TYPE: x}},
-        "instances": {KIND: [{"bucket", "from", "to", "instances", "missed", "average_mAP_N"}]}}.
+        {"average_mAP_N", "missed", "false_positives": {"predictions", "by_rank": [{"predictions",
+        TYPE: share}], from the best G of every class to the tenth, "by_tiou": {"0.50": {TYPE:
+        share}}, "average_mAP_N", "gain": {TYPE: x}}, "instances": {KIND: [{"bucket", "from", "to",
+        "instances", "missed", "average_mAP_N"}]}}.
     """
     predictions = ranked(predictions)
     label = predictions.label
@@ -118,10 +128,10 @@ def _shares(types: np.ndarray) -> dict[str, float]:
 def video_precision(
     ground_truth: Instances, predictions: Instances, num_classes: int, tious: np.ndarray
 ) -> np.ndarray:
-    """How well each video by itself is solved: the average precision of all its predictions, whatever their class.
+    """The average precision of each video alone, over all its predictions, whatever their class.
 
-    Matches are those of `match`, so a wrong label is a false positive. (V,) float64, the mean over the thresholds; NaN
-    for a video without instances.
+    Matches are those of `match`, so a wrong label is a false positive. (V,) float64, the mean over
+    the thresholds; NaN for a video without instances.
 
     Args:
         ground_truth: video numbers run up to V.

@@ -22,10 +22,11 @@ def false_positive_types(
 ) -> np.ndarray:
     """The type of each prediction at each threshold.
 
-    A prediction that is not true is, by the highest of its tIoUs with the instances of its video: at or over the
-    threshold, a "double detection" of an instance of its own class and a "wrong label" for another; at or over `FLOOR`,
-    a "localization" error on its own class and a "confusion" with another; else "background". Of instances that it
-    overlaps equally it counts for one of its own class if there is one.
+    A prediction that is not true is, by the highest of its tIoUs with the instances of its video:
+    at or over the threshold, a "double detection" of an instance of its own class and a "wrong
+    label" for another; at or over `FLOOR`, a "localization" error on its own class and a
+    "confusion" with another; else "background". Of instances that it overlaps equally it counts for
+    one of its own class if there is one.
 
     Args:
         ground_truth: M instances.
@@ -34,7 +35,7 @@ def false_positive_types(
         tious: (K,) thresholds.
 
     Returns:
-        (N, K) int64 places in `TYPES`.
+        (N, K) int64 indices into `TYPES`.
     """
     prediction, truth = pairs(predictions.video, ground_truth.video)
     overlaps = paired_tiou(predictions.segment[prediction], ground_truth.segment[truth])
@@ -56,7 +57,7 @@ def gains(
     label: np.ndarray,
     num_classes: int,
 ) -> tuple[float, dict[str, float]]:
-    """The mAP_N, averaged over classes and thresholds, and what it would gain by mending each type of error.
+    """The mAP_N, averaged over classes and thresholds, and the gain from fixing each type of error.
 
     Args:
         types: (N, K) from `false_positive_types`.
@@ -72,5 +73,5 @@ def gains(
         return float(of_class[there].mean())
 
     base = mean()
-    mended = {name: mean((types != i).astype(float)) for i, name in enumerate(TYPES) if i}
-    return base, {name: value - base for name, value in mended.items()}
+    without = {name: mean((types != i).astype(float)) for i, name in enumerate(TYPES) if i}
+    return base, {name: value - base for name, value in without.items()}

@@ -1,4 +1,6 @@
-"""The losses of dense heads. Each is finite, with finite gradients, whatever is missing from the batch."""
+"""The losses of dense heads. Each is finite, with finite gradients, even if the batch lacks
+positives.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +15,15 @@ def balanced_bce(
     threshold: float = 0.5,
     extra: float = 0.0,
 ) -> Float[Array, ""]:
-    """Binary cross-entropy in which positives and negatives count for half each (BSN, G-TAD and BMN).
+    """Binary cross-entropy in which positives and negatives each weigh one half (BSN, G-TAD and
+    BMN).
 
     Args:
         logits: predictions before the sigmoid.
-        labels: soft labels in [0, 1]; above `threshold` is a positive.
-        extra: added to the number of positives and to that of negatives, so that few of them count for less than half.
+        labels: soft labels in [0, 1]; positive above `threshold`.
+        extra: added to both counts, so that a few positives or negatives weigh less than one half.
 
-    Without a positive or without a negative the other side's half is all there is.
+    Without positives, or without negatives, only the other half remains.
     """
     positive = labels > threshold
     log_p, log_not_p = jax.nn.log_sigmoid(logits), jax.nn.log_sigmoid(-logits)
@@ -35,10 +38,11 @@ def _mean(values, chosen, extra=0.0):
 def sampled_mse(
     predictions: Float[AnyArray, "..."], ious: Float[AnyArray, "..."], key: PRNGKeyArray
 ) -> Float[Array, ""]:
-    """Half the squared error of the predicted tIoU, over equally many high, middle and low anchors (BMN, section 3.4).
+    """Half the squared error of the predicted tIoU, over equally many high, middle and low anchors
+    (BMN, section 3.4).
 
-    All high anchors count (tIoU > 0.7); the middle ones (0.3 to 0.7) and the low ones (above 0, to 0.3) are drawn at
-    random to as many on average. Without any anchor in the draw the loss is zero.
+    All high anchors count (tIoU > 0.7); the middle ones (0.3 to 0.7) and the low ones (above 0, to
+    0.3) are drawn at random to as many on average. Without any anchor in the draw the loss is zero.
     """
     uniform = jax.random.uniform(key, (2, *ious.shape))
     high = ious > 0.7
@@ -65,7 +69,7 @@ def focal(
         logits: predictions before the sigmoid.
         labels: in 0..1.
         alpha: weight of the positives; the negatives have 1 - alpha.
-        gamma: how much easy ones count less.
+        gamma: how much easy ones are down-weighted.
     """
     entropy = -labels * jax.nn.log_sigmoid(logits) - (1 - labels) * jax.nn.log_sigmoid(-logits)
     missed = labels * jax.nn.sigmoid(-logits) + (1 - labels) * jax.nn.sigmoid(logits)
@@ -76,7 +80,8 @@ def focal(
 def diou(
     distances: Float[AnyArray, "... 2"], wanted: Float[AnyArray, "... 2"]
 ) -> Float[Array, "..."]:
-    """The distance-IoU loss of segments around a common point (Zheng et al., arXiv 1911.08287, in one dimension).
+    """The distance-IoU loss of segments around a common point (Zheng et al., arXiv 1911.08287, in
+    one dimension).
 
     1 - tIoU + (distance of the centres / length of the smallest segment around both)^2.
 

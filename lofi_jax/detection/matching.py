@@ -1,4 +1,4 @@
-"""Which prediction is true of which ground truth, in the way of the ActivityNet evaluation."""
+"""Matching predictions to ground truth, as the ActivityNet evaluation does."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ class Instances(NamedTuple):
         video: (N,) integer, the video's number.
         label: (N,) integer, the class's number, from 0.
         segment: (N, 2) float64, start and end in seconds.
-        score: (N,) float64, higher is surer; ones for ground truth.
+        score: (N,) float64, higher is more confident; ones for ground truth.
     """
 
     video: np.ndarray
@@ -23,12 +23,12 @@ class Instances(NamedTuple):
     score: np.ndarray
 
     def take(self, chosen: np.ndarray) -> "Instances":
-        """Those at the given places, or where a mask is true."""
+        """The chosen rows, by indices or a mask."""
         return Instances(*(array[chosen] for array in self))
 
 
 def ranked(predictions: Instances) -> Instances:
-    """The predictions class by class, each class's best scores first."""
+    """The predictions sorted by class, best scores first."""
     return predictions.take(np.lexsort((-predictions.score, predictions.label)))
 
 
@@ -37,8 +37,8 @@ def match(
 ) -> np.ndarray:
     """The ground truth that each prediction finds at each threshold.
 
-    One after the other, predictions take the free ground truth of their video and class with the highest tIoU, if that
-    is at or over the threshold. Source: the ActivityNet challenge's detection task.
+    In order, predictions take the free ground truth of their video and class with the highest tIoU,
+    if that is at least the threshold. Source: the ActivityNet challenge's detection task.
 
     Args:
         ground_truth: in any order; ties in tIoU go to the first.
@@ -47,7 +47,7 @@ def match(
         tious: (K,) thresholds.
 
     Returns:
-        (N, K) int64 places in `ground_truth`, -1 for a false positive.
+        (N, K) int64 indices into `ground_truth`, -1 for a false positive.
     """
     truth_group = ground_truth.video * num_classes + ground_truth.label
     group = predictions.video * num_classes + predictions.label
@@ -77,7 +77,9 @@ def match(
 
 
 def pairs(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Every pair of places with equal values, as two (P,) int64 arrays: by the left place, then by the right one."""
+    """All pairs of indices with equal values, as two (P,) int64 arrays, sorted by the left index,
+    then the right.
+    """
     order = np.argsort(right, kind="stable")
     first = np.searchsorted(right, left, side="left", sorter=order)
     last = np.searchsorted(right, left, side="right", sorter=order)
@@ -86,6 +88,6 @@ def pairs(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def ranges(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """0..count-1 for each count, one after the other, and which count each comes from."""
+    """0..count-1 for each count, concatenated, and the index of the count of each."""
     owner = np.repeat(np.arange(len(counts)), counts)
     return np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts), owner

@@ -1,25 +1,25 @@
-"""How good detections are: mean average precision and average recall, as ActivityNet defines them.
+"""The metrics: mean average precision and average recall, as ActivityNet defines them.
 
-The numbers are those of the official ActivityNet evaluation, which HACS uses too, and THUMOS14 and
-sets of one's own with other thresholds. What that evaluation leaves to chance or to a crash is fixed
-here:
+The numbers are those of the official ActivityNet evaluation, which also serves HACS and, with other
+thresholds, THUMOS14 and your own datasets. Cases in which it depends on chance or crashes are
+defined here:
 
-- Ties in score go to the prediction that stands first, ties in tIoU to the ground truth that does.
-- Duplicates are taken as they are: of two equal predictions one can match, two equal ground truths
-  need a prediction each.
+- Ties in score go to the first prediction, ties in tIoU to the first ground truth.
+- Duplicates are kept: of two equal predictions one can match; two equal ground truths need one
+  prediction each.
 - An empty or backward segment has a tIoU of 0 with everything: as a prediction it is always false,
   as ground truth never found.
 - A class without ground truth is left out of the mean; one without predictions has an AP of 0.
 - A video without predictions has all its ground truth missed. In a video without ground truth every
-  prediction is a false positive for the mAP, and merely counted as a proposal for the recall.
-- A prediction whose label the ground truth lacks is in no class that counts for the mAP; it is a
-  proposal like any other for the recall.
+  prediction is a false positive for the mAP, and only a proposal for the recall.
+- A prediction with a label that the ground truth lacks does not count for the mAP; for the recall
+  it is a proposal like any other.
 - A score may be any finite number, 0 included; only the order of the scores matters.
 
-AR@AN is the recall, averaged over tIoU 0.5:0.05:0.95, with AN proposals a video on average: every
-video keeps the same share of its own. AN runs to 100 (`max_proposals`): of a file with more than 100
-a video on average, the same share of every video's is cut off first. AUC is the area under AR@AN
-from AN = 1 to 100, over 100.
+AR@AN is the recall, averaged over tIoU 0.5:0.05:0.95, with AN proposals per video on average: every
+video keeps the same fraction of its own. AN runs to 100 (`max_proposals`): a file with more than
+100 per video on average is first cut by the same fraction in every video. AUC is the area under
+AR@AN from AN = 1 to 100, over 100.
 """
 
 import numpy as np
@@ -29,13 +29,13 @@ from lofi_jax.detection.matching import Instances, match, ranges, ranked
 from lofi_jax.detection.nms import paired_tiou
 from lofi_jax.detection.precision import interpolated_precision
 
-# Of the recall, on every dataset.
+# For the recall, on every dataset.
 TIOUS_ACTIVITYNET = thresholds.parse(thresholds.ACTIVITYNET, "TIOUS_ACTIVITYNET")
 AVERAGE_NUMBERS = (1, 5, 10, 100)
 
 
 def class_agnostic(instances: Instances) -> Instances:
-    """The same with all labels 0: for how well actions are found, whatever they are called."""
+    """The instances with all labels 0, to measure localization alone."""
     return instances._replace(label=np.zeros_like(instances.label))
 
 
@@ -44,7 +44,8 @@ def evaluate(
 ) -> dict:
     """All the metrics.
 
-    Here two segments of two classes in two videos; the first is found half a second late, the second three:
+    Here two segments of two classes in two videos; the first is found half a second late, the
+    second three:
 
     >>> truth = Instances(*map(np.array, ([0, 1], [0, 1], [[1.0, 3.0], [5.0, 9.0]], [1.0, 1.0])))
     >>> found = truth._replace(segment=truth.segment + [[0.5], [3.0]], score=np.array([0.9, 0.4]))
@@ -79,8 +80,8 @@ def average_precision(
 ) -> np.ndarray:
     """Interpolated average precision of each class at each threshold.
 
-    A class's predictions of all videos are taken from the highest score down, and matched as `match`
-    says. Source: the ActivityNet challenge's detection task.
+    A class's predictions of all videos are taken from the highest score down, and matched as
+    `match` says. Source: the ActivityNet challenge's detection task.
 
     Args:
         ground_truth: at least one segment.
@@ -108,7 +109,7 @@ def average_recall(
     tious: np.ndarray,
     max_proposals: int = 100,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Recall over the average number of proposals a video, whatever their labels: AR@AN.
+    """Recall over the average number of proposals per video, whatever their labels: AR@AN.
 
     Every video keeps the same share of its proposals, best scores first, such that the average over
     videos with ground truth is AN. Source: the ActivityNet challenge's proposal task.
@@ -117,8 +118,8 @@ def average_recall(
         ground_truth: at least one segment; its videos are the ones averaged over.
         predictions: of the same video numbers.
         tious: (K,) thresholds that the recall is averaged over.
-        max_proposals: A, the highest average number of proposals a video; those beyond it on average
-            are left out, the same share of every video's.
+        max_proposals: A, the highest average number of proposals per video; the excess is cut by
+            the same fraction in every video.
 
     Returns:
         numbers (A,), 1 to max_proposals, and the recall (A,) in 0..1 at each.
@@ -156,7 +157,7 @@ def average_recall(
 
 
 def area_under_curve(numbers: np.ndarray, recall: np.ndarray) -> float:
-    """The area under the AR-AN curve from its first number on, over its last number: AUC in 0..1.
+    """The area under the AR-AN curve over its last number: AUC in 0..1.
 
     Args:
         numbers: (A,) from `average_recall`.

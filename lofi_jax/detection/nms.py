@@ -8,7 +8,7 @@ METHODS = ("gaussian", "linear", "hard")
 def tiou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Temporal intersection over union of each segment of `a` with each of `b`.
 
-    A segment that is empty or runs backwards has a tIoU of 0 with everything, itself included.
+    An empty or backward segment has a tIoU of 0 with everything, itself included.
 
     Args:
         a: (N, 2) start and end, in any one unit.
@@ -21,53 +21,11 @@ def tiou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def paired_tiou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """As `tiou`, for segments that are paired already: (..., 2) and (..., 2) broadcast to (...)."""
+    """As `tiou`, elementwise: (..., 2) and (..., 2) broadcast to (...)."""
     overlap = np.minimum(a[..., 1], b[..., 1]) - np.maximum(a[..., 0], b[..., 0])
     union = (b[..., 1] - b[..., 0]) + (a[..., 1] - a[..., 0]) - overlap
     # An overlap above 0 needs two segments above 0, so the union is above 0 wherever it is used.
     return np.divide(overlap, union, out=np.zeros(overlap.shape), where=overlap > 0)
-
-
-def soft_nms(
-    segments: np.ndarray,
-    scores: np.ndarray,
-    sigma: float,
-    top_k: int,
-    method: str = "gaussian",
-    threshold: float = 0.5,
-    min_score: float = 0.0,
-    floor: tuple[float, float] = (0.0, 0.0),
-) -> tuple[np.ndarray, np.ndarray]:
-    """Picks the best-scored proposal, lowers the scores of those it overlaps, and so on.
-
-    With each pick the scores of all others are multiplied by exp(-tIoU^2 / sigma) ("gaussian"), or
-    where tIoU > threshold by 1 - tIoU ("linear") or 0 ("hard"). Ties go to the lower index.
-    Source: Bodla et al., Soft-NMS, arXiv 1704.04503, equations 1 to 3.
-
-    Args:
-        segments: (N, 2) start and end, in any one unit.
-        scores: (N,) at least 0; those at 0 are never picked.
-        sigma: width of the Gaussian, above 0; read by "gaussian" only.
-        top_k: how many to pick at most.
-        method: one of `METHODS`.
-        threshold: read by "linear" and "hard" only.
-        min_score: picking ends when no lowered score is above.
-        floor: read by "gaussian" only: it lowers scores where the tIoU is over floor[0] + (floor[1] - floor[0]) x the
-            length of the picked segment (BMN's, in units of the video, so that long ones may overlap more).
-
-    Returns:
-        indices (K,) int64 into the input in the order picked, K <= top_k, and their lowered scores
-        (K,) float64, which never rise along the way.
-
-    Raises:
-        ValueError: unknown method, sigma not above 0, or a score that is negative or not finite.
-    """
-    segments, scores = np.asarray(segments, np.float64)[None], np.asarray(scores, np.float64)[None]
-    indices, lowered = soft_nms_batch(
-        segments, scores, None, sigma, top_k, method, threshold, min_score, floor
-    )
-    picked = indices[0] >= 0
-    return indices[0, picked], lowered[0, picked]
 
 
 def soft_nms_batch(
@@ -81,20 +39,32 @@ def soft_nms_batch(
     min_score: float = 0.0,
     floor: tuple[float, float] = (0.0, 0.0),
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`soft_nms` of many videos at once, pick by pick, with the very same numbers.
+    """Picks each video's best-scored proposal, lowers the scores of those it overlaps, and so on.
+
+    With each pick the scores of all others are multiplied by exp(-tIoU^2 / sigma) ("gaussian"), or
+    where tIoU > threshold by 1 - tIoU ("linear") or 0 ("hard"). Ties go to the lower index.
+    Source: Bodla et al., Soft-NMS, arXiv 1704.04503, equations 1 to 3.
 
     Args:
-        segments: (B, N, 2); videos with fewer proposals are padded.
-        scores: (B, N); 0 for padding.
+        segments: (B, N, 2) start and end, in any one unit; videos with fewer proposals are padded.
+        scores: (B, N) at least 0; those at 0, as of padding, are never picked.
         labels: (B, N) integer: proposals lower the scores of their own class only. None: of all.
-        sigma, top_k, method, threshold, min_score, floor: as for `soft_nms`.
+        sigma: width of the Gaussian, above 0; read by "gaussian" only.
+        top_k: how many to pick at most.
+        method: one of `METHODS`.
+        threshold: read by "linear" and "hard" only.
+        min_score: picking ends when no lowered score is above.
+        floor: read by "gaussian" only: it lowers scores where the tIoU is over floor[0] +
+            (floor[1] - floor[0]) x the length of the picked segment (BMN's, in units of the video,
+            so that long ones may overlap more).
 
     Returns:
-        indices (B, K) int64 and lowered scores (B, K) float64, K = min(top_k, N), with -1 and 0 once
-        a video has no more to pick.
+        indices (B, K) int64 in the order picked, and their lowered scores (B, K) float64, which
+        never rise along the way, K = min(top_k, N); -1 and 0 once a video has no more to pick.
+        What is batched together changes no number.
 
     Raises:
-        ValueError: as `soft_nms`.
+        ValueError: unknown method, sigma not above 0, or a score that is negative or not finite.
     """
     if method not in METHODS:
         raise ValueError(f"unknown NMS method {method!r}: one of {', '.join(METHODS)}")
@@ -103,8 +73,8 @@ def soft_nms_batch(
     if not (np.isfinite(scores) & (scores >= 0)).all():
         raise ValueError("scores for NMS must be finite and 0 or above")
 
-    # Contiguous memory and work in place: this loop is most of what inference does off the device.
-    # Empty segments get a length, which changes no tIoU and spares a division by 0.
+    # Contiguous memory, in place: this loop is most of inference off the device.
+    # Empty segments get a length, which changes no tIoU and avoids a division by 0.
     start, end = np.ascontiguousarray(np.moveaxis(segments, -1, 0), np.float64)
     length = np.where(end > start, end - start, 1.0)
     current = np.array(scores, np.float64)

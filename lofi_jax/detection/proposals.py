@@ -1,4 +1,4 @@
-"""From a head's numbers to scored segments."""
+"""From a head's outputs to scored segments."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -39,7 +39,7 @@ class Proposals(NamedTuple):
 
 
 def boundary_candidates(probability: np.ndarray) -> np.ndarray:
-    """Where an action may begin or end: at a local peak, or wherever over half the maximum (BSN's rule).
+    """Candidate boundaries: local peaks, and everything over half the maximum (BSN's rule).
 
     Args:
         probability: (L,) of a start or an end.
@@ -62,15 +62,17 @@ def dense_proposals(
 ) -> Proposals:
     """Scores the anchors, as G-TAD and BMN do.
 
-    An anchor's end is read at the snippet that follows it, so that one which ends with the video is no proposal.
+    An anchor's end is read at the next snippet, so anchors that end with the video are no
+    proposals.
 
     Args:
         anchors: (N, 2) int, start and exclusive end in snippets.
         start, end: (L,) probabilities.
-        confidence: (N,) what the maps say of each anchor.
-        select: take only those anchors that begin and end at candidates; the video's first snippet is always one for a
-            start and its last one for an end.
-        weigh: multiply the probabilities of start and end into the score; else it is the confidence alone.
+        confidence: (N,) of each anchor, from the maps.
+        select: keep only anchors that start and end at candidates; the video's first snippet is
+            always a candidate start, and its last one a candidate end.
+        weigh: multiply the score by the probabilities of start and end; otherwise it is the
+            confidence alone.
     """
     inside = anchors[:, 1] < len(start)
     anchors, confidence = anchors[inside], np.asarray(confidence, np.float64)[inside]
@@ -85,14 +87,15 @@ def dense_proposals(
 
 
 class Suppression(NamedTuple):
-    """How many overlapping proposals become few; see nms.py.
+    """Settings of non-maximum suppression; see nms.py.
 
     Attributes:
         method: one of `nms.METHODS`.
         sigma, threshold: of the method.
-        vote: the tIoU from which proposals refine a kept one, whose class they must have; 0: none do.
+        vote: the tIoU from which proposals refine a kept one, whose class they must have; 0: none
+            do.
         top_k: how many are kept.
-        floor, min_score: see `soft_nms`.
+        floor, min_score: see `soft_nms_batch`.
     """
 
     method: str
@@ -105,7 +108,7 @@ class Suppression(NamedTuple):
 
 
 def suppress(found: Sequence[Proposals], how: Suppression) -> list[Proposals]:
-    """Some videos' proposals after suppression, best first; those of different classes do not suppress each other.
+    """Proposals after suppression, best first; different classes do not suppress each other.
 
     Args:
         found: all with labels or all without.
@@ -148,10 +151,10 @@ def _kept(found: Proposals, index: np.ndarray, scores: np.ndarray, threshold: fl
 
 
 def with_classes(found: Proposals, probabilities: np.ndarray, top_classes: int) -> Proposals:
-    """Every proposal once with each of the video's most probable classes, its score times the class's; best first.
+    """Each proposal with each of the video's most probable classes, scores multiplied; best first.
 
-    So G-TAD (arXiv 1911.11462, section 4) and BMN label proposals on ActivityNet, with the two best classes of an
-    external classifier.
+    So G-TAD (arXiv 1911.11462, section 4) and BMN label proposals on ActivityNet, with the two best
+    classes of an external classifier.
 
     Args:
         found: without labels.
@@ -167,13 +170,13 @@ def with_classes(found: Proposals, probabilities: np.ndarray, top_classes: int) 
 
 
 def union(parts: Sequence[Proposals], weights: Sequence[float]) -> Proposals:
-    """What several systems propose for a video, each score times its system's weight.
+    """The union of several systems' proposals for a video, scores times the system's weight.
 
     Of equal segments of one class the one with the best score is kept.
 
     Args:
-        parts: one for each system; all with labels or all without.
-        weights: one for each, above 0.
+        parts: one per system; all with labels or all without.
+        weights: one per system, above 0.
     """
     segments = np.concatenate([part.segments for part in parts])
     weighted = [part.scores * weight for part, weight in zip(parts, weights, strict=True)]

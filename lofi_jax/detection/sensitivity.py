@@ -1,4 +1,6 @@
-"""How well instances of a kind are found, by the normalised precision of DETAD; see diagnosis.py."""
+"""How well instances of a kind are found, by the normalised precision of DETAD; see
+diagnosis.py.
+"""
 
 import numpy as np
 
@@ -19,7 +21,7 @@ def normalised_precision(
 
     Args:
         matched: (N, K), -1 for false positives; class by class, best scores first.
-        label: (N,) rising.
+        label: (N,) ascending.
         positives: (C,) how many instances each class has.
         average_number: N of the normalised precision.
         weight: (N, K), 0 for predictions that are left out; by default all count.
@@ -43,9 +45,9 @@ def missed(
     """Which instances are missed at each threshold, (M, K) bool.
 
     Args:
-        matched: (N, K), places in `ground_truth`; class by class, best scores first.
+        matched: (N, K), indices into `ground_truth`; class by class, best scores first.
         ground_truth: M instances.
-        label: (N,) rising.
+        label: (N,) ascending.
         num_classes: labels run from 0 to here.
     """
     positives = np.bincount(ground_truth.label, minlength=num_classes)
@@ -65,7 +67,8 @@ def precision_of_some(
     num_classes: int,
     chosen: np.ndarray,
 ) -> float:
-    """The mAP_N of some of the instances, averaged over thresholds and the classes that they are of.
+    """The mAP_N of some of the instances, averaged over thresholds and the classes that they are
+    of.
 
     Args:
         matched, ground_truth, label, num_classes: as for `missed`.

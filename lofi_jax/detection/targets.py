@@ -1,6 +1,7 @@
-"""What a dense head has to predict, from a video's annotated segments at any number of snippets.
+"""The targets of dense heads, from annotated segments, at any number of snippets.
 
-Segments are given in units of the video, [0, 1], padded to a common number; `valid` marks the real ones.
+Segments are given in units of the video, [0, 1], padded to a common number; `valid` marks the real
+ones.
 """
 
 import jax.numpy as jnp
@@ -8,12 +9,15 @@ from jaxtyping import Array, Bool, Float
 
 from lofi_jax.arrays import AnyArray
 
-# Half the width of the window around a boundary within which a start or an end is a positive, in snippets.
+# Half the width of the window around a boundary within which a start or an end is a positive, in
+# snippets.
 BOUNDARY_WINDOW = 1.5
 
 
 def tiou(a: Float[AnyArray, "N 2"], b: Float[AnyArray, "M 2"]) -> Float[Array, "N M"]:
-    """Temporal intersection over union of every segment of `a` with every one of `b`; zero for empty ones."""
+    """Temporal intersection over union of every segment of `a` with every one of `b`; zero for
+    empty ones.
+    """
     a, b = a[:, None], b[None]
     overlap = jnp.minimum(a[..., 1], b[..., 1]) - jnp.maximum(a[..., 0], b[..., 0])
     overlap = jnp.maximum(overlap, 0.0)
@@ -24,7 +28,9 @@ def tiou(a: Float[AnyArray, "N 2"], b: Float[AnyArray, "M 2"]) -> Float[Array, "
 def anchor_ious(
     anchors: Float[AnyArray, "N 2"], segments: Float[AnyArray, "M 2"], valid: Bool[AnyArray, " M"]
 ) -> Float[Array, " N"]:
-    """Each anchor's best tIoU with any instance (G-TAD, section 3.4); zeros for a video without any."""
+    """Each anchor's best tIoU with any instance (G-TAD, section 3.4); zeros for a video without
+    any.
+    """
     return jnp.max(tiou(anchors, segments) * valid, axis=1, initial=0.0)
 
 
@@ -33,17 +39,17 @@ def boundary_probabilities(
 ) -> Float[Array, " L"]:
     """The part of each snippet that lies within a window of three snippets around a boundary.
 
-    Above one half is a positive: so the snippets whose centre lies within the window. Public codes that compare with
-    the window a stretch of two snippets about the same centre have the same positives.
+    Above one half is positive: the snippets whose centre is within the window. Public code that
+    compares the window with a span of two snippets around the same centre has the same positives.
 
     Args:
         boundaries: in units of the video.
         valid: which of them are real.
         snippets: L.
-        centre: of snippet 0, in snippets: 0.5, or 0 as some public codes take it.
+        centre: of snippet 0, in snippets: 0.5, or 0 as in some public code.
     """
     edges = jnp.arange(snippets + 1.0) + (centre - 0.5)
-    # Rounded, lest float32 decide whether exactly one half is more than one half.
+    # Rounded, so that float32 error does not decide whether exactly one half is above one half.
     boundaries = jnp.round(boundaries * snippets * 1024) / 1024
     high = jnp.minimum(edges[1:, None], boundaries + BOUNDARY_WINDOW)
     low = jnp.maximum(edges[:-1, None], boundaries - BOUNDARY_WINDOW)

@@ -1,4 +1,4 @@
-"""The tIoU thresholds that a mAP is averaged over."""
+"""The tIoU thresholds of the average mAP."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ THUMOS = "0.3:0.1:0.7"
 
 
 def of_dataset(name: str) -> str:
-    """The thresholds that a dataset's results are reported at: THUMOS14's, else ActivityNet's, which are HACS's too."""
+    """A dataset's usual thresholds: THUMOS14's, otherwise ActivityNet's, which HACS shares."""
     return THUMOS if name == "thumos14" else ACTIVITYNET
 
 
@@ -18,10 +18,10 @@ def parse(text: str, name: str) -> np.ndarray:
 
     Args:
         text: such as "0.5:0.05:0.95".
-        name: of the flag or key that it was given as.
+        name: of the flag or key it comes from.
 
     Raises:
-        UserError: they are none.
+        UserError: not thresholds.
     """
     try:
         hundredths = _hundredths(text)
@@ -34,7 +34,9 @@ def parse(text: str, name: str) -> np.ndarray:
 
 
 def _hundredths(text: str) -> range:
-    """Thresholds in hundredths; some `ValueError`, `OverflowError` or `IndexError` where they are none."""
+    """Thresholds in hundredths; some `ValueError`, `OverflowError` or `IndexError` where they are
+    none.
+    """
     exact = [100 * float(part) for part in (text.split(":") if ":" in text else (text, 1, text))]
     low, step, high = map(round, exact)
     hundredths = range(low, high + 1, step)

@@ -1,7 +1,7 @@
-"""Long videos as windows that overlap: where they lie, what each holds, and their proposals put together again.
+"""Overlapping windows of long videos: their positions, their contents, and merging their proposals.
 
-All windows have one length. The last one of a video is moved back so that it ends with the video; a video shorter than
-a window is lengthened by repeating its last snippet, and nothing is ever found in what was added.
+All windows have one length. The last one is moved back to end with the video. A video shorter than
+a window is padded by repeating its last snippet; nothing is ever detected in the padding.
 """
 
 import dataclasses
@@ -13,7 +13,9 @@ from lofi_jax.detection.proposals import Proposals
 
 
 def shown(start: int, size: int, length: int) -> np.ndarray:
-    """The snippets that a window shows of a video of `length` snippets, (size,) int64; past its end, its last one."""
+    """The snippets that a window shows of a video of `length` snippets, (size,) int64; past its
+    end, its last one.
+    """
     return np.minimum(start + np.arange(size), length - 1)
 
 
@@ -23,8 +25,8 @@ class Windows:
 
     Attributes:
         size: of a window, in snippets.
-        overlap: part of a window that it shares with the next, in [0, 1).
-        rate: snippets a second; a video of n snippets is taken to last n / rate seconds.
+        overlap: fraction of a window shared with the next, in [0, 1).
+        rate: snippets per second; a video of n snippets lasts n / rate seconds.
     """
 
     size: int
@@ -33,11 +35,13 @@ class Windows:
 
     @property
     def seconds(self) -> float:
-        """How long a window lasts."""
+        """A window's length in seconds."""
         return self.size / self.rate
 
     def starts(self, length: int) -> np.ndarray:
-        """The first snippet of each window of a video of `length` snippets, (W,) int64, ascending, at least one."""
+        """The first snippet of each window of a video of `length` snippets, (W,) int64, ascending,
+        at least one.
+        """
         step = max(1, round(self.size * (1 - self.overlap)))
         last = max(0, length - self.size)
         return np.append(np.arange(0, last, step), last)
@@ -52,15 +56,15 @@ class Windows:
     def inside(
         self, segments: np.ndarray | Sequence[Sequence[float]], start: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """What the window at snippet `start` shows of segments.
+        """The parts of segments inside the window at snippet `start`.
 
         Args:
             segments: (M, 2) in seconds of the video.
             start: the window's first snippet.
 
         Returns:
-            (M, 2) float64, clipped to the window, in seconds from its beginning; and (M,) float64, how large a part of
-            each segment that is.
+            (M, 2) float64, clipped to the window, in seconds from its beginning; and (M,) float64,
+            the fraction of each segment that is inside.
         """
         segments = np.asarray(segments, np.float64).reshape(-1, 2)
         clipped = (segments - start / self.rate).clip(0.0, self.seconds)
@@ -68,12 +72,13 @@ class Windows:
         return clipped, (clipped[:, 1] - clipped[:, 0]) / np.maximum(lengths, 1e-9)
 
     def merge(self, found: Sequence[Proposals], length: int, duration: float) -> Proposals:
-        """The proposals of a video's windows as the video's own, before suppression; scores stay as they are.
+        """Merges the proposals of a video's windows, before suppression; scores are unchanged.
 
         Args:
             found: of each window that `starts` gives, in units of the window.
             length: of the video, in snippets.
-            duration: of the video, in seconds: what begins after it is dropped, what ends after it ends with it.
+            duration: of the video, in seconds: what begins after it is dropped, what ends after it
+                ends with it.
         """
         begins = self.starts(length) / self.rate
         seconds = [p.segments * self.seconds + b for p, b in zip(found, begins, strict=True)]

@@ -1,4 +1,4 @@
-"""Whether a GPU or TPU is at hand, told without JAX."""
+"""Whether this machine has a GPU or TPU, without importing JAX."""
 
 import glob
 import importlib.util
@@ -6,8 +6,8 @@ import os
 import pkgutil
 import sys
 
-# The files under /dev by which Linux offers the devices of JAX's plugins: NVIDIA's of servers, of WSL and of Jetson;
-# TPUs.
+# The files under /dev of the devices of JAX's plugins on Linux: NVIDIA's of servers, of WSL and of
+# Jetson; TPUs.
 _FILES = {
     "xla_cuda12": ("nvidia*", "dxg", "nvhost*", "nvmap"),
     "xla_cuda13": ("nvidia*", "dxg", "nvhost*", "nvmap"),
@@ -16,10 +16,12 @@ _FILES = {
 
 
 def keep_absent_ones_quiet() -> None:
-    """Leaves JAX to the CPU where it has plugins for other devices and none of these is at hand.
+    """Selects the CPU for JAX if it has plugins for other devices but this machine has none of
+    them.
 
-    It would come to the same, but first say at length what each plugin found missing, as where `[plan-gpu]` is
-    installed to plan for a card. Has no effect after JAX has been imported, nor against what the environment says.
+    JAX would do so itself, but only after long messages about what each plugin found missing, for
+    instance where `[plan-gpu]` is installed. Has no effect after JAX has been imported, or if the
+    environment sets the platform.
     """
     plugins = _plugins()
     if sys.platform != "linux" or not plugins <= set(_FILES):

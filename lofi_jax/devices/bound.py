@@ -1,18 +1,18 @@
-"""What a device cannot do faster: the time of its arithmetic and of its memory."""
+"""A lower bound of a step's time: from a device's peak arithmetic and memory bandwidth."""
 
 from lofi_jax.devices.table import DEVICES, Device
 
 
 def known(kind: str) -> Device | None:
-    """The device of this full name, where it is known."""
+    """The device with this full name, if known."""
     return next((device for device in DEVICES.values() if device.kind == kind), None)
 
 
 def seconds(device: Device, dtype: str, tflop: float, gib: float) -> float:
-    """The least time in which a device does so much work, in seconds: a bound, not an estimate.
+    """The least time in which a device can do this work, in seconds: a bound, not an estimate.
 
-    Every product at the device's peak, and every byte once at its memory's. An algorithm of fewer products than the
-    step's own, as a library's for small kernels can be, may go below it.
+    It assumes peak arithmetic, and every byte moved once at peak bandwidth. An algorithm with fewer
+    products, as a library may use for small kernels, can go below it.
 
     Args:
         dtype: of the step.

@@ -1,9 +1,10 @@
-"""A GPU described to XLA, which can then compile for one that is not there."""
+"""Describes a GPU to XLA, so that it can compile for one that is not there."""
 
 from lofi_jax.devices.table import Device, Gpu
 
-# By compute capability: bytes of shared memory of a multiprocessor and, opted in, of a block; a multiprocessor's
-# threads and float32 units. Source: the tables of the CUDA C++ Programming Guide, "Compute Capabilities".
+# By compute capability: bytes of shared memory of a multiprocessor and, opted in, of a block; a
+# multiprocessor's threads and float32 units. Source: the tables of the CUDA C++ Programming Guide,
+# "Compute Capabilities".
 _CAPABILITIES = {
     (7, 0): (98304, 98304, 2048, 64),
     (7, 5): (65536, 65536, 1024, 64),
@@ -17,13 +18,15 @@ _CAPABILITIES = {
 
 
 def target_config(device: Device) -> str:
-    """A GPU as the text of XLA's GpuTargetConfigProto (stream_executor's device_description.proto)."""
+    """A GPU as the text of XLA's GpuTargetConfigProto (stream_executor's
+    device_description.proto).
+    """
     gpu = device.chip
     if not isinstance(gpu, Gpu):
         raise ValueError(f"{device.kind} is no GPU")
     major, minor = gpu.capability
     shared, shared_by_block, threads, units = _CAPABILITIES[gpu.capability]
-    # Datacentre chips from Hopper on are compiled for with the instructions that only they have.
+    # Datacentre chips from Hopper on have instructions of their own, which programs may use.
     extension = "ACCELERATED_FEATURES" if major in (9, 10) else "NONE"
     return f"""
 gpu_device_info {{

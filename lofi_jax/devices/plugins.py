@@ -9,13 +9,13 @@ _CUDA = ("jax-cuda12-plugin", "jax-cuda13-plugin")
 
 
 def check(platform: str) -> None:
-    """Looks for a platform's compiler, without loading it.
+    """Checks that a platform's compiler is installed, without loading it.
 
     Args:
         platform: "cuda" or "tpu".
 
     Raises:
-        UserError: it is missing, or does not go with the JAX that is installed.
+        UserError: it is missing, or does not match the installed JAX.
     """
     if platform == "cuda":
         _check_cuda()
@@ -33,7 +33,7 @@ def _check_cuda() -> None:
     for name, version in found.items():
         if _release(version) != _release(jaxlib):
             raise UserError(
-                f"{name} {version} does not go with jaxlib {jaxlib}: pip install"
+                f"{name} {version} does not match jaxlib {jaxlib}: pip install"
                 f" '{name}[with-cuda]=={jaxlib}'"
             )
 
@@ -44,12 +44,12 @@ def _check_tpu() -> None:
         raise UserError(
             "XLA's compiler for TPUs is not installed: pip install 'lofi_jax[plan-tpu]'"
         )
-    # libtpu has numbers of its own, and serves JAX from the one on that JAX asks for.
+    # libtpu has its own version numbers; JAX names the least one that it supports.
     asked = [re.match(r"libtpu==([\d.]+)", line) for line in metadata.requires("jax") or ()]
     for least in (match[1].rstrip(".") for match in asked if match):
         if _release(found) < _release(least):
             raise UserError(
-                f"libtpu {found} does not go with jax {metadata.version('jax')}: pip install"
+                f"libtpu {found} does not match jax {metadata.version('jax')}: pip install"
                 f" 'libtpu=={least}.*'"
             )
 
@@ -62,7 +62,7 @@ def _version(package: str) -> str | None:
 
 
 def _release(version: str) -> tuple[int, ...]:
-    """The numbers of a version, without what follows them, such as ".post1"."""
+    """The numbers of a version, without a suffix such as ".post1"."""
     numbers = re.match(r"\d+(\.\d+)*", version)
     if numbers is None:
         raise ValueError(f"{version!r} does not begin with a number")

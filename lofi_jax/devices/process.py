@@ -1,4 +1,4 @@
-"""Work in a process of its own, which may print what it likes and end as it likes without harm to this one."""
+"""Work in a separate process, which may print or crash without harming this one."""
 
 import json
 import os
@@ -14,19 +14,19 @@ from typing import Any
 
 
 class Ended(Exception):
-    """A process ended before its work was done; says how, in one line."""
+    """A process that ended before its work was done; its text says how, in one line."""
 
 
 def answers(module: str, task, environment: Mapping[str, str]) -> Iterator:
-    """Gives `python -m MODULE` a task and yields its answers as they come.
+    """Gives `python -m MODULE` a task and yields its answers as they arrive.
 
     Args:
         module: calls `given`.
-        task: anything that JSON can hold; so are the answers.
-        environment: beside this process's own.
+        task: JSON-serializable, like the answers.
+        environment: variables in addition to this process's.
 
     Raises:
-        Ended: it did not end well.
+        Ended: the process failed.
     """
     with tempfile.TemporaryFile() as printed:
         process = subprocess.Popen(
@@ -52,7 +52,8 @@ def answers(module: str, task, environment: Mapping[str, str]) -> Iterator:
 
 
 def given() -> tuple[Any, Callable[[Any], None]]:
-    """In such a process: its task, and the function that answers. What else it prints goes to stderr from then on.
+    """In such a process: its task, and the function that answers. Everything else it prints goes to
+    stderr.
 
     It ends with the process that gave the task, however that ends.
     """
@@ -68,8 +69,8 @@ def _end_with_stdin() -> None:
 
 
 def _how(code: int, printed: str) -> str:
-    """How a process ended, with what it said last."""
-    # XLA's failed checks and Python's exceptions, behind which more lines may come.
+    """How a process ended, with its last message."""
+    # XLA's failed checks and Python's exceptions; more lines may follow them.
     said = re.findall(r"^(?:F\d{4} .*?\] |[\w.]*Error: )(.*)$", printed, re.MULTILINE)[-1:]
     if code == -signal.SIGKILL:
         said = ["as when the machine's memory is spent"]

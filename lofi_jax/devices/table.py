@@ -1,11 +1,13 @@
-"""The devices that can be planned for without having one: what their makers say of them, and what a compiler must know.
+"""The devices that `plan` knows: their specifications, and what a compiler needs.
 
-Sources. GPUs: of the V100, A100, RTX A6000, H100, H200, B200 and RTX PRO 6000 the specifications in XLA's repository
-(openxla/xla, `xla/backends/gpu/target_config/specs`), of the others CUDA's own report of the card (`deviceQuery`,
-`nvidia-smi`, `torch.cuda`) as its users have published it; arithmetic and bandwidth from NVIDIA's data sheets (V100,
-T4, A100, A10G, RTX A6000, L4, L40S, H100, H200, DGX B200) and architecture papers (GA102, Ada, Blackwell), for dense
-matrices and with sums in float32. TPUs: arithmetic and bandwidth from cloud.google.com/tpu/docs (v4, v5e, v5p, v6e),
-the memory that a program may take from the TPU compiler, which names it when it refuses one (libtpu 0.0.52).
+Sources. GPUs: of the V100, A100, RTX A6000, H100, H200, B200 and RTX PRO 6000 the specifications in
+XLA's repository (openxla/xla, `xla/backends/gpu/target_config/specs`), of the others CUDA's own
+report of the card (`deviceQuery`, `nvidia-smi`, `torch.cuda`) as its users have published it;
+arithmetic and bandwidth from NVIDIA's data sheets (V100, T4, A100, A10G, RTX A6000, L4, L40S, H100,
+H200, DGX B200) and architecture papers (GA102, Ada, Blackwell), for dense matrices and with sums in
+float32. TPUs: arithmetic and bandwidth from cloud.google.com/tpu/docs (v4, v5e, v5p, v6e), the
+memory that a program may take from the TPU compiler, which names it when it refuses one (libtpu
+0.0.52).
 """
 
 import dataclasses
@@ -16,7 +18,7 @@ from lofi_jax.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Gpu:
-    """What XLA's GPU compiler asks of a card beyond its `Device`.
+    """What XLA's GPU compiler needs besides the `Device`.
 
     Attributes:
         capability: CUDA's compute capability.
@@ -33,13 +35,13 @@ class Gpu:
 
 @dataclasses.dataclass(frozen=True)
 class Tpu:
-    """What the TPU compiler asks beyond the `Device`.
+    """What the TPU compiler needs besides the `Device`.
 
     Attributes:
         generation: as topologies name it.
-        shapes: of the slices that can be had, by their number of chips.
-        largest_host: the most chips that one host holds.
-        chip_config: how a chip's cores make a device, where there is a choice.
+        shapes: of the available slices, by number of chips.
+        largest_host: the most chips on one host.
+        chip_config: how a chip's cores form a device, if there is a choice.
     """
 
     generation: str
@@ -54,11 +56,12 @@ class Device:
 
     Attributes:
         kind: its full name, as JAX gives it.
-        memory_gib: that a program may take, in GiB.
-        teraflops: the most products and sums a second, in 10^12, by the dtype of a step as JAX computes it by default:
-            float32 in TF32 on GPUs that have it, and as bfloat16 on TPUs; bfloat16 as float32 on GPUs before Ampere.
+        memory_gib: available to a program, in GiB.
+        teraflops: the most products and sums a second, in 10^12, by the dtype of a step as JAX
+            computes it by default: float32 in TF32 on GPUs that have it, and as bfloat16 on TPUs;
+            bfloat16 as float32 on GPUs before Ampere.
         bandwidth: of the memory, in 10^9 bytes a second.
-        chip: what its compiler asks further.
+        chip: further facts for its compiler.
     """
 
     kind: str
@@ -69,7 +72,7 @@ class Device:
 
     @property
     def platform(self) -> str:
-        """JAX's name for what compiles for it: "cuda" or "tpu"."""
+        """JAX's name of its platform: "cuda" or "tpu"."""
         return "cuda" if isinstance(self.chip, Gpu) else "tpu"
 
 
@@ -117,10 +120,10 @@ def find(name: str) -> Device:
     """A device by name.
 
     Raises:
-        UserError: there is none of that name.
+        UserError: no such device.
     """
     if name in DEVICES:
         return DEVICES[name]
     close = difflib.get_close_matches(name.lower(), DEVICES, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
-    raise UserError(f"--device={name}: no device is known by this name; {hint}{', '.join(DEVICES)}")
+    raise UserError(f"--device={name}: unknown device; {hint}{', '.join(DEVICES)}")

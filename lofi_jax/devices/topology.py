@@ -1,19 +1,19 @@
-"""How many of a device come together, on how many hosts, and what a compiler calls that."""
+"""How many devices come together, on how many hosts, and the compiler's name for that."""
 
 from lofi_jax.devices.gpu_target import target_config
 from lofi_jax.devices.table import Gpu, find
 from lofi_jax.errors import UserError
 
 _GPUS_OF_A_HOST = 8
-# How the TPU chips of a host lie.
+# The layout of a host's TPU chips.
 _HOST = {1: (1, 1, 1), 4: (2, 2, 1), 8: (2, 4, 1)}
 
 
 def hosts_of(name: str, count: int) -> int:
-    """The hosts that so many devices come on, as few as there can be; each is a process of JAX.
+    """The fewest hosts for `count` devices; each is one JAX process.
 
     Raises:
-        UserError: an unknown device, or one that does not come in this number.
+        UserError: an unknown device, or a number that it does not come in.
     """
     device = find(name)
     if isinstance(device.chip, Gpu):
@@ -33,7 +33,7 @@ def hosts_of(name: str, count: int) -> int:
 
 
 def topology(name: str, count: int, hosts: int | None = None) -> dict:
-    """What `jax.experimental.topologies.get_topology_desc` is to be asked for.
+    """The arguments of `jax.experimental.topologies.get_topology_desc`.
 
     Args:
         hosts: default: `hosts_of`; else a number that divides the devices.

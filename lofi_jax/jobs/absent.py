@@ -1,4 +1,4 @@
-"""Plans for devices that are not there, made by their compiler in a process of its own."""
+"""Plans for devices that are not there, made by their compiler in a separate process."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ _COMPILER = "lofi_jax.jobs.absent_compiler"
 
 
 def plans(config: Config, name: str, count: int, wanted: Sequence[Candidate]) -> Iterator[Plan]:
-    """As `planning.plans`, for so many devices that are not there, each plan once.
+    """As `planning.plans`, for `count` devices that are not there, each plan once.
 
     A step at which the compiler fails, or ends its process, is a plan that says so.
 

@@ -1,4 +1,4 @@
-"""The process in which plans for devices that are not there are made: see `absent.plans`."""
+"""The process that plans for devices that are not there: see `absent.plans`."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ from lofi_jax.training.sharding import make_mesh
 
 
 def main() -> None:
-    """Answers with each plan twice, as `planning.plans` gives it; or with what the user can mend."""
+    """Answers with each plan twice, as `planning.plans` gives it, or with the user's error."""
     task, answer = process.given()
     config = configs.from_json(task["config"])
     try:

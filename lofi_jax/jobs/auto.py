@@ -1,4 +1,6 @@
-"""What "auto" stands for in a config's joint stage: the largest batch size and chunk that fit into a device."""
+"""What "auto" means in a config's joint stage: the largest batch size and chunk that fit into a
+device.
+"""
 
 import math
 
@@ -10,18 +12,18 @@ from lofi_jax.config.rows import Row
 from lofi_jax.errors import UserError
 from lofi_jax.fidelity import Fidelity
 from lofi_jax.jobs.planning import divisor, lofi_rows, measure, with_joint
-from lofi_jax.run.divisions import check_joint
+from lofi_jax.run.divisibility import check_joint
 from lofi_jax.run.start import open_run, stored_config
 from lofi_jax.training import memory
 from lofi_jax.training.sharding import DATA, SNIPPET
 
-# Tried from the largest on.
+# Tried from the largest.
 BATCH_SIZES = (16, 8, 4, 2, 1)
 CHUNKS = (25, 10, 5, 2, 1)
 
 
 def resolve(config: Config, workdir: str) -> Config:
-    """The config with what it leaves to the planner filled in: a batch size or a chunk of "auto".
+    """The config with a batch size or chunk of "auto" replaced by the planner's choice.
 
     A workdir that holds a run keeps what was chosen there. Must run before JAX is used.
 
@@ -43,7 +45,7 @@ def resolve(config: Config, workdir: str) -> Config:
 
 
 def advice(config: Config, mesh: Mesh) -> str:
-    """What would have fitted, in one whose joint step did not: clearly less than it, whatever the device says."""
+    """Largest batch and chunk expected to fit after an out-of-memory error."""
     failed = max(measure(config, mesh, row, at).peak_gib for row, at in _steps(config))
     limit = min(_limit_gib(config), 0.9 * failed)
     wanted = with_joint(config, batch_size=AUTO, chunk=AUTO, memory_gib=limit)
@@ -56,20 +58,21 @@ def advice(config: Config, mesh: Mesh) -> str:
 
 
 def _limit_gib(config: Config) -> float:
-    """The memory of a device that joint training may take, in GiB."""
+    """The device memory that joint training may use, in GiB."""
     return config.joint.memory_gib or memory.limit_gib()
 
 
 def _steps(config: Config) -> list[tuple[Row, Fidelity]]:
-    """Every joint row at every fidelity that it goes through."""
+    """Every joint row at every fidelity of its schedule."""
     return [(row, at) for row in lofi_rows(config) for at in fidelities(config, row.fidelity)]
 
 
 def choose(config: Config, mesh: Mesh) -> dict[str, int]:
-    """The largest batch size, and with it the largest chunk, at which all joint rows fit into a device's memory.
+    """The largest batch size, then the largest chunk, with which all joint rows fit into a device's
+    memory.
 
     Raises:
-        UserError: not even the smallest ones do.
+        UserError: not even the smallest fit.
     """
     smallest, limit, steps = math.inf, _limit_gib(config), _steps(config)
     common = math.gcd(*(at.snippets for _, at in steps)) // mesh.shape[SNIPPET]
@@ -90,5 +93,5 @@ def choose(config: Config, mesh: Mesh) -> dict[str, int]:
             smallest = min(smallest, needed)
     raise UserError(
         f"no joint step fits into {limit:.2f} GiB, the smallest takes {smallest:.2f} GiB: lower"
-        " config.joint.fidelity, or leave batch_size and chunk both to auto"
+        " config.joint.fidelity, or set both batch_size and chunk to auto"
     )

@@ -1,7 +1,6 @@
-"""The detections of a run's rows in its test videos, and what they are worth."""
+"""Detections of a run's rows in its test videos, and their evaluation."""
 
 import dataclasses
-import json
 import pathlib
 from typing import Any
 
@@ -13,6 +12,7 @@ from lofi_jax.data.features.padded_batches import feature_batches
 from lofi_jax.data.subset import Subset
 from lofi_jax.detection.proposals import Proposals
 from lofi_jax.errors import UserError
+from lofi_jax.files import read_own_json
 from lofi_jax.jobs.trainings import CLASSIFIER_STANDARDISES, classifier_encoder, classifier_model
 from lofi_jax.results import class_scores, detection_files, predictions
 from lofi_jax.results.detections import Detections
@@ -29,7 +29,9 @@ from lofi_jax.training.progress import Progress
 
 
 def detect_in_test_videos(run: Run, row: Row) -> None:
-    """Detects in every test video and writes the file, unless it was made from the same features and checkpoints."""
+    """Detects in every test video and writes the file, unless it exists for the same features and
+    checkpoints.
+    """
     target, path = datasets.target(run), run.workdir.detections(row)
     standardise = run.config.head_training.standardise
     videos = features.of_videos(run, row.encoder, target.test_videos, standardise)
@@ -66,7 +68,6 @@ def detect_in_test_videos(run: Run, row: Row) -> None:
             results[video.video_id] = one.entries()
         progress.show(len(results), {})
     progress.close()
-    path.parent.mkdir(exist_ok=True)
     found = processes.collect(path, results)
     if processes.is_first():
         ordered = {video.video_id: found[video.video_id] for video in target.test_videos}
@@ -94,13 +95,13 @@ def classifier(run: Run) -> Classifier:
         UserError: there is none.
     """
     if run.config.classifier.file:
-        raise UserError("config.classifier.file has no scores of other videos than its own")
+        raise UserError("config.classifier.file has scores for its own videos only")
     folder = run.workdir.classifier(classifier_encoder(run))
     if not (folder / "classes.json").exists():
         raise UserError(
             f"{run.workdir.root}: holds no trained classifier: run the stage head first"
         )
-    classes = json.loads((folder / "classes.json").read_text())
+    classes = read_own_json(folder / "classes.json")
     params = load_state(workdir.checkpoints(folder))["params"]["classifier"]
     model = classifier_model(run, len(classes))
     windows, size = datasets.windows_of(run.config), run.config.detect.batch_size
@@ -116,7 +117,7 @@ def labelled(
 
 
 def _probabilities(run: Run) -> np.ndarray:
-    """The class probabilities (videos, classes) of the test videos, external or our own classifier's."""
+    """Class probabilities (videos, classes) of the test videos, external or from our classifier."""
     target, file = datasets.target(run), run.config.classifier.file
     if file:
         ids = [video.video_id for video in target.test_videos]
@@ -133,7 +134,7 @@ def _probabilities(run: Run) -> np.ndarray:
 
 
 def _sources(run: Run, row: Row) -> dict[str, pathlib.Path]:
-    """What a row's detections are made from, beside the settings, which are the workdir's."""
+    """The inputs of a row's detections, besides the settings, which are the workdir's."""
     config = run.config
     made_from = {
         "features": features.store(run, row.encoder).folder / "features.json",
@@ -158,7 +159,9 @@ def load_detections(run: Run, row: Row) -> dict[str, Detections]:
 
 
 def evaluate(run: Run) -> dict[str, Any]:
-    """The measures of every row, as results.json holds them; in the first process, which the others help."""
+    """The metrics of every row, as in results.json. The first process returns them; the others
+    help.
+    """
     target, thresholds = datasets.target(run), tious(run.config)
     table, truth = rows_of(run.config), target.test_instances()
     index, count = processes.place()

@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 
 from lofi_jax.errors import UserError
-from lofi_jax.files import write_json
+from lofi_jax.files import aside, write_json, write_text
 from lofi_jax.jobs import export_layouts
 from lofi_jax.run import datasets
 from lofi_jax.run import features as run_features
@@ -13,40 +13,45 @@ from lofi_jax.run.start import Run
 
 
 def run(run: Run, encoder: str, layout: str, output: pathlib.Path) -> str:
-    """Writes features/<video id>.npy, annotations.json, category_idx.txt (a class a line) and a config file.
+    """Writes features/<video id>.npy, annotations.json, category_idx.txt (one class per line) and a
+    config file.
 
     Args:
         encoder: as the run's folder features/ names it.
         layout: one of `export_layouts.NAMES`.
-        output: the folder to write; what an earlier export left there is written over.
+        output: the folder to write; an earlier export there is overwritten.
 
     Returns:
-        What was written, for the user.
+        A message about what was written.
 
     Raises:
-        UserError: no such layout or features, features that are another encoder's or broken, or a folder that cannot
-            be written.
+        UserError: no such layout or features, features that are another encoder's or broken, or a
+            folder that cannot be written.
     """
     if layout not in export_layouts.NAMES:
         raise UserError(f"--layout={layout}: choose one of {', '.join(export_layouts.NAMES)}")
     there = sorted(path.parent.name for path in run.workdir.root.glob("features/*/features.json"))
     if encoder not in there:
         raise UserError(
-            f"--encoder={encoder}: {run.workdir.root / 'features'} has no features of it, only of: {', '.join(there)}"
+            f"--encoder={encoder}: {run.workdir.root / 'features'} has no such features, only:"
+            f" {', '.join(there)}"
         )
     data, target, store = run.config.data, datasets.target(run), run_features.store(run, encoder)
-    # Both projects train on nothing but videos with an action.
+    # Both projects train only on videos with an action.
     train = [video for video in target.train_videos if video.labels]
     videos = [*train, *target.test_videos]
     classes = [c for c in target.classes if any(c in video.labels for video in videos)]
     output = output.absolute()
     features, annotations = output / "features", output / "annotations.json"
     try:
-        features.mkdir(parents=True, exist_ok=True)
         lengths, width = [], 0
         for video in videos:
             array = store.read(video.video_id)
-            np.save(features / f"{video.video_id}.npy", array)
+            with (
+                aside(features / f"{video.video_id}.npy") as unfinished,
+                unfinished.open("wb") as file,
+            ):
+                np.save(file, array)
             lengths.append(len(array))
             width = array.shape[1]
         form = export_layouts.Form(
@@ -57,7 +62,7 @@ def run(run: Run, encoder: str, layout: str, output: pathlib.Path) -> str:
         )
         write_json(annotations, export_layouts.database(videos, lengths, classes, form.rate))
         class_file = output / "category_idx.txt"
-        class_file.write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
+        write_text(class_file, "".join(f"{name}\n" for name in classes))
         subsets = data.train_subset, data.test_subset
         if layout == "opentad":
             config = output / "dataset.py"
@@ -69,7 +74,7 @@ def run(run: Run, encoder: str, layout: str, output: pathlib.Path) -> str:
             text = export_layouts.actionformer_config(
                 str(features), str(annotations), subsets, len(classes), form
             )
-        config.write_text(text, encoding="utf-8")
+        write_text(config, text)
     except OSError as error:
         raise UserError(f"{output}: cannot be written ({error.strerror})") from error
     idle = len(target.train_videos) - len(train)

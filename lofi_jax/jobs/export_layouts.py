@@ -1,8 +1,9 @@
-"""Annotations and settings as OpenTAD (github.com/sming256/OpenTAD) and ActionFormer (github.com/happyharrycn/
-actionformer_release) read them beside features of one .npy a video, (length, C) float32.
+"""Annotations and settings for OpenTAD (github.com/sming256/OpenTAD) and ActionFormer
+(github.com/happyharrycn/ actionformer_release), beside features of one .npy per video, (length, C)
+float32.
 
-Where a layout counts frames, a snippet counts as two, so that its centre lies on a whole one. Feature l then lies at
-(l + 0.5) snippets in both.
+Where a layout counts frames, a snippet counts as two, so that its centre lies on a whole one.
+Feature l then lies at (l + 0.5) snippets in both.
 """
 
 import dataclasses
@@ -14,7 +15,7 @@ from lofi_jax.data.annotations.activitynet import Video
 
 NAMES = ("opentad", "actionformer")
 
-# "Frames" a snippet.
+# "Frames" per snippet.
 _FRAMES = 2
 # ActionFormer's pyramid halves the length five times.
 _DEEPEST_STRIDE = 32
@@ -22,13 +23,15 @@ _DEEPEST_STRIDE = 32
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """How features are laid out over their videos.
+    """How features are spaced over their videos.
 
     Attributes:
         width: their channels, C.
-        snippets: their number in every video, evenly spread over its duration; with a rate, in a window.
-        rate: snippets a second of videos that have as many as they are long; 0: all have the same number.
-        overlap: part of a window that it shares with the next.
+        snippets: their number in every video, evenly spread over its duration; with a rate, in a
+            window.
+        rate: snippets a second of videos that have as many as they are long; 0: all have the same
+            number.
+        overlap: fraction of a window shared with the next.
     """
 
     width: int
@@ -40,12 +43,13 @@ class Form:
 def database(
     videos: Sequence[Video], lengths: Sequence[int], classes: Sequence[str], rate: float
 ) -> dict[str, Any]:
-    """The annotation file: ActivityNet's form with the keys "frame" (OpenTAD), "fps" and "label_id" (ActionFormer).
+    """The annotation file: ActivityNet's form with the keys "frame" (OpenTAD), "fps" and "label_id"
+    (ActionFormer).
 
     Args:
         videos: with their durations.
         lengths: snippets of each.
-        classes: a label's id is its place here.
+        classes: a label's id is its index here.
         rate: see `Form`.
     """
     return {
@@ -111,7 +115,7 @@ def opentad_config(
     )"""
 
     train, test = subsets
-    return f"""# The model's input: projection=dict(in_channels={form.width}), of length {form.snippets}.
+    return f"""# Model input: length {form.snippets}, projection=dict(in_channels={form.width}).
 dataset = dict(
     train={part(train, True)},
     val={part(test, True)},
@@ -129,7 +133,8 @@ evaluation = dict(
 def actionformer_config(
     features: str, annotations: str, subsets: tuple[str, str], classes: int, form: Form
 ) -> str:
-    """A config file of ActionFormer, JSON as YAML; whatever it leaves out keeps ActionFormer's defaults.
+    """A config file of ActionFormer, JSON as YAML; whatever it leaves out keeps ActionFormer's
+    defaults.
 
     Args:
         features: the folder.
@@ -138,7 +143,8 @@ def actionformer_config(
         classes: their number.
     """
     train, test = subsets
-    # A stride that is not above 0: a fixed number of features a video, each standing for `num_frames` of their spacing.
+    # A stride that is not above 0: a fixed number of features a video, each standing for
+    # `num_frames` of their spacing.
     spacing = (
         {"feat_stride": _FRAMES, "num_frames": _FRAMES, "force_upsampling": False}
         if form.rate

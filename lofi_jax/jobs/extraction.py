@@ -1,4 +1,4 @@
-"""The features of a run's encoders, written to disk once: encoded, read from elsewhere, or concatenated."""
+"""Writes the features of a run's encoders: encoded, read from external files, or concatenated."""
 
 import numpy as np
 
@@ -27,7 +27,7 @@ def extract_features(run: Run, encoder: str) -> None:
     target = datasets.target(run)
     ids = [video.video_id for video in target.videos]
     finished = store.is_finished() and not store.missing(ids)
-    # Before one has written what another is still looking for.
+    # Wait, so that no process writes a file that another still looks for.
     processes.wait(f"extract {encoder}: looked")
     if finished:
         return
@@ -74,7 +74,9 @@ def _read(run: Run, store: FeatureStore) -> None:
 
 
 def _encode(run: Run, encoder: str, store: FeatureStore) -> None:
-    """Encodes this process's videos in the dataset's order; a killed extraction goes on with those left."""
+    """Encodes this process's videos in the dataset's order; a killed extraction resumes with the
+    rest.
+    """
     config, target = run.config, datasets.target(run)
     index, count = processes.place()
     encode, full = full_fidelity_encoder(run, encoder), full_fidelity(config)

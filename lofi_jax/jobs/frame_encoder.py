@@ -19,7 +19,8 @@ _SNIPPET = (8, 224, 224, 3)
 
 
 class FrameEncoder:
-    """Maps snippets of frames, uint8 RGB (B, T, H, W, 3), to features (B, C) float32, on JAX's default device.
+    """Maps snippets of frames, uint8 RGB (B, T, H, W, 3), to features (B, C) float32, on JAX's
+    default device.
 
     Attributes:
         network: the Flax module.
@@ -31,7 +32,7 @@ class FrameEncoder:
         self._apply = jax.jit(network.apply)
 
     def __call__(self, frames: UInt8[np.ndarray | Array, "B T H W 3"]) -> Float[Array, "B C"]:
-        """Raises a ValueError for frames of another kind."""
+        """Raises ValueError for other shapes or dtypes."""
         shape, dtype = np.shape(frames), getattr(frames, "dtype", None)
         if len(shape) != 5 or shape[-1] != 3 or dtype != np.uint8:
             raise ValueError(f"frames are uint8 (B, T, H, W, 3), not {dtype} {shape}")
@@ -41,7 +42,8 @@ class FrameEncoder:
 def load_encoder(
     checkpoint: str | os.PathLike, encoder: str | Encoder = "", **options: Any
 ) -> FrameEncoder:
-    """The encoder in a checkpoint, of stage 1, of joint training, or made by `lofi_jax.convert`.
+    """Loads the encoder from a checkpoint: of stage 1, of joint training, or from
+    `lofi_jax.convert`.
 
         encode = lofi_jax.load_encoder("runs/synthetic/encoders/lofi_temporal_gtad")
         encode = lofi_jax.load_encoder("icp", encoder="tsm_resnet18")
@@ -49,12 +51,13 @@ def load_encoder(
 
     Args:
         checkpoint: the folder of a training or of its checkpoints, or one checkpoint in it.
-        encoder: which network it is: one of `models.ENCODERS`, "package.module:Class", or the module itself. By
-            default the config.json of the workdir that the checkpoint lies in says so.
-        options: that the network is made with, where it is named.
+        encoder: the network: one of `models.ENCODERS`, "package.module:Class", or the module
+            itself. Default: as in the config.json of the checkpoint's workdir.
+        options: arguments of a network given by name.
 
     Raises:
-        UserError: there is no checkpoint, it holds no encoder or another one, or nothing says which network it is.
+        UserError: there is no checkpoint, it holds no encoder or a different one, or the network is
+            unknown.
     """
     path = pathlib.Path(checkpoint).absolute()
     of_training = path / "checkpoints"
@@ -69,7 +72,7 @@ def load_encoder(
         config = next(filter(None, map(stored_config, path.parents[:4])), None)
         if config is None:
             raise UserError(
-                f"{checkpoint}: no config.json above it says which network this is: give encoder=, one of"
+                f"{checkpoint}: no config.json above it names the network: give encoder=, one of"
                 f" {', '.join(ENCODERS)}, or package.module:Class"
             )
         network, name = networks.make_encoder(config), f"the workdir's ({config.encoder.name})"

@@ -1,4 +1,4 @@
-"""Temporal action localization in any video file, with what a run has trained."""
+"""Temporal action localization in any video file, with a trained run."""
 
 import functools
 import math
@@ -37,7 +37,7 @@ Record = dict[str, Any]
 class Localizer:
     """An encoder, a head and a classifier of one row of a run: a video in, its actions out.
 
-    It works on the first device at hand, a video at a time. In a notebook:
+    It uses the first local device, one video at a time. In a notebook:
 
         localizer = lofi_jax.Localizer.load("runs/synthetic")
         found = localizer.detect("holiday.mp4", min_score=0.1, top_k=20)
@@ -46,14 +46,14 @@ class Localizer:
     Attributes:
         run: what the workdir holds.
         row: whose encoder and head these are.
-        classes: the names of the actions that it knows.
+        classes: the names of the actions.
     """
 
     def __init__(self, run: Run, row: Row):
-        """Takes a run and one of its rows; most use `load`.
+        """Takes a run and one of its rows; usually called through `load`.
 
         Raises:
-            UserError: something that the row needs has not been trained.
+            UserError: something that the row needs is not trained.
         """
         self.run, self.row = run, row
         self._labels_by = classifier_encoder(run)
@@ -68,14 +68,15 @@ class Localizer:
 
     @classmethod
     def load(cls, path: Path) -> "Localizer":
-        """Loads the last row of a run that has been trained to the end, or the row of one training.
+        """Loads the last fully trained row of a run, or the row of one training.
 
         Args:
-            path: a workdir of `lofi_jax.main`; or in it the folder of a head or of an encoder, such as
-                WORKDIR/heads/acp_gtad or WORKDIR/encoders/lofi_temporal_gtad, whose last row is taken.
+            path: a workdir of `lofi_jax.main`; or a head's or encoder's folder in it, such as
+                WORKDIR/heads/acp_gtad or WORKDIR/encoders/lofi_temporal_gtad, whose last row is
+                taken.
 
         Raises:
-            UserError: there is no such folder, it holds no run, or something in it is missing; says what.
+            UserError: no such folder, no run in it, or a missing file; names it.
         """
         path = pathlib.Path(path).absolute()
         root = next((p for p in (path, *path.parents[:3]) if Workdir(p).config.is_file()), None)
@@ -95,9 +96,9 @@ class Localizer:
         """The actions in a video file, best first.
 
         Args:
-            video: the file; of one that breaks, the part that decodes is used, which a warning says.
+            video: the file. Of a damaged file, the part that decodes is used, with a warning.
             min_score: of a detection.
-            top_k: detections at most; never more than the run's config.detect.top_k.
+            top_k: most detections to return; never more than the run's config.detect.top_k.
 
         Raises:
             UserError: the file cannot be decoded.
@@ -105,7 +106,7 @@ class Localizer:
         return self.detect_in(self._record(video)).filter(min_score).top(top_k)
 
     def features(self, video: Path) -> Float[np.ndarray, "L C"]:
-        """The encoder's features of a video file's snippets, as the stage extract stores them.
+        """The encoder's features of a video's snippets, as the stage extract stores them.
 
         Raises:
             UserError: as `detect`.
@@ -113,7 +114,8 @@ class Localizer:
         return self._joined(self._encode(self._record(video)), self.row.encoder, False)
 
     def read(self, video: Path) -> tuple[Record, str]:
-        """A video file's record, and how much it covers of one that breaks; see `sampling.read_record`.
+        """A video file's record, and of a damaged file how much it covers; see
+        `sampling.read_record`.
 
         Raises:
             VideoError: nothing can be decoded.
@@ -122,7 +124,7 @@ class Localizer:
         return read(video, sources.sampling_of(self.run.config))
 
     def detect_in(self, record: Record) -> Detections:
-        """The actions in a video that `read` gave, or that a dataset holds, best first."""
+        """The actions in a record, from `read` or a dataset, best first."""
         parts = self._encode(record)
         standardise = self.run.config.head_training.standardise
         seen = self._joined(parts, self.row.encoder, standardise)
@@ -146,7 +148,7 @@ class Localizer:
         return record
 
     def _encode(self, record: Record) -> dict[str, np.ndarray]:
-        """The features (L, C) of each encoder, piece by piece of the full fidelity's length."""
+        """The features (L, C) of each encoder, in pieces of the full fidelity's length."""
         full, frames = full_fidelity(self.run.config), self.run.config.data.frames
         whole = clips.WholeVideo(lambda index: full, frames, 0, clips.NONE, 0)
         length = len(record["frames"]) // frames
@@ -168,25 +170,27 @@ def _first_device():
 
 
 def _encoder(run: Run, name: str) -> FullFidelityEncoder:
-    """A trained encoder, on the first device, of one piece of a video at a time."""
+    """A trained encoder on the first device, for one piece of a video at a time."""
     chunk = math.gcd(run.config.extract.chunk, full_fidelity(run.config).snippets)
     variables = checkpoints.encoder_variables(run, name)
     return FullFidelityEncoder(make_encoder(run.config), variables, _first_device(), 1, chunk)
 
 
 def _folders(run: Run, row: Row) -> list[pathlib.Path]:
-    """The trainings that a row is of."""
+    """The folders of a row's trainings."""
     return [run.workdir.head(row), *map(run.workdir.encoder, row.encoder.split("+"))]
 
 
 def _refuse_lone_checkpoint(path: pathlib.Path) -> None:
-    """Raises where a folder holds a checkpoint and nothing of its run."""
+    """Raises if a folder holds a checkpoint without its run."""
     checkpoint = path / "checkpoints"
     try:
         state = load_state(checkpoint if checkpoint.is_dir() else path)
     except UserError:
         return
     raise UserError(
-        f"{path}: a checkpoint alone, of {' and '.join(state['params'])}: config.json (networks and sampling),"
-        " features (their mean and deviation) and classifier (class names) are missing: load the workdir it comes from"
+        f"{path}: a lone checkpoint of {' and '.join(state['params'])}: config.json (networks and"
+        " sampling),"
+        " features (their mean and deviation) and classifier (class names) are missing: load its"
+        " workdir"
     )

@@ -1,4 +1,4 @@
-"""The machine that joint training is planned for: the one at hand, or one that is not there."""
+"""The machine to plan joint training for: this one, or one that is not there."""
 
 import dataclasses
 import itertools
@@ -20,11 +20,11 @@ class Machine:
 
     Attributes:
         kind: the device's full name.
-        memory_gib: of one device, that a program may take.
-        facts: about the device, where they are known.
+        memory_gib: of one device, available to a program.
+        facts: about the device, if known.
         mesh: the sizes of the mesh's axes.
-        about: whose figures the plans are.
-        plans: makes a plan of each candidate.
+        about: the source of the figures, for the user.
+        plans: makes a plan for each candidate.
     """
 
     kind: str
@@ -43,7 +43,7 @@ class Machine:
 
 
 def at_hand(config: Config) -> Machine:
-    """The devices at hand, in the config's mesh; of the CPU, as of one card, one device."""
+    """The local devices in the config's mesh; on the CPU, a single device."""
     one = jax.default_backend() == "cpu"
     mesh = make_mesh(1, 1) if one else make_mesh(config.mesh.data, config.mesh.snippet)
     device = mesh.devices.flat[0]
@@ -63,11 +63,11 @@ def at_hand(config: Config) -> Machine:
 
 
 def elsewhere(config: Config, name: str, count: int) -> Machine:
-    """So many devices that are not there, in the config's mesh.
+    """`count` devices that are not there, in the config's mesh.
 
     Raises:
-        UserError: an unknown device, or one that does not come in this number, or makes no such mesh; its compiler is
-            missing, or of another version.
+        UserError: an unknown device, or one that does not come in this number, or makes no such
+            mesh; its compiler is missing, or of another version.
     """
     device, hosts = find(name), topology.hosts_of(name, count)
     shape = mesh_shape(config.mesh.data, config.mesh.snippet, count, hosts)

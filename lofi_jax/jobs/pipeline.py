@@ -1,16 +1,15 @@
-"""The stages in order, each timed, none repeated."""
+"""Runs the stages in order and times each."""
 
-import json
 import time
 
 from lofi_jax.comma_separated import names
 from lofi_jax.config import rows_of
 from lofi_jax.config.rows import Row
 from lofi_jax.errors import UserError
-from lofi_jax.files import write_json, write_text
-from lofi_jax.jobs import auto, detection, pictures, trainings
+from lofi_jax.files import read_own_json, read_text, write_json, write_text
+from lofi_jax.jobs import auto, detection, images, trainings
 from lofi_jax.jobs.extraction import extract_features
-from lofi_jax.run import datasets, divisions
+from lofi_jax.run import datasets, divisibility
 from lofi_jax.run.checkpoints import ORIGIN
 from lofi_jax.run.start import Run
 from lofi_jax.training import processes
@@ -23,7 +22,7 @@ def run(run: Run) -> dict | None:
     Returns:
         The content of results.json, or None when "evaluate" is not among the stages.
     """
-    divisions.check(run.config, run.mesh)
+    divisibility.check(run.config, run.mesh)
     table = rows_of(run.config)
     parts = list(dict.fromkeys(part for row in table for part in row.encoder.split("+")))
     encoders = list(dict.fromkeys([*parts, *(row.encoder for row in table)]))
@@ -53,22 +52,22 @@ def run(run: Run) -> dict | None:
         results = detection.evaluate(run)
         if not processes.is_first():
             return None
-        pictures.draw(run)
+        images.draw(run)
     results["seconds"] = _seconds(run)
     write_json(run.workdir.results, results, indent=1)
-    write_text(run.workdir.best_detections, run.workdir.detections(table[-1]).read_text())
+    write_text(run.workdir.best_detections, read_text(run.workdir.detections(table[-1])))
     return results
 
 
 def _by_the_first(action) -> None:
-    """What one process does for all."""
+    """Runs an action in the first process only."""
     if processes.is_first():
         action()
     processes.wait("done by the first")
 
 
 def _joint(run: Run, row: Row) -> None:
-    """Trains jointly, or says what would fit."""
+    """Trains jointly; on an out-of-memory error says what would fit."""
     try:
         trainings.train_jointly(run, row)
     except OutOfMemory as error:
@@ -76,7 +75,7 @@ def _joint(run: Run, row: Row) -> None:
 
 
 class _Timed:
-    """Adds the seconds spent on a stage to what earlier runs in this workdir spent on it."""
+    """Adds a stage's seconds to those of earlier runs in this workdir."""
 
     def __init__(self, run: Run, stage: str):
         self._run, self._stage = run, stage
@@ -95,4 +94,4 @@ class _Timed:
 
 def _seconds(run: Run) -> dict[str, float]:
     path = run.workdir.seconds
-    return json.loads(path.read_text()) if path.exists() else {}
+    return read_own_json(path) if path.exists() else {}

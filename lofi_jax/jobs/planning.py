@@ -1,4 +1,4 @@
-"""What fits: the real joint train step, compiled from shapes alone, says its memory and its work without being run."""
+"""What fits: compiles the real joint train step from shapes alone, for its memory and work."""
 
 import dataclasses
 import functools
@@ -33,19 +33,19 @@ from lofi_jax.training.sharding import DATA, SNIPPET, make_mesh, placement, shar
 from lofi_jax.training.step import initial_state, jit_step, make_step
 
 GIB = 2**30
-# A platform whose programs have the library's convolutions, each of whose products is counted once: the CPU's forms
-# have other products, in loops.
+# A platform whose programs have the library's convolutions, each of whose products is counted once:
+# the CPU's forms have other products, in loops.
 _COUNTED = ("tpu",)
 FIDELITIES = ("full", "spatial", "spatiotemporal", "temporal")
-# Before the data is prepared; neither number takes memory that matters.
+# The data is not prepared yet; neither number changes the memory noticeably.
 CLASSES, INSTANCES = 200, 50
-# On the CPU, LLVM's optimizations take half of the time and change no buffer.
+# On the CPU, LLVM's optimizations take half the time and change no buffer.
 _QUICK: dict[str, Any] = {"xla_backend_optimization_level": 0}
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """One way to take a joint train step, and what it costs.
+    """One way to run a joint train step, and its cost.
 
     Attributes:
         fidelity: its name.
@@ -53,9 +53,9 @@ class Plan:
         batch_size: videos a step, over all devices.
         chunk: snippets whose activations a device holds at once; 0: all.
         dtype: of the computation.
-        tflop: of a step on all devices, what is computed again included.
-        moved_gib: what a step must move at least in the memory of one device, in GiB: the state, read and written, and
-            the batch, read.
+        tflop: of a step on all devices, including recomputation.
+        moved_gib: the least traffic of a step in one device's memory, in GiB: the state read and
+            written, the batch read.
         temporaries_gib, peak_gib, refused: see `Measured`.
     """
 
@@ -77,10 +77,10 @@ class Measured(NamedTuple):
     """The memory that a step takes on one device, in GiB.
 
     Attributes:
-        temporaries_gib: as XLA has planned them.
-        peak_gib: temporaries, state, and two batches (the next one is sent while a step runs).
-        refused: why the compiler has made no program, "" if it has. The others are then what it says that it needed,
-            infinite if it says nothing.
+        temporaries_gib: as planned by XLA.
+        peak_gib: temporaries, state and two batches (the next is sent while a step runs).
+        refused: why compilation failed; "" if it did not. If it failed, the others are what the
+            compiler says it needed, infinite if it says nothing.
     """
 
     temporaries_gib: float
@@ -89,7 +89,7 @@ class Measured(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """One way to take a joint train step; see `Plan`."""
+    """One way to run a joint train step; see `Plan`."""
 
     fidelity: str
     batch_size: int
@@ -110,8 +110,8 @@ def candidates(
     Args:
         mesh: the sizes of its axes.
         names: of the fidelities.
-        batch_sizes: those that the mesh, or the parts they are worked in, do not divide are left out.
-        chunks: at most so many snippets; the largest divisor of a fidelity's is taken.
+        batch_sizes: those not divisible by the mesh or the microbatches are left out.
+        chunks: upper bounds; the largest divisor of a fidelity's snippets is taken.
     """
     data, snippet = mesh[DATA], mesh[SNIPPET]
     sizes = sorted({n for n in batch_sizes if n % (data * config.joint.accumulate) == 0})
@@ -127,9 +127,9 @@ def candidates(
 
 
 def plans(config: Config, mesh: Mesh, wanted: Sequence[Candidate]) -> Iterator[Plan]:
-    """What the step of the config's first joint row costs in each of the ways.
+    """The cost of the config's first joint row's step for each candidate.
 
-    Each comes twice: before its step is compiled, which may end the process, and after.
+    Each plan comes twice: before its step is compiled, which may kill the process, and after.
     """
     row = lofi_rows(config)[0]
     work = functools.cache(
@@ -154,7 +154,9 @@ def plans(config: Config, mesh: Mesh, wanted: Sequence[Candidate]) -> Iterator[P
 
 
 def divisor(snippets: int, most: int) -> int:
-    """The largest divisor of a number of snippets that is at most `most`; 0 stays 0, all at once."""
+    """The largest divisor of a number of snippets that is at most `most`; 0 stays 0, all at
+    once.
+    """
     return most and max(n for n in range(1, min(most, snippets) + 1) if snippets % n == 0)
 
 
@@ -171,12 +173,12 @@ def lofi_rows(config: Config) -> list[Row]:
 
 
 def with_joint(config: Config, **changes) -> Config:
-    """The config with other values in its joint stage."""
+    """The config with changed values in its joint stage."""
     return dataclasses.replace(config, joint=dataclasses.replace(config.joint, **changes))
 
 
 def step_on_shapes(config: Config, mesh: Mesh, row: Row, at: Fidelity):
-    """The jitted joint train step of a row, and the shapes of the state and the batch that it takes at a fidelity."""
+    """The jitted joint train step of a row, and the shapes of state and batch at a fidelity."""
     settings = config.joint
     head = make_head(config, row.head, CLASSES)
     networks = joint.Networks(make_encoder(config), head, config.dtype, joint_chunks(config))
@@ -224,7 +226,7 @@ def _batch(config: Config, at: Fidelity) -> dict[str, jax.ShapeDtypeStruct]:
 
 
 def measure(config: Config, mesh: Mesh, row: Row, at: Fidelity) -> Measured:
-    """The memory that a step takes on each device of a mesh, at hand or not."""
+    """A step's memory on each device of a mesh, local or not."""
     step, state, batch = step_on_shapes(config, mesh, row, at)
     try:
         compiled = _compile(step.lower(state, batch), mesh.devices.flat[0].platform)
@@ -249,7 +251,7 @@ def _compile(lowered: jax.stages.Lowered, platform: str) -> jax.stages.Compiled:
 
 
 def _refused(error: str, state: int, batch: int) -> Measured:
-    """What the compiler of a device says when a step does not fit into its memory.
+    """Parses the compiler's message about a step that does not fit.
 
     Args:
         state, batch: the bytes that they take.
@@ -259,22 +261,23 @@ def _refused(error: str, state: int, batch: int) -> Measured:
     if sizes is None:
         return Measured(math.inf, math.inf, reason)
     needed = float(sizes[1]) * {"M": 1 / 1024, "G": 1, "T": 1024}[sizes[2]]
-    # The one message counts temporaries, the other all that the step itself holds.
+    # One message counts temporaries, the other everything that the step holds.
     own = 0 if "temporaries" in error else (state + batch) / GIB
     return Measured(needed - own, needed - own + (state + 2 * batch) / GIB, reason)
 
 
 def recomputations(config: Config) -> int:
-    """How often the encoder's forward pass is computed again in the backward pass."""
+    """How often the backward pass recomputes the encoder's forward pass."""
     joint_ = config.joint
     return int(joint_.chunk > 0 or joint_.accumulate > 1) + int(joint_.keep == "blocks")
 
 
 def tflop(config: Config, row: Row, at: Fidelity) -> list[float]:
-    """TFLOP a video of a step that computes the encoder's forward pass again 0, 1 and 2 times.
+    """TFLOP per video of a step that recomputes the encoder's forward pass 0, 1 and 2 times.
 
-    XLA counts a loop's body once, so what is counted is the step without the encoder's loops, lowered on
-    the CPU for `_COUNTED`: JAX counts nothing of what is lowered for a device that is not there.
+    XLA counts a loop's body once, so what is counted is the step without the encoder's loops,
+    lowered on the CPU for `_COUNTED`: JAX counts nothing of what is lowered for a device that is
+    not there.
     """
     plain = with_joint(config, batch_size=1, chunk=0, accumulate=1, keep="all")
     mesh = make_mesh(1, 1, jax.devices("cpu"))

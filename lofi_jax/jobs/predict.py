@@ -1,4 +1,4 @@
-"""Inference on many video files, into one file of detections and a picture of each timeline."""
+"""Detects in many video files: one file of detections, one timeline image per video."""
 
 import dataclasses
 import glob
@@ -10,7 +10,7 @@ from lofi_jax.comma_separated import names
 from lofi_jax.data.video.packets import VideoError
 from lofi_jax.data.video.video_file import EXTENSIONS
 from lofi_jax.errors import UserError
-from lofi_jax.jobs import pictures
+from lofi_jax.jobs import images
 from lofi_jax.jobs.localizer import Localizer
 from lofi_jax.reports import timelines
 from lofi_jax.reports.tables import row_name
@@ -25,13 +25,14 @@ def run(
     output: pathlib.Path,
     timeline_dir: pathlib.Path | None = None,
 ) -> str:
-    """Detects in each video, writes the detections after each, and draws each timeline where wanted.
+    """Detects in each video, saves after each, and draws timelines if asked for.
 
-    A video's id is its file's name without the extension; where that is taken, with it, or else with a number. A
-    video that cannot be decoded is left out; of one that breaks, the part that decodes is used.
+    A video's id is its file name without the extension; with it if that is taken, or else with a
+    number. A video that cannot be decoded is left out; of a damaged one, the part that decodes is
+    used.
 
     Returns:
-        What became of the videos, for the user.
+        A message about the videos.
 
     Raises:
         UserError: the output cannot be written, or no video could be decoded.
@@ -71,8 +72,8 @@ def _new_id(path: pathlib.Path, taken: Container[str]) -> str:
 
 
 def _draw(localizer: Localizer, path: pathlib.Path, record, found: Detections) -> None:
-    row = (row_name(dataclasses.asdict(localizer.row)), pictures.strongest(found))
-    frames = pictures.thumbnails(localizer.run, record)
+    row = (row_name(dataclasses.asdict(localizer.row)), images.strongest(found))
+    frames = images.thumbnails(localizer.run, record)
     timelines.draw(path, path.stem, record["duration"], [row], frames, localizer.classes)
 
 

@@ -1,6 +1,5 @@
-"""The trainings of a run: each stage's values, taken from the config, the workdir and the devices."""
+"""A run's trainings: passes each stage its values from config, workdir and devices."""
 
-import json
 from typing import Any
 
 from lofi_jax import fidelity
@@ -10,7 +9,7 @@ from lofi_jax.config.settings import Data, Source
 from lofi_jax.data.loader import clips, pretext_clips, trimmed_clips
 from lofi_jax.data.loader.clips import Augmentation
 from lofi_jax.errors import UserError
-from lofi_jax.files import write_json
+from lofi_jax.files import read_own_json, write_json
 from lofi_jax.models.classifier import VideoClassifier
 from lofi_jax.run import checkpoints, datasets, features, sources, workdir
 from lofi_jax.run.checkpoints import ORIGIN
@@ -22,12 +21,12 @@ from lofi_jax.stages.train import is_finished
 from lofi_jax.training import processes
 from lofi_jax.training.checkpoints import load_state
 
-# Whatever `config.head_training.standardise` says for heads: the classifier is our own.
+# Independent of `config.head_training.standardise`, which is for heads: the classifier is ours.
 CLASSIFIER_STANDARDISES = True
 
 
 def pretrain_encoder(run: Run, start: str) -> None:
-    """Trains a start other than "icp", and before it the ones it begins from; finished ones are not repeated."""
+    """Trains a start other than "icp", after those it starts from; finished ones are skipped."""
     lineage = [start]
     while ORIGIN[lineage[0]] != "icp":
         lineage.insert(0, ORIGIN[lineage[0]])
@@ -51,13 +50,13 @@ def _pretrain(run: Run, start: str) -> None:
 
 
 def _clips(run: Run, start: str) -> Clips:
-    """What a start learns from."""
+    """The training data of a start."""
     config, full = run.config, full_fidelity(run.config)
     augmentation = _augmentation(config.data)
     source = datasets.target_clips(run) if start == "acp_plus" else datasets.source(run)
     if start == "speednet" and len(source.records[0]["frames"]) < 2 * config.data.frames:
         raise UserError(
-            "speednet needs two snippets a clip of the source: set config.source.snippets to 2"
+            "speednet needs two snippets per source clip: set config.source.snippets to 2"
         )
     if start in ("acp", "acp_plus"):
         drawing = _source_drawing(run) if start == "acp" else _drawing(run, "snippet", config.data)
@@ -89,7 +88,7 @@ def _drawing(run: Run, sampling: str, stored: Data | Source) -> trimmed_clips.Dr
 
 
 def _measure_accuracy(run: Run) -> None:
-    """Measures stage 1's encoder on the source's test subset, where there is one, into accuracy.json."""
+    """Measures stage 1's encoder on the source's test subset, if any, and writes accuracy.json."""
     config, folder = run.config, run.workdir.encoder("acp")
     subset, path = config.source.test_subset, folder / "accuracy.json"
     if not subset:
@@ -101,9 +100,10 @@ def _measure_accuracy(run: Run) -> None:
         state = load_state(workdir.checkpoints(folder))
         measured = clip_accuracy.measure(make_encoder(config), state, test)
         write_json(path, {"subset": subset} | measured)
-    measured = json.loads(path.read_text())
+    measured = read_own_json(path)
     print(
-        f"accuracy on {measured['videos']} videos of {subset!r}, {measured['clips']} clips each: top-1"
+        f"accuracy on {measured['videos']} videos of {subset!r}, {measured['clips']} clips each:"
+        " top-1"
         f" {100 * measured['top1']:.2f}%, top-5 {100 * measured['top5']:.2f}%"
     )
 
@@ -145,7 +145,7 @@ def joint_networks(run: Run, row: Row, classes: int) -> joint.Networks:
 
 
 def train_head(run: Run, row: Row) -> None:
-    """Stage 3 of a row; the seed and all settings are the same for every encoder."""
+    """Stage 3 of a row, with the same seed and settings for every encoder."""
     config, settings = run.config, run.config.head_training
     if config.head_checkpoint:
         print(f"head ({row.name}): not needed, it comes from {config.head_checkpoint}")
@@ -160,10 +160,10 @@ def train_head(run: Run, row: Row) -> None:
 
 
 def classifier_encoder(run: Run) -> str:
-    """The encoder whose features the classifier of videos sees: the first row's, the one pretrained to classify.
+    """The encoder whose features the video-level classifier sees: the first row's.
 
-    The same classifier labels the proposals of every row: rows differ in localization alone, as in the paper, where one
-    external classifier serves them all.
+    The same classifier labels the proposals of every row, so rows differ in localization alone. The
+    paper uses one external classifier for all.
     """
     return rows_of(run.config)[0].encoder
 
@@ -173,7 +173,7 @@ def classifier_model(run: Run, classes: int) -> VideoClassifier:
 
 
 def train_classifier(run: Run) -> None:
-    """Trains the classifier of videos, unless an external file has its scores."""
+    """Trains the video-level classifier, unless an external file has the scores."""
     settings, encoder = run.config.classifier, classifier_encoder(run)
     if settings.file:
         return
@@ -189,17 +189,17 @@ def train_classifier(run: Run) -> None:
 
 
 def _claim(run: Run, folder: Any, encoder: str) -> None:
-    """Notes in a training's folder which features it learns from.
+    """Records in a training's folder which features it uses.
 
     Raises:
-        UserError: it has learned from others.
+        UserError: it was trained on others.
     """
     if not processes.is_first():
         return
     path, fingerprint = folder / "features.json", features.fingerprint(run, encoder)
     if not path.exists():
         write_json(path, fingerprint)
-    if json.loads(path.read_text()) != fingerprint:
+    if read_own_json(path) != fingerprint:
         raise UserError(
-            f"{folder}: was trained on other features than those of {encoder!r} are now: delete the folder"
+            f"{folder}: was trained on features that {encoder!r} no longer has: delete the folder"
         )

@@ -1,10 +1,10 @@
 """The encoders and the heads, by name.
 
-An encoder maps snippets (N, T, H, W, 3) to features (N, C), and is made with the dtype that it computes in and with
-`remat`: whether to keep only its blocks' inputs for the way back. A head maps features (B, L, C) to raw outputs, offers
-`loss(outputs, batch, key)` and `proposals(outputs)`, has its authors' `suppression`, and says whether it `classifies`:
-then it is made with the number of classes, and its proposals have labels. A new one is a file of its own and a line
-here.
+An encoder maps snippets (N, T, H, W, 3) to features (N, C), and is made with the dtype that it
+computes in and with `remat`: whether to keep only its blocks' inputs for the backward pass. A head
+maps features (B, L, C) to raw outputs, offers `loss(outputs, batch, key)` and `proposals(outputs)`,
+has its authors' `suppression`, and says whether it `classifies`: then it is made with the number of
+classes, and its proposals have labels. A new one is a file and a line here.
 """
 
 import functools

@@ -1,10 +1,12 @@
-"""ActionFormer: a multi-scale local-attention transformer in which every moment is a candidate (arXiv 2202.07925).
+"""ActionFormer: a multi-scale transformer with local attention; every moment is a candidate (arXiv
+2202.07925).
 
-Features go through convolutions and transformer blocks with attention in a window; further blocks halve the length one
-after the other. On each level of this pyramid the same two towers of convolutions say of every point which actions it
-lies in, and how far away their start and end are. A level has half as many points as the one before, rounded up,
-whatever the number of snippets. The drop-out of the authors' code is left out, so that the head is a pure function; its
-normaliser, a running mean of the number of positives, is the batch's own number here.
+Features pass through convolutions and transformer blocks with windowed attention; further blocks
+each halve the length. On every level of this pyramid the same two convolutional towers predict, for
+each point, the classes of the actions it lies in and the distances to their start and end. A level
+has half as many points as the one before, rounded up, whatever the number of snippets. The authors'
+dropout is left out, so that the head is a pure function. Their loss is normalised by a running mean
+of the number of positives; here by the batch's own number.
 """
 
 import math
@@ -22,7 +24,8 @@ from lofi_jax.detection import losses
 from lofi_jax.detection.proposals import Proposals, Suppression
 from lofi_jax.models.local_transformer import Block, Tower, masked, norm, positions
 
-# Weaker candidates are dropped, before and in suppression (the authors' pre_nms_thresh and min_score).
+# Weaker candidates are dropped, before and in suppression (the authors' pre_nms_thresh and
+# min_score).
 MIN_SCORE = 0.001
 
 
@@ -32,7 +35,8 @@ class Points(NamedTuple):
     Attributes:
         position: (P,) in units where snippet i has its centre at i.
         stride: (P,) snippets between two points of its level.
-        nearest, farthest: (P,) in snippets, how far away the farther end of the actions that it learns lies.
+        nearest, farthest: (P,) the regression range in snippets, for the distance to an action's
+            farther end.
     """
 
     position: np.ndarray
@@ -42,11 +46,12 @@ class Points(NamedTuple):
 
 
 def pyramid_points(snippets: int, levels: int, regression_range: float) -> Points:
-    """The points of all levels, the finest first.
+    """The points of all levels, finest first.
 
     Args:
-        regression_range: farthest distance to a start or end that the first level learns, in snippets. Each further
-            level learns up to twice as far as the one before; the last one has no limit.
+        regression_range: farthest distance to a start or end that the first level learns, in
+            snippets. Each further level learns up to twice as far as the one before; the last one
+            has no limit.
     """
     rows = []
     for level in range(levels):
@@ -61,7 +66,8 @@ def pyramid_points(snippets: int, levels: int, regression_range: float) -> Point
 class ActionFormer(nn.Module):
     """The head, which classifies by itself. Defaults are the paper's THUMOS14 settings.
 
-    >>> head, features = ActionFormer(classes=3, channels=8, stem=1, levels=2), np.zeros((1, 8, 4), np.float32)
+    >>> head = ActionFormer(classes=3, channels=8, stem=1, levels=2)
+    >>> features = np.zeros((1, 8, 4), np.float32)
     >>> params = jax.jit(head.init)(jax.random.key(0), features)
     >>> outputs = jax.device_get(jax.jit(head.apply)(params, features))
     >>> [found.labels.dtype.kind for found in head.proposals(outputs)]
@@ -71,19 +77,21 @@ class ActionFormer(nn.Module):
         classes: C.
         channels: of all layers.
         heads: of the attention.
-        window: of the attention, in points of the level, one for all or one for each; 0: all points.
+        window: of the attention, in points of the level; one number for all levels or one each; 0:
+            all points.
         stem: blocks before the pyramid.
         levels: of the pyramid.
         regression_range: see `pyramid_points`.
-        center_sample_radius: how far from an action's centre a point may lie to learn it, in strides of its level.
+        center_sample_radius: largest distance from an action's centre at which a point learns it,
+            in strides of its level.
         prior: probability of every class before training.
-        positions: length for which absolute positions are made, that are added to the embedding; 0: none are.
-        padded: length to which the public network pads shorter videos (its max_seq_len), for weights that are used to
-            what padding does to a video's end; 0: no padding.
-        label_smoothing: part of every class's label that is spread over the classes and one more.
-        regression_weight: of the regression's term in the loss.
-        candidates: of a level, the strongest ones, that are kept before suppression.
-        shortest: candidate, in snippets.
+        positions: length of the absolute position embedding; 0: none.
+        padded: length to which the public network pads shorter videos (its max_seq_len), for
+            weights trained with that padding; 0: no padding.
+        label_smoothing: fraction of every label that is spread over the classes and one more.
+        regression_weight: of the regression term of the loss.
+        candidates: per level, the best ones kept before suppression.
+        shortest: candidate length, in snippets.
     """
 
     classifies: ClassVar[bool] = True
@@ -115,7 +123,8 @@ class ActionFormer(nn.Module):
 
     @nn.compact
     def __call__(self, features: Float[AnyArray, "B L D"]) -> dict[str, list[Array]]:
-        """Returns, for each level, "classification" logits (B, T, C) and "distances" (B, T, 2) to start and end.
+        """Returns, for each level, "classification" logits (B, T, C) and "distances" (B, T, 2) to
+        start and end.
 
         The distances are in strides of the level, at least 0.
         """
@@ -158,12 +167,14 @@ class ActionFormer(nn.Module):
     def loss(
         self, outputs: Mapping[str, Sequence[AnyArray]], batch: Mapping[str, AnyArray], key=None
     ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-        """Focal loss of all classes and DIoU loss of the positives' distances, over the positives' number; in float32.
+        """Focal loss of all classes and DIoU loss of the positives' distances, over the positives'
+        number; in float32.
 
         Args:
             outputs: of the head.
-            batch: "segments" (B, M, 2) float in units of the video, "labels" (B, M) int and "valid" (B, M) bool.
-            key: not needed: nothing is drawn.
+            batch: "segments" (B, M, 2) float in units of the video, "labels" (B, M) int and "valid"
+                (B, M) bool.
+            key: unused.
         """
         points = self._points(outputs)
         snippets = outputs["classification"][0].shape[1]
@@ -179,7 +190,7 @@ class ActionFormer(nn.Module):
         classes, wanted = assign(batch["segments"], batch["labels"], batch["valid"])
         positive = classes.max(axis=-1) > 0
         number = jnp.maximum(positive.sum(), 1)
-        # A point without an action has no distances; any finite ones do.
+        # A point without an action has no distances; any finite values will do.
         wanted = jnp.where(positive[..., None], wanted, 1.0)
         labels = classes * (1 - self.label_smoothing) + self.label_smoothing / (self.classes + 1)
         regression = (losses.diou(distances, wanted) * positive).sum() / number
@@ -190,7 +201,8 @@ class ActionFormer(nn.Module):
         return sum(terms.values(), jnp.float32(0)), terms
 
     def proposals(self, outputs: Mapping[str, Sequence[np.ndarray]]) -> list[Proposals]:
-        """Every video's proposals, one for each likely class of each point; they may reach beyond the video.
+        """Every video's proposals, one per likely class of each point; they may extend beyond the
+        video.
 
         Args:
             outputs: of the head, as NumPy arrays.
@@ -223,10 +235,12 @@ class ActionFormer(nn.Module):
 
 
 class ActionFormerAgnostic(ActionFormer):
-    """The head with one class, any action, as its authors train it for ActivityNet; a classifier of the video labels.
+    """The head with a single class, any action, as its authors train it for ActivityNet; a video
+    classifier adds labels.
 
-    Their settings there are channels=256, window=(7, 7, 7, 7, 7, 0), positions=192, label_smoothing=0.1,
-    regression_weight=2.0 and shortest=0.001, at 192 snippets, and votes from a tIoU of 0.9 on.
+    Their settings there are channels=256, window=(7, 7, 7, 7, 7, 0), positions=192,
+    label_smoothing=0.1, regression_weight=2.0 and shortest=0.001, at 192 snippets, and votes from a
+    tIoU of 0.9 on.
     """
 
     classifies: ClassVar[bool] = False
@@ -235,7 +249,7 @@ class ActionFormerAgnostic(ActionFormer):
     classes: int = 1
 
     def loss(self, outputs, batch, key=None):
-        """See `ActionFormer.loss`; the labels do not count."""
+        """See `ActionFormer.loss`; labels are ignored."""
         labels = jnp.zeros(batch["valid"].shape, jnp.int32)
         return super().loss(outputs, {**batch, "labels": labels}, key)
 
@@ -245,10 +259,11 @@ class ActionFormerAgnostic(ActionFormer):
 
 
 def padded_length(snippets: int, padded: int, windows: Sequence[int]) -> tuple[int, int]:
-    """How long a video is made with padding, and how long the public network makes it.
+    """The padded length of a video here, and in the public network.
 
-    That one pads a video up to its longest in training, and a longer one up to a multiple of what its windows need. No
-    value of the video depends on more than one padded point of each level, so that we stop there.
+    The public network pads a video to the longest length in training, and a longer one to a
+    multiple that its windows need. No value of the video depends on more than one padded point per
+    level, so we pad no further.
 
     Args:
         snippets: of the video.
@@ -272,17 +287,18 @@ def assigned(
     classes: int,
     radius: float,
 ) -> tuple[Float[Array, "P classes"], Float[Array, "P 2"]]:
-    """What each point of one video has to say (section 3.3).
+    """The targets of each point of one video (section 3.3).
 
-    A point learns the shortest of the actions in which it lies, not farther than `radius` strides from the centre, and
-    whose farther end is within its level's range. Actions that are equally short are learned together.
+    A point learns the shortest of the actions that contain it within `radius` strides of their
+    centre and whose farther end is within its level's regression range. Equally short actions are
+    learned together.
 
     Args:
         segments: in units where snippet i has its centre at i.
 
     Returns:
-        The classes, 0 or 1, and the distances to start and end in strides of the point's level, which mean nothing
-        where no class is 1.
+        The classes, 0 or 1, and the distances to start and end in strides of the point's level;
+        undefined where no class is 1.
     """
     position, stride = points.position[:, None], points.stride[:, None]
     start, end = segments[:, 0], segments[:, 1]

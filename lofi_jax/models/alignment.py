@@ -1,8 +1,10 @@
-"""Anchors, and the alignment of a video's features to each of them, folded into the layer that follows.
+"""Anchors, and the alignment of a video's features to each of them, folded into the layer that
+follows.
 
-SGAlign (G-TAD) and boundary matching (BMN) are linear in the features: a fixed matrix samples and averages them into
-bins for every anchor. The 1 x 1 layer that follows is linear too, so it can be applied first, to L snippets instead
-of thousands of anchors: the (channels x bins x anchors) tensor never exists and the numbers stay the same.
+SGAlign (G-TAD) and boundary matching (BMN) are linear in the features: a fixed matrix samples and
+averages them into bins for every anchor. The 1 x 1 layer that follows is linear too, so it can be
+applied first, to L snippets instead of thousands of anchors: the (channels x bins x anchors) tensor
+never exists and the numbers stay the same.
 """
 
 import dataclasses
@@ -17,18 +19,20 @@ from jaxtyping import Array, Float, Float32
 
 from lofi_jax.arrays import AnyArray
 
-# Of the sampling matrix, so much is made at once. Whole, it takes 70 MB at L = 100 and a gigabyte at L = 256; and as a
-# constant of the program, which compilers fold and transpose, it took minutes to compile.
+# Of the sampling matrix, so much is made at once. Whole, it takes 70 MB at L = 100 and a gigabyte
+# at L = 256; and as a constant of the program, which compilers fold and transpose, it took minutes
+# to compile.
 BLOCK_BYTES = 2**24
 
 
 @functools.lru_cache(maxsize=32)
 def anchors(snippets: int, max_duration: int | None = None) -> np.ndarray:
-    """Every anchor of a video of L snippets: all pairs 0 <= start < end <= L, up to a longest duration in snippets.
+    """Every anchor of a video of L snippets: all pairs 0 <= start < end <= L, up to a longest
+    duration in snippets.
 
     Returns:
-        (N, 2) int32 start and end in snippets, by duration and then by start; the end is exclusive. N is
-        L (L + 1) / 2 without a longest duration.
+        (N, 2) int32 start and end in snippets, by duration and then by start; the end is exclusive.
+        N is L (L + 1) / 2 without a longest duration.
     """
     longest = min(max_duration or snippets, snippets)
     pairs = [(s, s + d) for d in range(1, longest + 1) for s in range(snippets - d + 1)]
@@ -39,15 +43,16 @@ def anchors(snippets: int, max_duration: int | None = None) -> np.ndarray:
 class Sampling:
     """Where the bins of each anchor sample the snippets, in units where snippet i sits at i.
 
-    Every anchor is sampled at equal steps; each of its bins averages the next `count` samples, each interpolated
-    linearly between the two nearest snippets.
+    Every anchor is sampled at equal steps; each of its bins averages the next `count` samples, each
+    interpolated linearly between the two nearest snippets.
 
     Attributes:
         snippets: L.
         bins: of an anchor.
         first, step: (N,) float64, the first sample of each anchor and the distance to the next.
         count: (N,) int, samples a bin.
-        fades: past the last snippet, samples fade to zero within one snippet; else they repeat it up to L.
+        fades: past the last snippet, samples fade to zero within one snippet; else they repeat it
+            up to L.
     """
 
     snippets: int
@@ -61,8 +66,9 @@ class Sampling:
     def rows(self) -> Float32[np.ndarray, "6 N"]:
         """What `columns` takes of every anchor, each exact or rounded once.
 
-        Half of its samples; its middle and step; its samples a bin; the first of its samples that counts, and the first
-        one after it that does not. Which count, outside the video, is decided here, in float64.
+        Half of its samples; its middle and step; its samples a bin; the first of its samples that
+        counts, and the first one after it that does not. Which count, outside the video, is decided
+        here, in float64.
         """
         total = self.bins * self.count
         sample = np.arange(total.max())[:, None]
@@ -79,10 +85,12 @@ class Sampling:
         return np.stack([half, middle, step, self.count, begin, end]).astype(np.float32)
 
     def columns(self, rows: Float[AnyArray, "6 n"]) -> Float[Array, "L bins n"]:
-        """How much each snippet counts in each bin of some anchors: columns of the sampling matrix, float32.
+        """The weight of each snippet in each bin of some anchors: columns of the sampling matrix,
+        float32.
 
-        Between two snippets lie samples at equal distances, so their number and the place of their mean say how much
-        they give to either. No sample is looked at by itself, and nothing is gathered or scattered.
+        Between two snippets lie samples at equal distances, so their number and the place of their
+        mean say how much they give to either. No sample is looked at by itself, and nothing is
+        gathered or scattered.
         """
         half, middle, step, count, begin, end = rows
         snippet = jnp.arange(self.snippets, dtype=jnp.float32)
@@ -94,7 +102,8 @@ class Sampling:
         at = at.clip(low.clip(begin, end), high.clip(begin, end))
         number = at[1:] - at[:-1]
         mean = middle + ((at[1:] + at[:-1] - 1) / 2 - half) * step
-        # What lies outside counts as the snippet next to it; what fades has another one, of zeros, after the last.
+        # What lies outside counts as the snippet next to it; what fades has another one, of zeros,
+        # after the last.
         mean = mean.clip(0, self.snippets - (0 if self.fades else 1))
         to_next = mean - jnp.arange(-1.0, self.snippets)[:, None, None]
         given = number * to_next, number * (1 - to_next)
@@ -104,7 +113,8 @@ class Sampling:
 def graph_alignment(snippets: int, bins: int, low: np.ndarray, high: np.ndarray) -> Sampling:
     """SGAlign (G-TAD, arXiv 1911.11462): equal bins from low to high, at least one snippet in all.
 
-    A bin averages ceil(its length) samples at the centres of its equal parts; outside [-1, L] there is zero.
+    A bin averages ceil(its length) samples at the centres of its equal parts; outside [-1, L] there
+    is zero.
 
     Args:
         low, high: (N,) the sampled range of each anchor.
@@ -118,10 +128,11 @@ def graph_alignment(snippets: int, bins: int, low: np.ndarray, high: np.ndarray)
 def boundary_matching(
     snippets: int, bins: int, samples: int, low: np.ndarray, high: np.ndarray
 ) -> Sampling:
-    """The boundary-matching layer (BMN, arXiv 1907.09702): equal steps from low to high, both included.
+    """The boundary-matching layer (BMN, arXiv 1907.09702): equal steps from low to high, both
+    included.
 
-    A bin averages `samples` of them. A sample within one snippet before the first one counts as the first; from the
-    last one on they fade within one snippet.
+    A bin averages `samples` of them. A sample within one snippet before the first one counts as the
+    first; from the last one on they fade within one snippet.
 
     Args:
         low, high: (N,) the sampled range of each anchor.
@@ -131,7 +142,8 @@ def boundary_matching(
 
 
 class AlignedDense(nn.Module):
-    """Aligns features to every anchor and applies a dense layer to the aligned (channels x bins) of each.
+    """Aligns features to every anchor and applies a dense layer to the aligned (channels x bins) of
+    each.
 
     Attributes:
         width: output channels.
@@ -143,7 +155,9 @@ class AlignedDense(nn.Module):
     def __call__(
         self, *sampled: tuple[Float[AnyArray, "B L C"], Sampling]
     ) -> Float[Array, "B N width"]:
-        """Takes feature sequences of one shape, each with how it is sampled; their bins are put side by side."""
+        """Takes feature sequences of one shape, each with its sampling; their bins are
+        concatenated.
+        """
         bins = [sampling.bins for _, sampling in sampled]
         channels, total = sampled[0][0].shape[-1], sum(bins)
         bound = 1 / math.sqrt(channels * total)
@@ -153,7 +167,8 @@ class AlignedDense(nn.Module):
         for (x, sampling), part in zip(
             sampled, jnp.split(kernel, np.cumsum(bins)[:-1], axis=1), strict=True
         ):
-            # The kernel goes to the snippets first: the other order would build (channels x bins x anchors).
+            # The kernel goes to the snippets first: the other order would build (channels x bins x
+            # anchors).
             out = out + _align(jnp.einsum("blc,crh->blrh", x, part), sampling)
         return out
 
@@ -166,7 +181,7 @@ def _align(y: Float[AnyArray, "B L bins H"], sampling: Sampling) -> Float[Array,
         return _aligned(y, sampling, jnp.asarray(sampling.rows))
     blocks = -(-number // size)
     rows = np.pad(sampling.rows, ((0, 0), (0, blocks * size - number)), mode="edge")
-    # Made again for the backward pass, so that one block at a time is all that is ever held.
+    # Recomputed in the backward pass, so that only one block is in memory at a time.
     block = jax.checkpoint(lambda rows: _aligned(y, sampling, rows))
     out = jax.lax.map(block, jnp.asarray(rows.reshape(6, blocks, size).swapaxes(0, 1)))
     return out.swapaxes(0, 1).reshape(len(y), blocks * size, -1)[:, :number]

@@ -1,4 +1,6 @@
-"""BMN: the boundary-matching network (arXiv 1907.09702), with the folded boundary-matching layer."""
+"""BMN: the boundary-matching network (arXiv 1907.09702), with the folded boundary-matching
+layer.
+"""
 
 import functools
 from typing import ClassVar
@@ -13,8 +15,9 @@ from lofi_jax.models import proposal_map
 from lofi_jax.models.alignment import Sampling, anchors, boundary_matching
 from lofi_jax.models.proposal_map import Rules
 
-# Of the code that has each layout: the port takes snippet i to lie at i when it labels boundaries, and every anchor for
-# a proposal; mmaction2 takes it to lie at i + 0.5, and lets the boundaries choose the proposals.
+# Of the code that has each layout: the port takes snippet i to lie at i when it labels boundaries,
+# and every anchor for a proposal; mmaction2 takes it to lie at i + 0.5, and lets the boundaries
+# choose the proposals.
 RULES = {
     "start_end": Rules(0.0, 1.0, 10.0, 0.0, select=False, weigh=True),
     "duration_start": Rules(0.5, 1.0, 10.0, 0.0, select=True, weigh=True),
@@ -23,10 +26,12 @@ RULES = {
 
 @functools.lru_cache(maxsize=8)
 def alignment(snippets: int, layout: str, bins: int, samples: int) -> Sampling:
-    """Boundary matching of every anchor extended by half its length on both sides (section 3.3), and of an empty cell.
+    """Boundary matching of every anchor extended by half its length on both sides (section 3.3),
+    and of an empty cell.
 
-    Both layouts are those of public weights. An anchor [s, e) counts as s to e in "start_end" and as s to e - 1 in
-    "duration_start", and as one snippet longer than that in both. In the empty cell all samples are zero.
+    Both layouts are those of public weights. An anchor [s, e) counts as s to e in "start_end" and
+    as s to e - 1 in "duration_start", and as one snippet longer than that in both. In the empty
+    cell all samples are zero.
     """
     start, end = anchors(snippets).T.astype(np.float64)
     last = end if layout == "start_end" else end - 1
@@ -39,7 +44,8 @@ def alignment(snippets: int, layout: str, bins: int, samples: int) -> Sampling:
 class BMN(nn.Module):
     """The head. Defaults are the paper's ActivityNet settings.
 
-    >>> head, features = BMN(channels=16, widths=(16, 16), bins=4), np.zeros((1, 8, 32), np.float32)
+    >>> head = BMN(channels=16, widths=(16, 16), bins=4)
+    >>> features = np.zeros((1, 8, 32), np.float32)
     >>> params = jax.jit(head.init)(jax.random.key(0), features)
     >>> outputs = jax.device_get(jax.jit(head.apply)(params, features))
     >>> [found.segments.shape for found in head.proposals(outputs)]
@@ -47,10 +53,12 @@ class BMN(nn.Module):
 
     Attributes:
         channels: of the 1D features.
-        widths: of the layer on each anchor's aligned features, the 1 x 1 convolution and the two 3 x 3 ones.
+        widths: of the layer on each anchor's aligned features, the 1 x 1 convolution and the two 3
+            x 3 ones.
         bins: of an anchor, each averaging `samples`.
-        layout: of the map and of the samples, "start_end" as in the common PyTorch port, or "duration_start" as in the
-            paper, its authors' code and mmaction2; and whose `RULES` to follow.
+        layout: of the map and of the samples, "start_end" as in the common PyTorch port, or
+            "duration_start" as in the paper, its authors' code and mmaction2; and whose `RULES` to
+            follow.
     """
 
     classifies: ClassVar[bool] = False
@@ -66,7 +74,9 @@ class BMN(nn.Module):
 
     @nn.compact
     def __call__(self, features: Float[AnyArray, "B L D"]) -> dict[str, Array]:
-        """Returns logits: "start" and "end" (B, L), "regression" and "classification" (B, anchors)."""
+        """Returns logits: "start" and "end" (B, L), "regression" and "classification" (B,
+        anchors).
+        """
 
         def conv(x, name, groups=4):
             layer = nn.Conv(self.channels, (3,), padding=1, feature_group_count=groups, name=name)
@@ -84,7 +94,9 @@ class BMN(nn.Module):
         return outputs | maps
 
     def _map(self, snippets: int) -> proposal_map.Map:
-        """Each anchor's cell: its start and its last snippet, or its duration less one and its start."""
+        """Each anchor's cell: its start and its last snippet, or its duration less one and its
+        start.
+        """
         start, end = anchors(snippets).T
         cells = {"start_end": (start, end - 1), "duration_start": (end - start - 1, start)}
         if self.layout not in cells:

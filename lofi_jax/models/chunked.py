@@ -1,9 +1,10 @@
 """Joint training in the memory of a few snippets, with exact gradients.
 
-The encoder treats snippets one by one (its BatchNorm is frozen in the joint stage), so a video's features can be
-computed a chunk of snippets at a time, each chunk's activations thrown away and recomputed on the way back. The
-gradient is that of the plain computation; only one chunk's activations are ever held. The head treats videos one by
-one, so the same holds for it and parts of a batch.
+The encoder treats snippets one by one (its BatchNorm is frozen in the joint stage), so a video's
+features can be computed a chunk of snippets at a time, each chunk's activations discarded and
+recomputed in the backward pass. The gradient is that of the plain computation; only one chunk's
+activations are ever held. The head treats videos one by one, so the same holds for it and
+microbatches.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from lofi_jax.arrays import AnyArray
 from lofi_jax.errors import UserError
 from lofi_jax.models.convolution import OUTPUT
 
-# What a chunk may keep for the way back: see `encode`.
+# The remat policies: what of a chunk is kept for its backward pass; see `encode`.
 KEEPS = ("all", "convolutions", "blocks")
 
 
@@ -24,17 +25,18 @@ def encode(
     frames: Real[AnyArray, "B L T H W 3"],
     chunk: int,
     keep: str = "all",
-    parts: int = 1,
+    microbatches: int = 1,
 ) -> Float[Array, "B L C"]:
     """Encodes every snippet of a batch of videos, `chunk` snippets at a time.
 
     Args:
         encoder: a pure function of snippets, differentiable in what it closes over.
         frames: the batch; L, H and W at whatever fidelity.
-        chunk: snippets in memory at once; must divide B x L. 0 takes one part of the batch at once.
-        keep: of a chunk's activations while its gradient is computed: "all"; "convolutions", whose outputs are
-            most of the work, the rest being computed again; or "blocks", which an encoder made with remat=True does.
-        parts: into which the batch is divided; divides B.
+        chunk: snippets in memory at once; must divide B x L. 0: a whole microbatch at once.
+        keep: the remat policy, what of a chunk is kept for its backward pass: "all";
+            "convolutions", whose outputs are most of the work, while the rest is recomputed; or
+            "blocks", which an encoder made with remat=True does.
+        microbatches: into which the batch is divided; divides B.
 
     Raises:
         UserError: the chunk does not divide the snippets.
@@ -44,9 +46,9 @@ def encode(
     if keep == "convolutions":
         convolutions = jax.checkpoint_policies.save_only_these_names(OUTPUT)
         encoder = jax.checkpoint(encoder, policy=convolutions)
-    if chunk == 0 and parts == 1:
+    if chunk == 0 and microbatches == 1:
         return encoder(frames).reshape(videos, snippets, -1)
-    chunk = chunk or len(frames) // parts
+    chunk = chunk or len(frames) // microbatches
     if len(frames) % chunk:
         raise UserError(
             f"a chunk of {chunk} snippets does not divide the {len(frames)} a device holds"
@@ -54,8 +56,8 @@ def encode(
             " stage extract config.extract.chunk"
         )
 
-    # Through the loop a row of pixels goes whole: a TPU's memory pads the last axis to 128, and would take 43 times as
-    # much for its three colours.
+    # Through the loop a row of pixels goes whole: a TPU's memory pads the last axis to 128, and
+    # would take 43 times as much for its three colours.
     @jax.checkpoint
     def of_rows(rows):
         return encoder(rows.reshape(chunk, *frames.shape[1:]))
@@ -64,17 +66,18 @@ def encode(
     return jax.lax.map(of_rows, rows).reshape(videos, snippets, -1)
 
 
-def in_parts(function, x: Float[AnyArray, "B ..."], parts: int):
-    """Applies a function of a batch, which treats its videos one by one, to `parts` parts of it one after the other.
+def in_microbatches(function, x: Float[AnyArray, "B ..."], microbatches: int):
+    """Applies a function of a batch, which treats its videos one by one, to its microbatches in
+    turn.
 
-    Each part's activations are computed again on the way back.
+    Each microbatch's activations are recomputed in the backward pass.
 
     Args:
         function: arrays out, each (B, ...).
         x: the batch.
-        parts: divides B.
+        microbatches: divides B.
     """
-    if parts == 1:
+    if microbatches == 1:
         return function(x)
-    out = jax.lax.map(jax.checkpoint(function), x.reshape(parts, -1, *x.shape[1:]))
+    out = jax.lax.map(jax.checkpoint(function), x.reshape(microbatches, -1, *x.shape[1:]))
     return jax.tree.map(lambda y: y.reshape(len(x), *y.shape[2:]), out)

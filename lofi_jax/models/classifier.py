@@ -1,4 +1,6 @@
-"""A video-level action classifier over snippet features, so that proposals get labels without an external file."""
+"""A video-level action classifier on snippet features, which labels proposals without an external
+file.
+"""
 
 import flax.linen as nn
 import jax
@@ -10,9 +12,10 @@ from lofi_jax.arrays import AnyArray
 
 
 class VideoClassifier(nn.Module):
-    """Classifies each snippet and averages over the video, weighting the snippets by a learned attention.
+    """Classifies each snippet and averages over the video, weighting the snippets by a learned
+    attention.
 
-    An untrimmed video is mostly background; the attention lets its few action snippets speak.
+    An untrimmed video is mostly background; the attention emphasises its few action snippets.
     """
 
     classes: int

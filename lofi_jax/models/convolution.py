@@ -1,4 +1,4 @@
-"""Convolutions: the library's, but on the CPU in the forms at which XLA is fast there."""
+"""Convolutions: the library's, except on the CPU, in forms that XLA's backend is fast at."""
 
 import functools
 
@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from lofi_jax.models import cpu_convolution
 
-# The name of what a convolution puts out, by which a remat policy can keep it whatever its form.
+# The name of a convolution's output, by which a remat policy can keep it.
 OUTPUT = "convolution"
 
 
@@ -17,8 +17,8 @@ def convolve(
 ) -> Float[Array, "N ..."]:
     """As `lax.conv_general_dilated`, for an `nn.Conv` without dilation.
 
-    GPUs and TPUs are made for the library's form. XLA's compiler for GPUs even aborts at one of the CPU's, the product
-    of every second pixel (jax 0.10.2 and 0.11.2).
+    GPUs and TPUs are made for the library's form. XLA's compiler for GPUs even aborts at one of the
+    CPU's, the product of every second pixel (jax 0.10.2 and 0.11.2).
     """
     on_cpu, library = (
         functools.partial(form, strides=strides, padding=padding, **options)

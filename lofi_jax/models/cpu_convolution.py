@@ -1,4 +1,4 @@
-"""Convolutions in the forms at which XLA is fast on the CPU (jax 0.10.2), by the shapes."""
+"""Convolutions in the forms that XLA's CPU backend is fast at (jax 0.10.2), chosen by shape."""
 
 import functools
 
@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from lofi_jax.models import winograd
 
-# A picture of 3 x 3 and more is no smaller than the largest kernel that the encoders end with.
+# An image of 3 x 3 and more is no smaller than the largest kernel that the encoders end with.
 SMALL = 2
 
 
@@ -21,11 +21,12 @@ def convolve(
 
     A kernel of one pixel is one product: told to convolve, XLA takes 2 to 4 times as long.
 
-    Where a picture comes out at 2 x 2 or less, as the last stage's do at low fidelity, XLA takes the kernel for the
-    picture and the picture for the kernel, for which it has no fast program (100 times slower). Such ones are a product
-    for each of the kernel's pixels.
+    Where an image comes out at 2 x 2 or less, as the last stage's do at low fidelity, XLA takes the
+    kernel for the image and the image for the kernel, for which it has no fast program (100 times
+    slower). Such ones are a product for each of the kernel's pixels.
 
-    Most of 3 x 3 are Winograd's: see `winograd`. Of others the backward pass is written out: see `_back`.
+    Most of 3 x 3 are Winograd's: see `winograd`. Of others the backward pass is written out: see
+    `_back`.
     """
     if options["feature_group_count"] == 1:
         if max(kernel.shape[:-2]) == 1 and (isinstance(padding, str) or not np.any(padding)):
@@ -34,8 +35,8 @@ def convolve(
         if x.ndim == 4 and not isinstance(padding, str):
             if max(_out(x, kernel, strides, padding)) <= SMALL:
                 return _by_pixels(x, kernel, strides, padding)
-            # In a shard_map the kernel, which all devices share, has to differ between them as the pictures do: then
-            # JAX sums its gradient.
+            # In a shard_map the kernel, which all devices share, has to differ between them as the
+            # images do: then JAX sums its gradient.
             kernel += 0 * lax.stop_gradient(x[0, 0, 0, 0])
             if winograd.suits(x, kernel, strides, padding):
                 return _by_winograd(x, kernel)
@@ -44,7 +45,7 @@ def convolve(
 
 
 def _out(x, kernel, strides, padding) -> list[int]:
-    """The height and width that come out."""
+    """The output's height and width."""
     sizes = zip(x.shape[1:3], padding, kernel.shape[:2], strides, strict=True)
     return [(n + sum(pad) - k) // s + 1 for n, pad, k, s in sizes]
 
@@ -60,7 +61,7 @@ def _by_pixels(x, kernel, strides, padding):
     return functools.reduce(jnp.add, products)
 
 
-_PICTURES = ("NHWC", "HWIO", "NHWC")
+_IMAGES = ("NHWC", "HWIO", "NHWC")
 
 
 _by_winograd = jax.custom_vjp(winograd.convolve)
@@ -78,17 +79,18 @@ _by_winograd.defvjp(
 
 
 def _plain(x, kernel, strides, padding):
-    return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=_PICTURES)
+    return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=_IMAGES)
 
 
 _convolve = jax.custom_vjp(_plain, nondiff_argnums=(2, 3))
 
 
 def _back(strides, padding, kept, gradient):
-    """The gradients of picture and kernel, as convolutions whose dimensions lie as in the forward one.
+    """The gradients of image and kernel, as convolutions whose dimensions lie as in the forward
+    one.
 
-    XLA has a fast program for no other, and turns others into it outside of loops only: in a chunked encoder the
-    gradient of a kernel took 60 times as long.
+    XLA has a fast program for no other, and turns others into it outside of loops only: in a
+    chunked encoder the gradient of a kernel took 60 times as long.
     """
     x, kernel = kept
     pads, back_pads = [], []
@@ -103,7 +105,7 @@ def _back(strides, padding, kept, gradient):
         (1, 1),
         back_pads,
         lhs_dilation=strides,
-        dimension_numbers=_PICTURES,
+        dimension_numbers=_IMAGES,
     )
     of_kernel = lax.conv_general_dilated(
         x.transpose(3, 1, 2, 0),
@@ -111,7 +113,7 @@ def _back(strides, padding, kept, gradient):
         (1, 1),
         pads,
         rhs_dilation=strides,
-        dimension_numbers=_PICTURES,
+        dimension_numbers=_IMAGES,
     )
     return of_x, of_kernel.transpose(1, 2, 0, 3)
 

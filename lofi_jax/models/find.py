@@ -12,7 +12,7 @@ def find(known: Mapping[str, Any], name: str, key: str) -> Any:
 
     Args:
         known: such as `models.HEADS`.
-        key: what the user calls it, for the message.
+        key: its name for the user, in the message.
 
     Raises:
         UserError: no such class.
@@ -24,5 +24,6 @@ def find(known: Mapping[str, Any], name: str, key: str) -> Any:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(
-            f"{key} is named {name!r}: choose one of {', '.join(known)}, or package.module:Class ({error})"
+            f"{key} is named {name!r}: choose one of {', '.join(known)}, or package.module:Class"
+            f" ({error})"
         ) from error

@@ -1,4 +1,6 @@
-"""G-TAD: sub-graph localization for temporal action detection (arXiv 1911.11462), with the folded alignment."""
+"""G-TAD: sub-graph localization for temporal action detection (arXiv 1911.11462), with the folded
+alignment.
+"""
 
 import functools
 from typing import ClassVar
@@ -15,9 +17,10 @@ from lofi_jax.models import proposal_map
 from lofi_jax.models.alignment import Sampling, anchors, graph_alignment
 from lofi_jax.models.proposal_map import Rules
 
-# Of the code that G-TAD's authors published for each dataset (github.com/frostinassiky/gtad, the branches anet and
-# master): for ActivityNet the boundaries choose the proposals but the maps alone score them; for THUMOS14 every anchor
-# is one, the weights of the map's terms change places, and the counts of the classification begin at 10.
+# Of the code that G-TAD's authors published for each dataset (github.com/frostinassiky/gtad, the
+# branches anet and master): for ActivityNet the boundaries choose the proposals but the maps alone
+# score them; for THUMOS14 every anchor is one, the weights of the map's terms change places, and
+# the counts of the classification begin at 10.
 RULES = {
     "activitynet": Rules(0.5, 1.0, 10.0, 0.0, select=True, weigh=False),
     "thumos14": Rules(0.0, 10.0, 1.0, 10.0, select=False, weigh=False),
@@ -39,7 +42,8 @@ def gather(x: Float[AnyArray, "B L C"], index: Int[AnyArray, "B L k"]) -> Float[
 
 
 class GCNeXt(nn.Module):
-    """A graph convolution block with a temporal and a semantic stream beside the identity (section 3.2).
+    """A graph convolution block with a temporal and a semantic stream beside the identity (section
+    3.2).
 
     Attributes:
         width: channels between the 1 x 1 layers, `groups` times the width of one group.
@@ -72,10 +76,11 @@ class GCNeXt(nn.Module):
 def alignments(
     snippets: int, max_duration: int | None, bins: tuple[int, ...], empty_cell: bool
 ) -> tuple[Sampling, ...]:
-    """SGAlign of every anchor extended by half its length on both sides, for each number of bins (section 3.3).
+    """SGAlign of every anchor extended by half its length on both sides, for each number of bins
+    (section 3.3).
 
-    An anchor [s, e) is sampled from s - length / 2 to (e - 1) + length / 2. The empty cell of the map, where wanted, is
-    sampled from 0 to 1, as G-TAD's own code does.
+    An anchor [s, e) is sampled from s - length / 2 to (e - 1) + length / 2. The empty cell of the
+    map, where wanted, is sampled from 0 to 1, as G-TAD's own code does.
     """
     start, end = anchors(snippets, max_duration).T.astype(np.float64)
     low, high = start - (end - start) / 2, end - 1 + (end - start) / 2
@@ -87,14 +92,15 @@ def alignments(
 class GTAD(nn.Module):
     """The head. Defaults are the paper's ActivityNet settings.
 
-    >>> head, features = GTAD(channels=16, widths=(16, 16), bins=(4, 2), groups=4), np.zeros((1, 8, 32), np.float32)
+    >>> head = GTAD(channels=16, widths=(16, 16), bins=(4, 2), groups=4)
+    >>> features = np.zeros((1, 8, 32), np.float32)
     >>> params = jax.jit(head.init)(jax.random.key(0), features)
     >>> outputs = jax.device_get(jax.jit(head.apply)(params, features))
     >>> [found.segments.shape for found in head.proposals(outputs)]
     [(28, 2)]
 
-    Its THUMOS14 settings are max_duration=64, bins=(16, 16), map_kernel=3, rules="thumos14" and longest=59, at 256
-    snippets.
+    Its THUMOS14 settings are max_duration=64, bins=(16, 16), map_kernel=3, rules="thumos14" and
+    longest=59, at 256 snippets.
 
     Attributes:
         channels: of the 1D features.
@@ -103,8 +109,8 @@ class GTAD(nn.Module):
         groups, group_width: of the GCNeXt blocks; the first convolution has 4 groups.
         k: semantic neighbours.
         max_duration: of an anchor, in snippets; none: the video's.
-        map_kernel: 3: the last two of the layers are 3 x 3 convolutions over the map (duration, start); 1: they
-            see one anchor each.
+        map_kernel: 3: the last two of the layers are 3 x 3 convolutions over the map (duration,
+            start); 1: they see one anchor each.
         rules: of the loss and of the proposals, one of `RULES`.
         longest: proposal, in snippets; none: as long as an anchor may be.
     """
@@ -131,7 +137,9 @@ class GTAD(nn.Module):
 
     @nn.compact
     def __call__(self, features: Float[AnyArray, "B L D"]) -> dict[str, Array]:
-        """Returns logits: "start" and "end" (B, L), "regression" and "classification" (B, anchors)."""
+        """Returns logits: "start" and "end" (B, L), "regression" and "classification" (B,
+        anchors).
+        """
 
         def block(name):
             return GCNeXt(self.groups * self.group_width, self.groups, self.k, name=name)

@@ -1,8 +1,9 @@
-"""ActionFormer's layers (arXiv 2202.07925): transformer blocks with attention in a window, and towers of convolutions.
+"""ActionFormer's layers (arXiv 2202.07925): transformer blocks with windowed attention, and
+convolutional towers.
 
-A sequence may end in padding, as in the public network. Then `real` says which of its positions are of the video; after
-every layer that mixes positions the others are set to zero, and attention never sees them. Between two such layers a
-normalisation gives them values of their own, which public weights are used to.
+A sequence may end in padding, as in the public network. Then `real` marks the positions of the
+video. Every layer that mixes positions sets the others to zero, and attention ignores them. In
+between, normalisation gives them nonzero values, with which the public weights were trained.
 """
 
 import flax.linen as nn
@@ -12,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 Real = Bool[np.ndarray, " T"] | None
+RealOut = Bool[np.ndarray, " t"] | None
 
 
 def norm(name: str) -> nn.LayerNorm:
@@ -25,11 +27,13 @@ def masked(x: Float[Array, "B T C"], real: Real) -> Float[Array, "B T C"]:
 
 
 def positions(length: int, made_for: int, channels: int) -> Float[np.ndarray, "length channels"]:
-    """Sinusoids that tell a position, over the square root of the channels (arXiv 1706.03762, section 3.5).
+    """Sinusoidal position embedding, divided by the square root of the channels (arXiv 1706.03762,
+    section 3.5).
 
     Args:
-        length: how many positions.
-        made_for: the length that they are made for; a longer sequence stretches them by linear interpolation.
+        length: number of positions.
+        made_for: the length it is made for; for a longer sequence it is stretched by linear
+            interpolation.
         channels: an even number.
     """
     index = np.arange(made_for)[:, None]
@@ -42,11 +46,12 @@ def positions(length: int, made_for: int, channels: int) -> Float[np.ndarray, "l
 
 
 class LocalAttention(nn.Module):
-    """Multi-head self-attention in a window, over inputs that depthwise convolutions mix, and perhaps shorten, first.
+    """Multi-head self-attention in a window, over inputs from depthwise convolutions, which may
+    shorten them.
 
     Attributes:
         heads: of the attention.
-        window: positions that each sees, itself in the middle; 0: all.
+        window: positions that each attends to, centred on itself; 0: all.
         stride: 2 halves the length.
     """
 
@@ -55,7 +60,7 @@ class LocalAttention(nn.Module):
     stride: int = 1
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B T C"], real: Real = None) -> Float[Array, "B t C"]:
+    def __call__(self, x: Float[Array, "B T C"], real: RealOut = None) -> Float[Array, "B t C"]:
         channels = x.shape[-1]
 
         def projected(name):
@@ -85,7 +90,7 @@ class LocalAttention(nn.Module):
 
 
 class Block(nn.Module):
-    """A pre-norm transformer block; each branch begins at a ten-thousandth of its output.
+    """A pre-norm transformer block; each branch is scaled by 1e-4 initially.
 
     Attributes:
         heads, window, stride: see `LocalAttention`.
@@ -96,7 +101,7 @@ class Block(nn.Module):
     stride: int = 1
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B T C"], real: Real = None) -> Float[Array, "B t C"]:
+    def __call__(self, x: Float[Array, "B T C"], real: RealOut = None) -> Float[Array, "B t C"]:
         """Takes which positions are real after the stride."""
         channels = x.shape[-1]
 
@@ -114,7 +119,7 @@ class Block(nn.Module):
 
 
 class Tower(nn.Module):
-    """Convolutions that all levels share: two with normalisation and a last one to the output."""
+    """Convolutions shared by all levels: two with normalisation and one to the output."""
 
     channels: int
     outputs: int

@@ -1,4 +1,6 @@
-"""Max-pooling over windows of three at stride two, as the stems have it, with a cheap way back."""
+"""Max-pooling over windows of three with stride two, as in the stems, with a cheap backward
+pass.
+"""
 
 from collections.abc import Sequence
 
@@ -8,11 +10,12 @@ from jaxtyping import Array, Float
 
 
 def halved(x: Float[Array, "..."], axes: Sequence[int]) -> Float[Array, "..."]:
-    """The largest of each entry and its two neighbours, for every second entry along each of the axes.
+    """The largest of each entry and its two neighbours, for every second entry along each of the
+    axes.
 
-    As `nn.max_pool` with windows of three, stride two and a padding of one. But XLA goes back through that by looking
-    for each window's largest entry once more and scattering to it, which takes several times the work and memory of
-    this. Entries that are equally large share the gradient.
+    As `nn.max_pool` with windows of three, stride two and a padding of one. But in the backward
+    pass of that, XLA searches each window's maximum again and scatters to it, which takes several
+    times the work and memory. Equal maxima share the gradient.
     """
     for axis in axes:
         x = _halved(x, axis)
@@ -23,7 +26,7 @@ def _halved(x, axis: int):
     """Windows along one axis: the middle of each is the first of a pair of entries."""
     windows = (x.shape[axis] + 1) // 2
     x = _padded(x, axis, 0, 2 * windows - x.shape[axis])
-    # Not as slices with a stride, for which compilers write long programs: a TPU's takes 3 times as long.
+    # No strided slices, for which compilers generate long programs: a TPU's takes 3 times as long.
     pairs = x.reshape(*x.shape[:axis], windows, 2, *x.shape[axis + 1 :])
     middle, after = (lax.index_in_dim(pairs, k, axis + 1, keepdims=False) for k in range(2))
     before = lax.slice_in_dim(_padded(after, axis, 1, 0), 0, windows, axis=axis)

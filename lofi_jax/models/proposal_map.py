@@ -1,4 +1,4 @@
-"""What G-TAD and BMN share: the layers on every anchor's aligned features, the loss and the proposals."""
+"""The shared parts of G-TAD and BMN: the layers on aligned features, the loss and the proposals."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -18,7 +18,7 @@ Outputs = Mapping[str, Array]
 
 
 class Rules(NamedTuple):
-    """What the published codes of G-TAD and BMN do differently in training and inference.
+    """Differences between the published codes of G-TAD and BMN in training and inference.
 
     Attributes:
         centre: of snippet 0 for the labels of the boundaries; see `targets.boundary_probabilities`.
@@ -36,7 +36,7 @@ class Rules(NamedTuple):
 
 
 class Map(NamedTuple):
-    """Where each of N anchors lies on a map: rows and columns (N,) int, and the map's shape."""
+    """The cells of N anchors on a map: rows and columns (N,) int, and the map's shape."""
 
     rows: np.ndarray
     columns: np.ndarray
@@ -44,17 +44,20 @@ class Map(NamedTuple):
 
 
 def confidences(sampled, widths: Sequence[int], cells: Map | None) -> dict[str, Array]:
-    """The layers on the aligned features, to be called in a head's compact method ("align", "map1", ..., "map_out").
+    """The layers on the aligned features, to be called in a head's compact method ("align", "map1",
+    ..., "map_out").
 
     Args:
-        sampled: what `AlignedDense` takes; one more anchor than there are, the empty cell, where `cells` is given.
+        sampled: what `AlignedDense` takes; one more anchor than there are, the empty cell, where
+            `cells` is given.
         widths: of the layers; the first two see one anchor each.
-        cells: the map over which the layers from the third on are 3 x 3 convolutions. None: they see one anchor too.
-            The cells without an anchor have values as all others do, which reach the anchors beside them: public
-            weights depend on it.
+        cells: the map over which the layers from the third on are 3 x 3 convolutions. None: they
+            see one anchor too. The cells without an anchor have values as all others do, which
+            reach the anchors beside them: public weights depend on it.
 
     Returns:
-        Logits (B, N) of each anchor's tIoU, "regression", and of whether it is right, "classification".
+        Logits (B, N) of each anchor's tIoU, "regression", and of whether it is right,
+        "classification".
     """
     y = nn.relu(AlignedDense(widths[0], name="align")(*sampled))
     y = nn.relu(nn.Dense(widths[1], name="map1")(y))

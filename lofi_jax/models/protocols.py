@@ -1,7 +1,8 @@
-"""What encoders and heads have in common: all that the rest of the project asks of one, ours or a third party's.
+"""The protocols of encoders and heads: everything that the project asks of one, ours or a third
+party's.
 
-Both are Flax modules, known by the shapes that go in and come out. A config names one of `models.ENCODERS` or
-`models.HEADS`, or any class as "package.module:Class".
+Both are Flax modules, defined by the shapes of their inputs and outputs. A config names one of
+`models.ENCODERS` or `models.HEADS`, or any class as "package.module:Class".
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,11 +47,12 @@ def by_path(variables: Tree) -> dict[str, Any]:
 
 @runtime_checkable
 class Encoder(Module, Protocol):
-    """Snippets in, one feature a snippet out: frames (N, T, H, W, 3) uint8 or float in 0..255 -> (N, C) float32.
+    """Maps each snippet to a feature: frames (N, T, H, W, 3) uint8 or float in 0..255 -> (N, C)
+    float32.
 
-    Snippets are treated one by one. Called with `train=True` and `mutable="batch_stats"`, BatchNorm uses and updates
-    the batch's statistics; an encoder without BatchNorm has none. Made with `dtype` (of the computation) and `remat`
-    (keep only each block's input for the backward pass).
+    Snippets are independent. Called with `train=True` and `mutable="batch_stats"`, BatchNorm uses
+    and updates the batch's statistics; an encoder without BatchNorm has none. Made with `dtype` (of
+    the computation) and `remat` (keep only each block's input for the backward pass).
     """
 
 
@@ -60,7 +62,7 @@ class Head(Module, Protocol):
 
     Attributes:
         classifies: gives its proposals labels; it is then made with `classes`, their number.
-        suppression: of its overlapping proposals, as its authors do it.
+        suppression: how its authors suppress overlapping proposals.
     """
 
     classifies: bool
@@ -72,9 +74,10 @@ class Head(Module, Protocol):
         """The loss and its terms, in float32.
 
         Args:
-            outputs: of a call.
-            batch: "segments" (B, M, 2) in units of the video, "labels" (B, M) int and "valid" (B, M) bool.
-            key: of what is drawn at random.
+            outputs: of a call of the head.
+            batch: "segments" (B, M, 2) in units of the video, "labels" (B, M) int and "valid" (B,
+                M) bool.
+            key: for random draws.
         """
         ...
 

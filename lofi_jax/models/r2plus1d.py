@@ -1,7 +1,8 @@
-"""R(2+1)D (arXiv 1711.11248): a ResNet over space and time, its 3D convolutions each split into a spatial one and a
-temporal one with a BatchNorm and a ReLU between.
+"""R(2+1)D (arXiv 1711.11248): a ResNet over space and time. Each 3D convolution is split into a
+spatial and a temporal one, with BatchNorm and ReLU in between.
 
-The public networks come in three forms that differ in more than the names of their weights: see `FORMS`.
+The public networks have three forms, which differ in more than the names of their weights: see
+`FORMS`.
 """
 
 from collections.abc import Sequence
@@ -22,9 +23,9 @@ class Form(NamedTuple):
 
     Attributes:
         stem_middle: channels between the stem's two convolutions.
-        stem_pool: max-pooling over the picture after the stem, 3 x 3 with stride 2.
-        shared_middle: a block's second convolution has its first one's middle channels. Else it has its own number,
-            which differs where the block changes the width.
+        stem_pool: max-pooling over the image after the stem, 3 x 3 with stride 2.
+        shared_middle: a block's second convolution has its first one's middle channels. Otherwise
+            it has its own number, which differs where the block changes the width.
         split_shortcut: a shortcut that changes the shape is split in two as well.
         epsilon: of BatchNorm.
         middle_epsilon: of the BatchNorm between two halves.
@@ -48,21 +49,23 @@ FORMS = {
     "torchvision": Form(45, False, True, False, 1e-5, 1e-5, _MEAN, _STD),
     # The authors' own (VMZ, in Caffe2): the 34 layers trained on IG-65M, from which TSP starts.
     "vmz": Form(45, False, False, False, 1e-3, 1e-3, _MEAN, _STD),
-    # mmaction2's 34 layers. Its setting of epsilon reaches the outer BatchNorm only.
+    # mmaction2's 34 layers. Its epsilon applies to the outer BatchNorm only.
     "mmaction2": Form(83, True, False, True, 1e-3, 1e-5, tsm.MEAN, tsm.STD),
 }
 
 
 def middle_channels(inputs: int, outputs: int, area: int) -> int:
-    """Channels between the two halves: as many as keep the parameters of one 3 x area convolution (section 3.5)."""
+    """Channels between the two halves: chosen to keep the parameters of one 3 x area convolution
+    (section 3.5).
+    """
     return 3 * area * inputs * outputs // (area * inputs + 3 * outputs)
 
 
 class SplitConv(nn.Module):
     """A spatial convolution, BatchNorm, ReLU and a temporal convolution.
 
-    Both run as 2D convolutions, over (H, W) of every frame and over (T, H x W): the same numbers as 3D ones, which XLA
-    computes three times slower on a CPU.
+    Both run as 2D convolutions, over (H, W) of every frame and over (T, H x W): the same values as
+    3D ones, which XLA computes three times slower on a CPU.
 
     Attributes:
         width: output channels.
@@ -104,7 +107,9 @@ class SplitConv(nn.Module):
 
 
 class Block(nn.Module):
-    """Two split 3 x 3 x 3 convolutions beside the identity; a stride is over time and space alike."""
+    """Two split 3 x 3 x 3 convolutions beside the identity; a stride is over time and space
+    alike.
+    """
 
     width: int
     stride: int
@@ -146,7 +151,7 @@ class Block(nn.Module):
 
 
 class R2Plus1D(nn.Module):
-    """R(2+1)D encoder: snippets of frames in, one feature a snippet out (the mean over space and time).
+    """R(2+1)D encoder: maps each snippet to one feature, the mean over space and time.
 
     >>> encoder = R2Plus1D(stage_sizes=(1, 1), widths=(4, 8))
     >>> frames = np.zeros((3, 4, 16, 16, 3), np.uint8)
@@ -155,11 +160,12 @@ class R2Plus1D(nn.Module):
     (3, 8)
 
     Attributes:
-        stage_sizes: residual blocks in each stage; every stage after the first halves time and space.
+        stage_sizes: residual blocks in each stage; every stage after the first halves time and
+            space.
         widths: channels of each stage.
         form: "torchvision", "vmz" or "mmaction2": see `FORMS`.
-        dtype: of the computation; parameters and statistics stay float32.
-        remat: keep only each residual block's input for the way back, and compute the rest again.
+        dtype: of the computation; parameters and batch_stats stay float32.
+        remat: keep only each residual block's input and recompute the rest in the backward pass.
     """
 
     stage_sizes: Sequence[int]
@@ -174,7 +180,8 @@ class R2Plus1D(nn.Module):
     ) -> Float[Array, "N C"]:
         """Maps uint8 or float RGB frames in 0..255 to float32 features.
 
-        With `train` the BatchNorm uses and updates the batch's statistics, else the running ones.
+        With `train`, BatchNorm uses the batch's statistics and updates batch_stats; otherwise it
+        uses batch_stats.
 
         Raises:
             UserError: no such form, or not one width for each stage.

@@ -1,7 +1,8 @@
-"""ResNet for pictures (arXiv 1512.03385), in the layout of the public ImageNet weights, with a place for a shift.
+"""ResNet for images (arXiv 1512.03385), in the layout of the public ImageNet weights, with a hook
+for TSM's shift.
 
-`shift` is applied at the entry of each residual block's first convolution and leaves the identity path alone
-("blockres" in arXiv 1811.08383), which is all that TSM adds.
+`shift` is applied before each residual block's first convolution, not to the identity path
+("blockres" in arXiv 1811.08383). This is all that TSM adds.
 """
 
 import functools
@@ -21,9 +22,10 @@ Layer = Callable[..., Any]
 
 
 def layers(train: bool, dtype: Any, epsilon: float = 1e-5) -> tuple[Layer, Layer]:
-    """The convolution and the BatchNorm that an encoder is made of, both computing in `dtype`.
+    """The convolution and BatchNorm of an encoder, both computing in `dtype`.
 
-    With `train` the BatchNorm uses and updates the batch's statistics, else the running ones.
+    With `train`, BatchNorm uses the batch's statistics and updates batch_stats; otherwise it uses
+    batch_stats.
     """
     conv = functools.partial(
         nn.Conv,
@@ -97,10 +99,11 @@ class ResNet(nn.Module):
         stage_sizes: residual blocks in each stage.
         widths: channels of each stage (before a bottleneck's expansion).
         block: `BasicBlock` or `Bottleneck`.
-        stem: "imagenet" (7 x 7 stride 2, then max-pooling: divides the picture by 4) or "small" (3 x 3 stride 2: by 2).
-        shift: applied where each block's first convolution begins.
-        dtype: of the computation; parameters and statistics stay float32.
-        remat: keep only each residual block's input for the way back, and compute the rest again.
+        stem: "imagenet" (7 x 7 stride 2, then max-pooling: divides the image by 4) or "small" (3 x
+            3 stride 2: by 2).
+        shift: applied before each block's first convolution.
+        dtype: of the computation; parameters and batch_stats stay float32.
+        remat: keep only each residual block's input and recompute the rest in the backward pass.
     """
 
     stage_sizes: Sequence[int]
@@ -113,9 +116,10 @@ class ResNet(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[AnyArray, "N H W 3"], train: bool = False) -> Float[Array, "N C"]:
-        """Maps normalised pictures to features, averaged over the picture.
+        """Maps normalised images to features, averaged over the image.
 
-        With `train` the BatchNorm uses and updates the batch's statistics, else the running ones.
+        With `train`, BatchNorm uses the batch's statistics and updates batch_stats; otherwise it
+        uses batch_stats.
 
         Raises:
             UserError: no such stem, or not one width for each stage.

@@ -1,4 +1,6 @@
-"""The temporal shift module (arXiv 1811.08383): a 2D ResNet that sees time by exchanging channels between frames."""
+"""The temporal shift module (arXiv 1811.08383): a 2D ResNet that exchanges channels between
+frames.
+"""
 
 import functools
 from collections.abc import Sequence
@@ -11,16 +13,17 @@ from jaxtyping import Array, Float, Real
 from lofi_jax.arrays import AnyArray
 from lofi_jax.models import resnet
 
-# ImageNet statistics of RGB on [0, 1], which every public 2D checkpoint was trained with.
+# ImageNet mean and deviation of RGB on [0, 1], used by every public 2D checkpoint.
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 
 
 def shift(x: Float[AnyArray, "NT H W C"], frames: int, shift_div: int) -> Float[Array, "NT H W C"]:
-    """Moves the first C/shift_div channels one frame back in time, the second C/shift_div one frame on.
+    """Shifts the first C/shift_div channels one frame back in time, the second C/shift_div one
+    frame ahead.
 
-    So of every frame's channels the first part comes from the next frame and the second from the previous one, with
-    zeros at the ends of each snippet of T = `frames` frames.
+    So the first part of a frame's channels comes from the next frame and the second part from the
+    previous one, with zeros at the ends of each snippet of T = `frames` frames.
     """
     n, h, w, c = x.shape
     fold = c // shift_div
@@ -35,7 +38,7 @@ def shift(x: Float[AnyArray, "NT H W C"], frames: int, shift_div: int) -> Float[
 
 
 class TSM(nn.Module):
-    """TSM-ResNet encoder: snippets of frames in, one feature a snippet out (the mean over its frames).
+    """TSM-ResNet encoder: maps each snippet to one feature, the mean over its frames.
 
     >>> encoder = TSM(stage_sizes=(1, 1), widths=(8, 16), stem="small")
     >>> frames = np.zeros((3, 8, 16, 16, 3), np.uint8)
@@ -45,7 +48,7 @@ class TSM(nn.Module):
 
     Attributes:
         stage_sizes, widths, block, stem, dtype, remat: of the `resnet.ResNet`.
-        shift_div: one part in this many of the channels moves each way (8 in the public weights).
+        shift_div: 1 / shift_div of the channels are shifted each way (8 in the public weights).
     """
 
     stage_sizes: Sequence[int]

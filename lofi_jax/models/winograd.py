@@ -1,11 +1,12 @@
-"""3 x 3 convolutions with fewer products (Winograd's minimal filtering, arXiv 1509.09308), in the form fast on CPUs.
+"""3 x 3 convolutions with fewer products (Winograd's minimal filtering, arXiv 1509.09308), in the
+form fast on CPUs.
 
-A picture is cut into tiles of n x n pixels of what comes out. Over a tile's n + 2 pixels each way the convolution is,
-between a change of basis of picture and kernel and one back, a product over the channels at each of (n + 2)^2 places:
-16 in place of 36 with n = 2, 36 in place of 144 with n = 4.
+An image is cut into tiles of n x n pixels of what comes out. Over a tile's n + 2 pixels each way
+the convolution is, between a change of basis of image and kernel and one back, a product over the
+channels at each of (n + 2)^2 places: 16 in place of 36 with n = 2, 36 in place of 144 with n = 4.
 
-Forward and for the picture's gradient n is 2, as exact as the plain sum (1e-6 of the largest value in float32);
-for the kernel's gradient it is 4, exact to 1e-5.
+Forward and for the image's gradient n is 2, as exact as the plain sum (1e-6 of the largest value in
+float32); for the kernel's gradient it is 4, exact to 1e-5.
 """
 
 import functools
@@ -16,8 +17,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-# The changes of basis of picture and kernel, and the one back, for tiles of 2 and 4 (B^T, G and A^T in the paper).
-_PICTURE = {
+# The changes of basis of image and kernel, and the one back, for tiles of 2 and 4 (B^T, G and A^T
+# in the paper).
+_IMAGE = {
     2: ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1)),
     4: (
         (4, 0, -5, 0, 1, 0),
@@ -46,19 +48,22 @@ _BACK = {
 
 # With fewer the changes of basis take more time than the products save.
 _CHANNELS = 32
-# A smaller picture is mostly what its last tiles do not need.
+# A smaller image is mostly what its last tiles do not need.
 _SMALLEST = 4
-# Smaller pictures have too few tiles of 4.
+# Smaller images have too few tiles of 4.
 _LARGE = 7
-# Bytes of the pictures worked on at once: with what is made of them they stay in a core's cache.
+# Bytes of the images worked on at once: with what is made of them they stay in a core's cache.
 _BLOCK = 2**20
 
-# Where it is not said that a step's values are kept, XLA computes them again in every loop of the next step.
+# Where it is not said that a step's values are kept, XLA computes them again in every loop of the
+# next step.
 _kept = lax.optimization_barrier
 
 
 def suits(x, kernel, strides, padding) -> bool:
-    """Whether a convolution is of this kind, and gains: the change of the kernel's basis is paid by many pixels."""
+    """Whether a convolution is of this kind, and gains: the change of the kernel's basis is paid by
+    many pixels.
+    """
     if x.dtype != jnp.float32 or kernel.dtype != jnp.float32:
         return False
     kind = kernel.shape[:2], tuple(strides), tuple(map(tuple, padding))
@@ -74,12 +79,12 @@ def convolve(
 ) -> Float[Array, "N H W D"]:
     """The convolution with a stride and a padding of 1.
 
-    It gives the picture's gradient, too: from that of what came out, with the kernel turned round.
+    It also gives the image's gradient: from the output's, with the kernel reversed.
     """
     places = _along_both(_KERNEL[2], kernel)
 
     def of_block(x):
-        return _joined(_kept(_tiles(_PICTURE[2], x, 2) @ places), x.shape)
+        return _joined(_kept(_tiles(_IMAGE[2], x, 2) @ places), x.shape)
 
     y = lax.map(of_block, _blocks(x, x, kernel))
     return y.reshape(*x.shape[:3], -1)
@@ -88,14 +93,14 @@ def convolve(
 def kernel_gradient(
     x: Float[Array, "N H W C"], kernel: Float[Array, "3 3 C D"], gradient: Float[Array, "N H W D"]
 ) -> Float[Array, "3 3 C D"]:
-    """The kernel's gradient, from that of what came out."""
+    """The kernel's gradient, from the output's."""
     n = 4 if min(x.shape[1:3]) >= _LARGE else 2
 
     def add(total, block):
         x, gradient = block
-        pictures = _tiles(_PICTURE[n], x, n)
+        images = _tiles(_IMAGE[n], x, n)
         gradients = _tiles(_turned(_BACK[n]), gradient, n)
-        return total + jnp.einsum("jitc,jitd->jicd", pictures, gradients), None
+        return total + jnp.einsum("jitc,jitd->jicd", images, gradients), None
 
     # In a shard_map the total differs between devices, as the kernel does.
     total = jnp.zeros((n + 2, n + 2, *kernel.shape[2:])) + 0 * kernel[0, 0, 0, 0]
@@ -103,14 +108,14 @@ def kernel_gradient(
     return _along_both(_turned(_KERNEL[n]), total)
 
 
-def _blocks(pictures, x, kernel) -> Float[Array, "blocks n H W C"]:
-    """Pictures, as many in a block as of x are worked on at once.
+def _blocks(images, x, kernel) -> Float[Array, "blocks n H W C"]:
+    """Images, as many in a block as of x are worked on at once.
 
     Every block reads the kernel, so a block is not much smaller.
     """
     most = max(_BLOCK, kernel.nbytes) * len(x) // x.nbytes
     size = max(n for n in range(1, max(most, 1) + 1) if len(x) % n == 0)
-    return pictures.reshape(-1, size, *pictures.shape[1:])
+    return images.reshape(-1, size, *images.shape[1:])
 
 
 def _turned(matrix) -> list:
@@ -135,7 +140,9 @@ def _along_both(matrix, x: Float[Array, "h w C D"]) -> Float[Array, "j i C D"]:
 
 
 def _tiles(matrix, x: Float[Array, "N H W C"], n: int) -> Float[Array, "j i tiles C"]:
-    """The change of basis of every tile of n x n pixels, with as many around it as the matrix takes."""
+    """The change of basis of every tile of n x n pixels, with as many around it as the matrix
+    takes.
+    """
     reach = len(matrix[0])
     margin = (reach - n) // 2
     down, right = (-(-size // n) for size in x.shape[1:3])
@@ -153,12 +160,14 @@ def _tiles(matrix, x: Float[Array, "N H W C"], n: int) -> Float[Array, "j i tile
 
 
 def _joined(products: Float[Array, "j i tiles D"], shape) -> Float[Array, "N H W D"]:
-    """The change of basis back of every tile of 2 x 2 pixels; pictures of the shape (N, H, W, ...) are made of them."""
-    pictures, height, width = shape[:3]
+    """The change of basis back of every tile of 2 x 2 pixels; images of the shape (N, H, W, ...)
+    are made of them.
+    """
+    images, height, width = shape[:3]
     columns = _kept(_sums(_BACK[2], list(products)))
     rows = _turned([_kept(_sums(_BACK[2], list(column))) for column in columns])
     down, right = -(-height // 2), -(-width // 2)
     # Neighbours come together along the last axis, where XLA copies them whole.
-    lines = [jnp.concatenate(row, axis=1).reshape(pictures * down, -1) for row in rows]
+    lines = [jnp.concatenate(row, axis=1).reshape(images * down, -1) for row in rows]
     y = _kept(jnp.concatenate(_kept(lines), axis=1))
-    return y.reshape(pictures, 2 * down, 2 * right, -1)[:, :height, :width]
+    return y.reshape(images, 2 * down, 2 * right, -1)[:, :height, :width]

@@ -1,4 +1,4 @@
-"""A study's rows as bars: the mean over seeds, the standard deviation, and every seed's own result."""
+"""A study's rows as bars: mean and standard deviation over seeds, and each seed's result."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from lofi_jax.files import aside
 from lofi_jax.reports.tables import row_name
 
 # Blue and orange of Okabe and Ito's palette, which colour-blind readers tell apart.
@@ -22,9 +23,9 @@ def draw(path: str | os.PathLike, runs: Sequence[Mapping]) -> None:
         runs: for each seed what results.json holds, the same rows in the same order.
     """
     rows = runs[0]["rows"]
-    picture = Figure((7.0, 0.6 + 0.45 * len(rows)), dpi=150, layout="constrained")
-    FigureCanvasAgg(picture)
-    axes = picture.add_subplot()
+    fig = Figure((7.0, 0.6 + 0.45 * len(rows)), dpi=150, layout="constrained")
+    FigureCanvasAgg(fig)
+    axes = fig.add_subplot()
     for shift, (name, colour) in zip((-0.19, 0.19), _MEASURES, strict=True):
         found = 100 * np.array([[_value(row, name) for row in run["rows"]] for run in runs])
         at = np.arange(len(rows)) + shift
@@ -39,7 +40,8 @@ def draw(path: str | os.PathLike, runs: Sequence[Mapping]) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     # Above the bars, where it hides none.
     axes.legend(fontsize=_SMALL, frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
-    picture.savefig(path, format="png")
+    with aside(path) as unfinished:
+        fig.savefig(unfinished, format="png")
 
 
 def _value(row: Mapping, measure: str) -> float:

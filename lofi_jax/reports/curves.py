@@ -1,4 +1,4 @@
-"""Training curves: one panel a stage, its losses over the steps with the learning rate behind."""
+"""Training curves: one panel per stage, with losses and learning rate over the steps."""
 
 import math
 import os
@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from lofi_jax.errors import UserError
+from lofi_jax.files import aside
 
 # Okabe and Ito's palette, made for colour-blind readers; black is for the first curve.
 _COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F")
@@ -21,12 +22,13 @@ _SMALL = 8  # points
 
 
 def draw(path: str | os.PathLike, curves: Mapping[str, Sequence[Mapping[str, float]]]) -> None:
-    """Writes the picture that `figure` makes to a PNG file."""
-    figure(curves).savefig(path, format="png")
+    """Writes the image that `figure` makes to a PNG file."""
+    with aside(path) as unfinished:
+        figure(curves).savefig(unfinished, format="png")
 
 
 def figure(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
-    """Draws each stage's values as a faint line, and their running mean over it.
+    """Draws each stage's values as a faint line under their running mean.
 
     Args:
         curves: for each stage, what was logged: {"step": int, name: value, ...}. "learning_rate"
@@ -40,11 +42,11 @@ def figure(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
         raise UserError("no training curves: no stage has logged anything; train one first")
     columns = min(2, len(curves))
     rows = math.ceil(len(curves) / columns)
-    picture = Figure((4.5 * columns, 2.8 * rows), dpi=150, layout="constrained")
-    FigureCanvasAgg(picture)
+    fig = Figure((4.5 * columns, 2.8 * rows), dpi=150, layout="constrained")
+    FigureCanvasAgg(fig)
     for i, (stage, entries) in enumerate(curves.items()):
-        _draw_stage(picture.add_subplot(rows, columns, i + 1), stage, entries)
-    return picture
+        _draw_stage(fig.add_subplot(rows, columns, i + 1), stage, entries)
+    return fig
 
 
 def _draw_stage(axes: Axes, stage: str, entries: Sequence[Mapping[str, float]]) -> None:

@@ -1,4 +1,6 @@
-"""A diagnosis as text and as plots: errors by type and what they cost, and how instances of each kind are found."""
+"""A diagnosis as text and plots: errors by type and their cost, and how well each kind of instance
+is found.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,7 +25,7 @@ KINDS = {
 
 
 def text(result: Mapping) -> str:
-    """The tables of a diagnosis, in per cent.
+    """The tables of a diagnosis, in percent.
 
     Args:
         result: from `detection.diagnosis.diagnose`.
@@ -33,7 +35,9 @@ def text(result: Mapping) -> str:
 
 
 def error_rows(result: Mapping) -> list[list[str]]:
-    """A head, and for each type of prediction its share of the top 10G and what mending it would gain."""
+    """A head, and for each type of prediction its share of the top 10G and the gain from fixing
+    it.
+    """
     found = result["false_positives"]
     shares = found["by_tiou"].values()
     rows = [["top 10G predictions", "share", "gain in mAP_N"]]
@@ -44,7 +48,9 @@ def error_rows(result: Mapping) -> list[list[str]]:
 
 
 def instance_rows(result: Mapping) -> list[list[str]]:
-    """A head, and for each kind and bucket of instances their number, the share that is missed, and the mAP_N."""
+    """A head, and for each kind and bucket of instances their number, the share that is missed, and
+    the mAP_N.
+    """
     rows = [["instances", "", "", "number", "missed", "mAP_N"]]
     for kind, buckets in result["instances"].items():
         for row in buckets:
@@ -56,18 +62,20 @@ def instance_rows(result: Mapping) -> list[list[str]]:
 
 
 def false_positives(result: Mapping) -> Figure:
-    """Each tenth of the top 10G predictions by type, and what the mAP_N would gain by mending each type."""
+    """Each tenth of the top 10G predictions by type, and what the mAP_N would gain from fixing each
+    type.
+    """
     found = result["false_positives"]
     names = list(found["gain"])
-    picture = _figure(8.0, 3.4)
-    left, right = picture.subplots(1, 2, width_ratios=(3, 2))
+    fig = _figure(8.0, 3.4)
+    left, right = fig.subplots(1, 2, width_ratios=(3, 2))
     bottom = np.zeros(len(found["by_rank"]))
     at = np.arange(1, len(bottom) + 1)
     for name, colour in zip(("true positive", *names), _COLOURS, strict=True):
         shares = 100 * np.array([part[name] for part in found["by_rank"]])
         left.bar(at, shares, 0.85, bottom, color=colour, label=name)
         bottom += shares
-    left.set(xlabel="the best G predictions of every class, the next G, ...", ylabel="per cent")
+    left.set(xlabel="the best G predictions of every class, the next G, ...", ylabel="percent")
     left.set_xticks(at, [f"{i}G" for i in at])
     left.set_ylim(0, 100)
     _title(left, "predictions by type")
@@ -76,10 +84,10 @@ def false_positives(result: Mapping) -> Figure:
     right.invert_yaxis()
     _write(right, [100 * found["gain"][name] for name in names], across=True)
     right.set(xlabel="points of mAP_N")
-    _title(right, "gain by mending")
-    legend = picture.legend(fontsize=_SMALL, frameon=False, loc="outside upper center", ncols=6)
+    _title(right, "gain from fixing")
+    legend = fig.legend(fontsize=_SMALL, frameon=False, loc="outside upper center", ncols=6)
     legend.set_in_layout(True)
-    return picture
+    return fig
 
 
 def instances(result: Mapping, measure: str) -> Figure:
@@ -90,8 +98,8 @@ def instances(result: Mapping, measure: str) -> Figure:
         measure: "missed" or "average_mAP_N".
     """
     kinds = result["instances"]
-    picture = _figure(8.0, 2.6)
-    panels = picture.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+    fig = _figure(8.0, 2.6)
+    panels = fig.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     for axes, (kind, rows) in zip(panels, kinds.items(), strict=True):
         values = [np.nan if row[measure] is None else 100 * row[measure] for row in rows]
         axes.bar(range(len(rows)), np.nan_to_num(values), 0.8, color=_BAR)
@@ -101,8 +109,8 @@ def instances(result: Mapping, measure: str) -> Figure:
         axes.axhline(100 * result[measure], color="black", linewidth=0.8, linestyle="--")
         _title(axes, KINDS[kind])
     panels[0].set_ylim(0, 1.1 * panels[0].get_ylim()[1])
-    panels[0].set_ylabel({"missed": "missed, per cent"}.get(measure, "mAP_N, per cent"))
-    return picture
+    panels[0].set_ylabel({"missed": "missed, percent"}.get(measure, "mAP_N, percent"))
+    return fig
 
 
 def _range(row: Mapping) -> str:
@@ -117,9 +125,9 @@ def _upper_edge(row: Mapping) -> str:
 
 
 def _figure(width: float, height: float) -> Figure:
-    picture = Figure((width, height), dpi=150, layout="constrained")
-    FigureCanvasAgg(picture)
-    return picture
+    fig = Figure((width, height), dpi=150, layout="constrained")
+    FigureCanvasAgg(fig)
+    return fig
 
 
 def _title(axes: Axes, text: str) -> None:

@@ -1,4 +1,4 @@
-"""One HTML page that needs nothing beside itself: texts, tables and pictures in one file."""
+"""A single HTML file that works offline: texts, tables and images."""
 
 import base64
 import html
@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.5rem; border-bottom: 1px solid #ccc; }
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; }
+body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; }
+h2 { font-size: 1.15rem; margin-top: 2.5rem; border-bottom: 1px solid #ccc; }
 img { max-width: 100%; height: auto; display: block; margin: 1rem 0; }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .15rem .8rem; text-align: right; border-bottom: 1px solid #e5e5e5; }
@@ -48,8 +50,8 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return f"<table>\n<thead>{line(head, 'th')}</thead>\n<tbody>\n{lines}\n</tbody>\n</table>"
 
 
-def picture(figure: Figure, description: str) -> str:
-    """A picture, within the page; the description is for those who cannot see it."""
+def image(figure: Figure, description: str) -> str:
+    """An image, within the page; the description is for those who cannot see it."""
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=110)
     data = base64.b64encode(png.getvalue()).decode()

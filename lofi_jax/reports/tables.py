@@ -1,4 +1,4 @@
-"""The tables that a run ends with, as aligned plain text."""
+"""Tables as aligned plain text."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ _TIOUS = ("0.50", "0.75", "0.95")
 
 
 def results(results: Mapping) -> str:
-    """One line a row of `results.json`, then each row's lead over the frozen baseline.
+    """One line per row of `results.json`, then each row's lead over the frozen baseline.
 
     Args:
         results: {"rows": [{"start", "fidelity", "head", "average_mAP", "mAP": {tIoU: mAP}}]},
@@ -35,7 +35,8 @@ def results(results: Mapping) -> str:
 
 
 def study(runs: Sequence[Mapping]) -> str:
-    """One line a row: mean and standard deviation over the runs, and of the lead over the same head's frozen row.
+    """One line per row: mean and standard deviation over the runs, and of the lead over the same
+    head's frozen row.
 
     Args:
         runs: for each seed what `results.json` holds, the same rows in the same order.
@@ -55,7 +56,9 @@ def study(runs: Sequence[Mapping]) -> str:
 
 
 def plan(rows: Sequence[Mapping]) -> str:
-    """One line a row of what `lofi_jax.plan` writes, with its work a video, and what kept a compiler from a program."""
+    """One line per row of what `lofi_jax.plan` writes, with its work a video, and why compilation
+    failed.
+    """
     lines = [
         ["fidelity", "dtype", "fits", "frames", "batch_size", "chunk", "temporaries GiB"]
         + ["peak GiB", "TFLOP a step", "a video", "bound s a step"]
@@ -96,7 +99,7 @@ def _spread(fractions: np.ndarray, form: str) -> str:
 
 
 def seconds(seconds: Mapping[str, float]) -> str:
-    """One line a stage with the time it took, as h:mm:ss.s, and the total.
+    """One line per stage with the time it took, as h:mm:ss.s, and the total.
 
     Args:
         seconds: of each stage, in the order to show.
@@ -136,7 +139,7 @@ def align(lines: Sequence[Sequence[str]], words: int) -> str:
 
 
 def percent(fraction: float | None) -> str:
-    """A fraction in per cent, "-" where there is none."""
+    """A fraction in percent, "-" where there is none."""
     return "-" if fraction is None or math.isnan(fraction) else f"{100 * fraction:.2f}"
 
 

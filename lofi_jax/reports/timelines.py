@@ -1,4 +1,4 @@
-"""A picture of one video's timeline: what happens in it above, what each system found below."""
+"""An image of one video's timeline: ground truth above, each system's detections below."""
 
 import bisect
 import itertools
@@ -18,6 +18,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.textpath import text_to_path
 
 from lofi_jax.errors import UserError
+from lofi_jax.files import aside
 
 # Okabe and Ito's palette, made for colour-blind readers, with a grey for its black.
 _PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#F0E442", "#56B4E9", "#7F7F7F")
@@ -78,8 +79,9 @@ def draw(
     frames: Sequence[np.ndarray] | np.ndarray | None = None,
     classes: Sequence[str] | None = None,
 ) -> None:
-    """Writes the picture that `figure` makes of the same arguments to a PNG file."""
-    figure(title, duration, rows, frames, classes).savefig(path, format="png")
+    """Writes the image that `figure` makes of the same arguments to a PNG file."""
+    with aside(path) as unfinished:
+        figure(title, duration, rows, frames, classes).savefig(unfinished, format="png")
 
 
 def figure(
@@ -92,14 +94,14 @@ def figure(
     """Draws rows of segments over one time axis; those that overlap lie in lanes of their own.
 
     Args:
-        title: stands above the picture.
+        title: stands above the image.
         duration: of the video, in seconds.
         rows: at least one, from the top: the row's name and its segments, {"label", "segment":
             [start, end] in seconds, "score"}. Ground truth has no score; its extent is shaded in
             the rows below. The weaker a score beside the best of its row, the fainter its bar.
-        frames: pictures spread evenly over the video, (H, W, 3) uint8 RGB; as many of them as
+        frames: images spread evenly over the video, (H, W, 3) uint8 RGB; as many of them as
             there is room for are shown on top.
-        classes: every class of the dataset, for the same colours in every picture; by default
+        classes: every class of the dataset, for the same colours in every image; by default
             those of the rows. A label that is none of them is drawn white.
 
     Raises:
@@ -125,16 +127,16 @@ def figure(
     head = _TITLE + (_STRIP + _PAD if len(shown) else 0)
     foot = _AXIS + _LINE * math.ceil(len(entries) / columns) + _EDGE
     height = head + tops[-1] + foot
-    picture = Figure((_WIDTH, height), dpi=_DPI)
-    FigureCanvasAgg(picture)
+    fig = Figure((_WIDTH, height), dpi=_DPI)
+    FigureCanvasAgg(fig)
 
     def panel(top: float, high: float, **limits) -> Axes:
         box = (left / _WIDTH, 1 - (top + high) / height, across / _WIDTH, high / height)
-        return picture.add_axes(box, **limits)
+        return fig.add_axes(box, **limits)
 
     top = 1 - _EDGE / height
     heading = _shorten(title, across, _BOLD)
-    picture.text(left / _WIDTH, top, heading, va="top", font=_BOLD, parse_math=False)
+    fig.text(left / _WIDTH, top, heading, va="top", font=_BOLD, parse_math=False)
     if len(shown):
         _draw_frames(panel(_TITLE, _STRIP, xlim=(0, across), ylim=(0, _STRIP)), shown, across)
     axes = panel(head, tops[-1], xlim=(0, duration), ylim=(tops[-1], 0))
@@ -145,7 +147,7 @@ def figure(
     axes.tick_params(axis="y", length=0)
     _draw_time(axes.xaxis, duration)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    legend = picture.legend(
+    legend = fig.legend(
         [_rectangle((0, 0), 1, 1, looks[label]) for label in labels],
         entries,
         loc="upper left",
@@ -159,7 +161,7 @@ def figure(
     )
     for text in legend.get_texts():
         text.set_parse_math(False)
-    return picture
+    return fig
 
 
 def _stack(

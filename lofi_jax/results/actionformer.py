@@ -1,7 +1,8 @@
-"""ActionFormer's results: its eval.py --saveonly pickles a dict of columns, one row a detection.
+"""ActionFormer's results: its eval.py --saveonly pickles a dict of columns, one row per detection.
 
-"video-id": a list of N ids; "t-start", "t-end", "score": (N,) floats, in seconds; "label": (N,) ints, the classes'
-numbers. Source: valid_one_epoch in libs/utils/train_utils.py of happyharrycn/actionformer_release.
+"video-id": a list of N ids; "t-start", "t-end", "score": (N,) floats, in seconds; "label": (N,)
+ints, the classes' numbers. Source: valid_one_epoch in libs/utils/train_utils.py of
+happyharrycn/actionformer_release.
 """
 
 import io
@@ -30,7 +31,7 @@ _ADMITTED = {
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Admits plain values and NumPy arrays: nothing that could run code."""
+    """Allows plain values and NumPy arrays, and nothing that could run code."""
 
     def find_class(self, module: str, name: str) -> Any:
         module = module.replace("numpy.core.", "numpy._core.")
@@ -75,7 +76,8 @@ def load(path: str | os.PathLike, classes: Sequence[str]) -> dict[str, Detection
 
 
 def save(path: str | os.PathLike, found: Mapping[str, Detections], classes: Sequence[str]) -> None:
-    """Writes such a file, which ActionFormer's ANETdetection evaluates; a video without detections leaves no trace.
+    """Writes such a file, which ActionFormer's ANETdetection evaluates; a video without detections
+    is not in it.
 
     Args:
         classes: the names by number.

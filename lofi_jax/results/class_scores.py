@@ -1,4 +1,4 @@
-"""Video-level class scores from elsewhere, in the form of the CUHK team's file for ActivityNet.
+"""External video-level class scores, in the form of the CUHK team's file for ActivityNet.
 
 {"class": [name, ...], "results": {video_id: [score, ...]}}, scores in the order of the names.
 """
@@ -18,7 +18,8 @@ def load(path: str, video_ids: list[str], classes: tuple[str, ...]) -> tuple[np.
         classes: the dataset's names, in whose order the scores come back.
 
     Returns:
-        (videos, classes) float64, rows of 1 / classes for videos that the file lacks; and those videos' ids.
+        (videos, classes) float64, rows of 1 / classes for videos that the file lacks; and those
+        videos' ids.
 
     Raises:
         UserError: not this form, other class names, or none of the videos.

@@ -1,4 +1,6 @@
-"""Detections as comma-separated values: the columns video, start, end, label and score, in seconds."""
+"""Detections as comma-separated values: the columns video, start, end, label and score, in
+seconds.
+"""
 
 import csv
 import io
@@ -38,7 +40,7 @@ def load(path: str | os.PathLike) -> dict[str, Detections]:
 
 
 def to_csv(found: Mapping[str, Detections]) -> str:
-    """The text of such a file; a video without detections leaves no trace.
+    """The text of such a file; a video without detections is not in it.
 
     >>> print(to_csv({"v1": Detections([[1, 2.5]], ["run, jump"], [0.5], "v1")}), end="")
     video,start,end,label,score

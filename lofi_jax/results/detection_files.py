@@ -28,7 +28,8 @@ def load(path: str | os.PathLike, classes: Sequence[str] = ()) -> dict[str, Dete
         classes: the names by number, for a .pkl file.
 
     Raises:
-        UserError: no such file, an unknown ending, another form, or a bad entry; names file and entry.
+        UserError: no such file, an unknown ending, another form, or a bad entry; names file and
+            entry.
     """
     ending = _ending(path)
     if ending == ".json":
@@ -50,7 +51,7 @@ def save(
     found: Detections | Mapping[str, Detections],
     classes: Sequence[str] = (),
 ) -> None:
-    """Writes detections, whole or not at all.
+    """Writes detections, atomically.
 
     >>> import tempfile
     >>> path = tempfile.mkdtemp() + "/found.json"

@@ -1,4 +1,4 @@
-"""What was found in one video."""
+"""The detections in one video."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,9 +21,10 @@ class Detection(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Detections:
-    """The actions found in one video: a value that is checked when it is made and never changes.
+    """The actions found in one video: an immutable value, checked when it is made.
 
-    >>> found = Detections([[1, 3], [1.5, 3], [7, 9]], ["run", "run", "jump"], [0.5, 0.75, 0.25], "v1")
+    >>> segments, labels = [[1, 3], [1.5, 3], [7, 9]], ["run", "run", "jump"]
+    >>> found = Detections(segments, labels, [0.5, 0.75, 0.25], "v1")
     >>> found
     Detections of 'v1': 3 of 2 classes
       0.75  1.50 s to 3.00 s  run
@@ -37,11 +38,11 @@ class Detections:
     Attributes:
         segments: (N, 2) float64, start and end in seconds, start <= end.
         labels: N class names.
-        scores: (N,) float64, at least 0: higher is surer.
+        scores: (N,) float64, at least 0: higher is more confident.
         video: the video's id.
 
     Raises:
-        UserError: arrays of other shapes, or an entry that is none of this; names video and entry.
+        UserError: arrays of other shapes, or an invalid entry; names video and entry.
     """
 
     segments: np.ndarray
@@ -57,7 +58,8 @@ class Detections:
             segments = segments.reshape(0, 2)
         if segments.shape != (len(labels), 2) or scores.shape != (len(labels),):
             raise UserError(
-                f"video {video!r}: segments of shape {segments.shape}, {len(labels)} labels and scores of shape"
+                f"video {video!r}: segments of shape {segments.shape}, {len(labels)} labels and"
+                " scores of shape"
                 f" {scores.shape}: N detections have (N, 2), N and (N,)"
             )
         _check(segments, labels, scores, video)
@@ -79,7 +81,7 @@ class Detections:
     @overload
     def __getitem__(self, chosen: slice | np.ndarray | Sequence[int]) -> "Detections": ...
     def __getitem__(self, chosen):
-        """One, or those of a slice, at some places, or where a mask is true."""
+        """One detection by index, or several by slice, indices or mask."""
         if isinstance(chosen, int):
             start, end = self.segments[chosen].tolist()
             return Detection(start, end, self.labels[chosen], float(self.scores[chosen]))
@@ -88,7 +90,7 @@ class Detections:
         return Detections(self.segments[places], labels, self.scores[places], self.video)
 
     def __add__(self, other: "Detections") -> "Detections":
-        """Both, one after the other.
+        """Both, concatenated.
 
         Raises:
             UserError: they are of different videos.
@@ -119,7 +121,7 @@ class Detections:
         return "\n".join(lines + ["  ..."] * (len(self) > 5))
 
     def filter(self, min_score: float = 0.0, labels: Iterable[str] | None = None) -> "Detections":
-        """Those with a score of at least `min_score` and, where labels are given, one of these."""
+        """Those with a score of at least `min_score` and, if given, one of the labels."""
         kept = self.scores >= min_score
         if labels is not None:
             wanted = {labels} if isinstance(labels, str) else set(labels)
@@ -127,7 +129,7 @@ class Detections:
         return self[kept]
 
     def top(self, k: int | None = None) -> "Detections":
-        """The k with the best scores (all, where k is None), best first; equal ones stay in order."""
+        """The k best by score (all if k is None), best first; ties keep their order."""
         return self[np.argsort(-self.scores, kind="stable")[:k]]
 
     def suppress(
@@ -138,14 +140,14 @@ class Detections:
         vote: float = 0.0,
         top_k: int = 100,
     ) -> "Detections":
-        """What is left, best first, when those of one class suppress each other: see `detection.nms`.
+        """The detections after suppression within each class, best first: see `detection.nms`.
 
         Args:
             method: "gaussian", "linear" or "hard".
-            sigma: of "gaussian"; the larger, the weaker.
+            sigma: of "gaussian"; larger suppresses less.
             threshold: tIoU of "linear" and "hard".
             vote: tIoU from which others refine a kept segment; 0: none do.
-            top_k: how many are kept.
+            top_k: number kept.
         """
         names = sorted(set(self.labels))
         numbers = np.array([names.index(label) for label in self.labels], dtype=np.int64)
@@ -155,7 +157,7 @@ class Detections:
         return Detections(kept.segments, labels, kept.scores, self.video)
 
     def entries(self) -> list[dict[str, Any]]:
-        """As the ActivityNet form has them: [{"label", "score", "segment": [start, end]}]."""
+        """In the ActivityNet form: [{"label", "score", "segment": [start, end]}]."""
         return [{"label": d.label, "score": d.score, "segment": [d.start, d.end]} for d in self]
 
 
@@ -175,7 +177,7 @@ def by_video(
     Args:
         videos: the id of each of N rows, in any order.
         segments, labels, scores: N, as `Detections` has them.
-        ids: videos that may have no row.
+        ids: further videos, which may have no rows.
 
     Raises:
         UserError: as `Detections`; the entry is counted within its video.

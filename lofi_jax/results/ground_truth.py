@@ -1,4 +1,4 @@
-"""Prediction files beside the annotations that they are judged by."""
+"""Prediction files together with the ground truth that they are evaluated against."""
 
 import dataclasses
 import functools
@@ -18,7 +18,8 @@ from lofi_jax.results.predictions import Predictions
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Truth:
-    """The annotated videos of one subset, as written: the official evaluation counts even segments that training mends.
+    """The annotated videos of one subset, unrepaired: the official evaluation counts even segments
+    that training repairs.
 
     Attributes:
         annotated: the whole file.
@@ -43,11 +44,12 @@ class Truth:
         return np.array([v.duration or np.nan for v in self.videos.values()], dtype=np.float64)
 
     def count(self, found: Predictions) -> tuple[Instances, int]:
-        """The predictions that count, and the number of classes with those that only they name.
+        """The predictions that count, and the number of classes, including those that only they
+        name.
 
-        Videos that are not of the subset are numbered after those that are: whatever is found in them is false, as in
-        the official evaluation. Labels that the truth lacks make classes without any, so they count for the recall
-        alone.
+        Videos outside the subset are numbered after those inside: predictions in them are false, as
+        in the official evaluation. Labels that the ground truth lacks become classes without ground
+        truth, so they count for the recall only.
         """
         videos = (*self.videos, *(key for key in found.video_ids if key not in self.videos))
         classes = (*self.classes, *sorted(set(found.labels) - set(self.classes)))
@@ -57,7 +59,7 @@ class Truth:
 def load(
     ground_truth: str, subset: str, paths: Sequence[str], ignore_other_videos: bool
 ) -> tuple[Truth, list[Predictions]]:
-    """Reads the annotations of a subset and some prediction files, and warns of what is odd about them.
+    """Reads the annotations of a subset and some prediction files, and warns about oddities.
 
     Args:
         ground_truth, subset, paths: the files, and the subset's name.
@@ -107,7 +109,7 @@ def load_predictions(path: str | os.PathLike, truth: Truth) -> Predictions:
 
 
 def _warnings_of_truth(truth: Truth) -> Iterator[str]:
-    """What is odd about the annotations, a line each."""
+    """Warnings about the annotations, one line each."""
     repeated = truth.annotated.problems.get(activitynet.DUPLICATE)
     if repeated:
         yield f"{truth.annotated.path}: {len(repeated)} {activitynet.DUPLICATE}: {first(repeated)}"
@@ -123,7 +125,7 @@ def _warnings_of_truth(truth: Truth) -> Iterator[str]:
 def _warnings_of_predictions(
     path: str, truth: Truth, found: Predictions, where: str, ignore_other_videos: bool
 ) -> Iterator[str]:
-    """What is odd about the predictions, a line each that begins with `where`."""
+    """Warnings about the predictions, one line each, beginning with `where`."""
     if found.duplicates:
         count = f"{len(found.duplicates)} {activitynet.DUPLICATE}"
         yield f"{path}: {count}: {first(found.duplicates)}"
@@ -137,10 +139,11 @@ def _warnings_of_predictions(
         fate = (
             "left out"
             if ignore_other_videos
-            else f"their {sum(outside.values())} predictions count as false positives, as in the official evaluation;"
-            " --ignore_other_videos leaves them out"
+            else f"their {sum(outside.values())} predictions count as false positives, as in the"
+            " official evaluation; --ignore_other_videos leaves them out"
         )
-        yield f"{where}{len(outside)} predicted videos are not in the subset: {first(tuple(outside))}: {fate}"
+        videos = first(tuple(outside))
+        yield f"{where}{len(outside)} predicted videos are not in the subset: {videos}: {fate}"
     predicted = {key for key, count in zip(found.video_ids, counts, strict=True) if count}
     silent = [key for key in truth.videos if key not in predicted]
     if silent:

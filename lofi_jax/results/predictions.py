@@ -24,11 +24,11 @@ class Predictions:
 
     Attributes:
         video_ids: every video of the file, those without predictions too.
-        video: (N,) int64, place in `video_ids`.
+        video: (N,) int64, index into `video_ids`.
         labels: the class names used, sorted.
-        label: (N,) int64, place in `labels`.
+        label: (N,) int64, index into `labels`.
         segment: (N, 2) float64, start and end in seconds.
-        score: (N,) float64, higher is surer.
+        score: (N,) float64, higher is more confident.
         duplicates: keys that the file holds more than once (the first is kept).
     """
 
@@ -99,7 +99,7 @@ def load(path: str | os.PathLike) -> Predictions:
 
 
 def save(path: str | os.PathLike, results: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-    """Writes {video_id: [{"label", "score", "segment"}]} as a prediction file, whole or not at all.
+    """Writes {video_id: [{"label", "score", "segment"}]} as a prediction file, atomically.
 
     Raises:
         UserError: the file cannot be written.
@@ -141,7 +141,7 @@ def instances(
 
 
 def _numbers(names: Sequence[str], known: Sequence[str]) -> np.ndarray:
-    """The place of each name among `known`, -1 where it is not there."""
+    """The index of each name in `known`, -1 if absent."""
     place = {name: index for index, name in enumerate(known)}
     return np.array([place.get(name, -1) for name in names], dtype=np.int64)
 
@@ -153,8 +153,8 @@ def _flatten(
 ) -> Predictions:
     if not results:
         raise UserError(f"{where}: the results hold no videos")
-    # Half a million entries are checked as whole arrays; only where that fails does a slow second
-    # look find the entry to name.
+    # Entries are checked as whole arrays, since there may be half a million. Only if that fails, a
+    # slow second pass finds the entry to name.
     try:
         names, score, segment = _columns(results)
     except (KeyError, TypeError, ValueError, OverflowError):

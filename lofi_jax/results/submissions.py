@@ -1,6 +1,8 @@
-"""What is wrong with a prediction file to be submitted: ActivityNet's, HACS's, or THUMOS14's in the same form.
+"""The checks of a prediction file before submission, for ActivityNet, HACS, or THUMOS14 in the same
+form.
 
-{"version": str, "results": {video_id: [{"label": str, "score": number, "segment": [start, end]}]}, "external_data": {}}
+{"version": str, "results": {video_id: [{"label": str, "score": number, "segment": [start, end]}]},
+"external_data": {}}
 """
 
 import os
@@ -16,11 +18,11 @@ KEYS = ("version", "results", "external_data")
 
 
 def findings(path: str | os.PathLike, truth: Truth | None = None) -> Iterator[str]:
-    """Everything that is wrong, a line each, naming video and entry.
+    """All problems, one line each, naming video and entry.
 
     Args:
         path: the file.
-        truth: the annotated videos that it must be about; by default only its form is looked at.
+        truth: the annotated videos it must cover; by default only its form is checked.
     """
     try:
         data, repeated = read_json(path)

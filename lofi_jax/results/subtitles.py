@@ -1,7 +1,9 @@
-"""One video's detections as subtitles, WebVTT or SubRip (SRT), which video players show while they play.
+"""One video's detections as subtitles, WebVTT or SubRip (SRT), which video players show while they
+play.
 
-A cue's text is the label, and the score in brackets. Times are kept to the millisecond, scores to three digits.
-Sources: W3C, WebVTT: The Web Video Text Tracks Format; SubRip's files have no standard, only its example.
+A cue's text is the label, and the score in brackets. Times are kept to the millisecond, scores to
+three digits. Sources: W3C, WebVTT: The Web Video Text Tracks Format; SubRip's files have no
+standard, only its example.
 """
 
 import html

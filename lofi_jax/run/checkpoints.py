@@ -1,4 +1,4 @@
-"""The weights of a run's encoders and heads: where they come from."""
+"""Where the weights of a run's encoders and heads come from."""
 
 import pathlib
 from typing import Any
@@ -15,30 +15,34 @@ from lofi_jax.run.start import Run
 from lofi_jax.training.checkpoints import load_state
 from lofi_jax.training.networks import initial_variables
 
-# Which encoder each one begins from. ICP is the encoder as it begins; ACP learns the source's action classes from
-# there; ACP+ goes on from ACP with the target's own foreground segments; Arrow of Time and SpeedNet learn from ICP to
-# tell a clip's direction or speed.
+# The encoder that each start is trained from. ICP is the initial encoder. ACP learns the source's
+# action classes from ICP. ACP+ is fine-tuned from ACP on the target's own foreground segments.
+# Arrow of Time and SpeedNet learn a clip's direction or speed from ICP.
 ORIGIN = {"acp": "icp", "acp_plus": "acp", "arrow_of_time": "icp", "speednet": "icp"}
 
 
 def of_head(run: Run, row: Row) -> pathlib.Path:
-    """The checkpoints of a row's head: its training's own, or the one the config names in its place."""
+    """The checkpoints of a row's head: its own training's, or the one that the config names
+    instead.
+    """
     own = workdir.checkpoints(run.workdir.head(row))
     return pathlib.Path(run.config.head_checkpoint or own)
 
 
 def of_encoder(run: Run, encoder: str) -> pathlib.Path:
-    """The checkpoints of an encoder: a training's own, or the one the config names in its place."""
+    """The checkpoints of an encoder: its own training's, or the one that the config names
+    instead.
+    """
     if encoder == "acp" and run.config.encoder_checkpoint:
         return pathlib.Path(run.config.encoder_checkpoint)
     return workdir.checkpoints(run.workdir.encoder(encoder))
 
 
 def encoder_variables(run: Run, encoder: str) -> dict[str, Any]:
-    """The variables of an encoder that has been trained, or of "icp", which needs no training.
+    """The variables of a trained encoder, or of "icp", which needs no training.
 
     Raises:
-        UserError: it has not.
+        UserError: it has not been made.
     """
     config = run.config
     if encoder != "icp":
@@ -61,7 +65,7 @@ def load_encoder(path: str | pathlib.Path) -> dict[str, Any]:
 
 
 def load_own_encoder(config: Config, path: str | pathlib.Path) -> dict[str, Any]:
-    """Encoder variables from a checkpoint, which must be of the config's own encoder.
+    """Encoder variables from a checkpoint of the config's own encoder.
 
     Raises:
         UserError: as `load_encoder`, or it holds another encoder.
@@ -73,13 +77,13 @@ def load_own_encoder(config: Config, path: str | pathlib.Path) -> dict[str, Any]
 def load_encoder_of(
     encoder: Encoder, shape: tuple[int, ...], path: str | pathlib.Path, named: str
 ) -> dict[str, Any]:
-    """Encoder variables from a checkpoint, which must be of a given network.
+    """Encoder variables from a checkpoint of a given network.
 
     Args:
         encoder: the network.
         shape: (T, H, W, 3) of a snippet.
         path: of the checkpoint.
-        named: what the user calls the network.
+        named: the network's name for the user.
 
     Raises:
         UserError: as `load_encoder`, or it holds another encoder.
@@ -92,7 +96,7 @@ def load_encoder_of(
     if there != here:
         name = next(name for name in {**here, **there} if there.get(name) != here.get(name))
         raise UserError(
-            f"{path}: holds another encoder than {named}: {name} is"
+            f"{path}: holds an encoder other than {named}: {name} is"
             f" {there.get(name, 'missing')}, not {here.get(name, 'expected')}"
         )
     return loaded

@@ -1,4 +1,4 @@
-"""The datasets of a run: the target's untrimmed videos and the source's trimmed clips, ready to be read."""
+"""The datasets of a run: the target's untrimmed videos and the source's trimmed clips."""
 
 import dataclasses
 import functools
@@ -27,7 +27,7 @@ class Target:
         train, test: random access to stored videos; empty where all rows work on external features.
         train_videos, test_videos: their annotations, in the same order.
         classes: names; a label is an index into them.
-        windows: how long videos are cut; None: whole videos are brought to one length.
+        windows: how long videos are cut; None: whole videos are resampled to one length.
     """
 
     train: Records
@@ -41,7 +41,7 @@ class Target:
         for key, videos in (("train_subset", self.train_videos), ("test_subset", self.test_videos)):
             if not any(video.labels for video in videos):
                 raise UserError(
-                    f"not one video of config.data.{key} has an annotated segment: name another subset"
+                    f"no video of config.data.{key} has an annotated segment: name another subset"
                 )
 
     @property
@@ -51,7 +51,7 @@ class Target:
 
     @property
     def most_instances(self) -> int:
-        """The largest number of segments in any example to train on: what batches are padded to."""
+        """The largest number of segments in any training example, to which batches are padded."""
         whole = [window.video for window in self.training_windows] if self.windows else self.videos
         return max(len(v.labels) for v in whole)
 
@@ -69,13 +69,14 @@ class Target:
         chosen = to_train_on(self.train_videos, lengths, windows)
         if not chosen:
             raise UserError(
-                f"no window of {windows.seconds:g} s holds a whole annotated segment: raise config.data.window"
+                f"no window of {windows.seconds:g} s holds a whole annotated segment: raise"
+                " config.data.window"
             )
         return chosen
 
     @property
     def training_examples(self) -> int:
-        """How many videos, or windows of them, heads train on in an epoch."""
+        """How many videos, or windows, heads train on per epoch."""
         return len(self.training_windows if self.windows else self.train_videos)
 
     def test_instances(self) -> Instances:
@@ -98,20 +99,23 @@ class Source:
 
 
 def prepare(run: Run) -> None:
-    """Makes what the run reads of videos, where it needs any."""
+    """Prepares the datasets that the run reads, if it needs any videos."""
     if needs_no_videos(run.config):
         print(f"target: {len(target(run).videos)} videos, of which only features are needed")
     else:
         sources.prepare(run)
 
 
-@functools.cache
 def target(run: Run) -> Target:
     """The prepared target dataset.
 
     Raises:
         UserError: it has not been prepared, or a subset of the config is not in it.
     """
+    return run.once(_target)
+
+
+def _target(run: Run) -> Target:
     if needs_no_videos(run.config):
         return _annotated(run)
     data, opened = run.config.data, sources.target(run).open(run)
@@ -131,7 +135,7 @@ def needs_no_videos(config: Config) -> bool:
 
 
 def _annotated(run: Run) -> Target:
-    """The target dataset as its annotation file describes it, without any video."""
+    """The target dataset from its annotation file alone, without videos."""
     data = run.config.data
     parsed = formats.load(data.annotations)
     train, test = (list(parsed.subset(s).values()) for s in (data.train_subset, data.test_subset))
@@ -142,7 +146,7 @@ def _annotated(run: Run) -> Target:
 
 
 def windows_of(config: Config) -> Windows | None:
-    """How the target's videos are cut, where they are."""
+    """How the target's videos are cut into windows, if they are."""
     data = config.data
     if not data.window:
         return None
@@ -156,7 +160,7 @@ def length(config: Config, duration: float) -> int:
 
 
 def joint_examples(run: Run) -> Records:
-    """The records that encoder and head train on together: whole videos, or windows of them."""
+    """The records for joint training: whole videos, or windows of them."""
     own = target(run)
     if own.windows is None:
         return own.train
@@ -166,14 +170,14 @@ def joint_examples(run: Run) -> Records:
 
 
 def with_segments(records: Records, videos: list[Video]) -> Subset:
-    """The records of those videos that have a segment, which is what classification learns from.
+    """The records of the videos that have a segment, for classification.
 
     Raises:
-        UserError: not one has.
+        UserError: there are none.
     """
     numbers = [i for i, video in enumerate(videos) if video.labels]
     if not numbers:
-        raise UserError("not one video to train on has an annotated segment")
+        raise UserError("no training video has an annotated segment")
     return Subset(records, numbers)
 
 

@@ -1,6 +1,5 @@
-"""The features of a run's encoders on disk: what they depend on, and how they are read."""
+"""A run's features on disk: what they depend on, and how they are read."""
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ from lofi_jax.run.start import Run
 
 
 def unchecked_store(run: Run, encoder: str) -> FeatureStore:
-    """Where an encoder's features lie, whoever made them."""
+    """The store of an encoder's features, ours or external."""
     return FeatureStore(run.workdir.features(encoder))
 
 
@@ -23,7 +22,7 @@ def store(run: Run, encoder: str) -> FeatureStore:
     """The features of an encoder, which have been extracted.
 
     Raises:
-        UserError: they have not, or they are another encoder's.
+        UserError: there are none, or they are another encoder's.
     """
     features = unchecked_store(run, encoder)
     features.require(fingerprint(run, encoder))
@@ -31,7 +30,8 @@ def store(run: Run, encoder: str) -> FeatureStore:
 
 
 def of_videos(run: Run, encoder: str, subset: Sequence[Video], standardise: bool) -> FeatureVideos:
-    """Some of the target's videos as features of an encoder, each at its own length, standardised or as stored.
+    """Some of the target's videos as features of an encoder, each at its own length, standardised
+    or as stored.
 
     Raises:
         UserError: as `store`.
@@ -60,12 +60,15 @@ def training_examples(run: Run, encoder: str, standardise: bool) -> FeatureVideo
     )
 
 
-@functools.cache
 def fingerprint(run: Run, encoder: str) -> Fingerprint:
-    """What the features of an encoder depend on: its own options and weights, and what it sees of a video.
+    """What an encoder's features depend on: its options, its weights, and what it sees of a video.
 
     Features made elsewhere depend on their folders, concatenated ones on their parts.
     """
+    return run.once(_fingerprint, encoder)
+
+
+def _fingerprint(run: Run, encoder: str) -> Fingerprint:
     config, data = run.config, run.config.data
     if "+" in encoder:
         return {
@@ -104,5 +107,5 @@ _SEEN = (
 
 
 def _plain(value: Any) -> Any:
-    """As JSON gives it back."""
+    """The value after a round trip through JSON."""
     return list(value) if isinstance(value, tuple) else value

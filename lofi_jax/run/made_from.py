@@ -1,18 +1,20 @@
-"""Notes beside a file on what it was made from, so that it is made again when that changes, and only then.
+"""Notes beside a file on its inputs, so that it is remade only when they change.
 
-What something was made from is told by its files' names, sizes and times of writing.
+Inputs are identified by name, size and mtime.
 """
 
-import json
 import pathlib
 from collections.abc import Callable, Mapping
 
+from lofi_jax.errors import UserError
+from lofi_jax.files import read_own_json, write_json
+
 
 def is_made_from(path: pathlib.Path, sources: Mapping[str, pathlib.Path]) -> bool:
-    """Whether the file is there, and was stamped with these sources as they are now."""
+    """Whether the file exists and its note matches the present inputs."""
     try:
-        noted = json.loads(_note(path).read_text())
-    except (OSError, ValueError):
+        noted = read_own_json(_note(path))
+    except UserError:
         return False
     return path.exists() and noted == _state(sources)
 
@@ -20,11 +22,11 @@ def is_made_from(path: pathlib.Path, sources: Mapping[str, pathlib.Path]) -> boo
 def stamp(
     path: pathlib.Path, sources: Mapping[str, pathlib.Path], write: Callable[[], None]
 ) -> None:
-    """Writes the file, and then the note on its sources; a kill between the two leaves none."""
+    """Writes the file, then the note on its inputs; a kill in between leaves no note."""
     state = _state(sources)
     _note(path).unlink(missing_ok=True)
     write()
-    _note(path).write_text(json.dumps(state))
+    write_json(_note(path), state)
 
 
 def _note(path: pathlib.Path) -> pathlib.Path:

@@ -1,4 +1,4 @@
-"""The networks that a config names, made."""
+"""Makes the networks that a config names."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -44,7 +44,9 @@ def make_named_encoder(settings: Named) -> Encoder:
 
 
 def make_head(config: Config, name: str, classes: int) -> Head:
-    """A head by name, with the config's options for it; one that classifies gets the number of classes."""
+    """A head by name, with the config's options. A head that classifies gets the number of
+    classes.
+    """
     settings = config.head
     if name != settings.name:
         settings = Named(name, config.other_heads.get(name, {}))
@@ -78,5 +80,5 @@ def initial_encoder(config: Config, key: jax.Array) -> dict[str, Any]:
 
 
 def joint_chunks(config: Config) -> Chunks:
-    """What a device holds at once in joint training."""
+    """How much a device holds at once in joint training."""
     return Chunks(config.joint.chunk, config.joint.keep, config.joint.accumulate)

@@ -1,4 +1,6 @@
-"""The two datasets a run reads, target and source, on disk: where they lie, how they are sampled, made and opened."""
+"""The two datasets of a run on disk, target and source: their place, sampling, preparation and
+opening.
+"""
 
 import dataclasses
 import pathlib
@@ -19,7 +21,9 @@ Records = RandomAccess[dict[str, Any]]
 
 @runtime_checkable
 class Opened(Protocol):
-    """A dataset that is ready to be read, whether it was prepared or is streamed from its video files."""
+    """A dataset that is ready to be read, whether it was prepared or is streamed from its video
+    files.
+    """
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -48,7 +52,7 @@ class Dataset:
         """The dataset, which `prepare` has made.
 
         Raises:
-            UserError: it has not.
+            UserError: it has not been made.
         """
         if run.config.data.streaming:
             return scan.load(self.name, self.video_dir, _data_dir(run), self.sampling)
@@ -88,7 +92,7 @@ def source(run: Run) -> Dataset | None:
         snippets_per_second=config.source.snippets_per_second,
     )
     if config.source.sampling != "snippet":
-        # Clips are drawn from a row of frames that are equally far aone.
+        # Clips are drawn from equally spaced frames.
         sampling = dataclasses.replace(sampling, stride=0)
     return _dataset(run, "source", config.source, sampling)
 
@@ -116,7 +120,9 @@ def sampling_of(config: Config) -> Sampling:
 
 
 def prepare(run: Run) -> None:
-    """Renders the built-in world where it is asked for, and makes both datasets: prepared, or looked through."""
+    """Renders the built-in world if the config asks for it, then prepares or scans both
+    datasets.
+    """
     config = run.config
     if config.dataset == "synthetic":
         world = config.synthetic

@@ -1,20 +1,25 @@
-"""A run: one config in one workdir on one mesh of devices. How it is checked, begun and opened again."""
+"""A run: one config in one workdir on one mesh of devices. Starting, checking and reopening one."""
 
 import dataclasses
 import pathlib
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import jax
 from jax.sharding import Mesh
 
 from lofi_jax import config as configs
 from lofi_jax.config import Config
+from lofi_jax.config.typed import from_plain
 from lofi_jax.errors import UserError
-from lofi_jax.files import write_text
+from lofi_jax.files import read_own_json, write_text
 from lofi_jax.run import networks
 from lofi_jax.run.workdir import Workdir
 from lofi_jax.training import processes
 from lofi_jax.training.session import Session
 from lofi_jax.training.sharding import make_mesh
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,6 +29,16 @@ class Run:
     config: Config
     workdir: Workdir
     mesh: Mesh
+    _made: dict[tuple, Any] = dataclasses.field(default_factory=dict, init=False, repr=False)
+
+    def once(self, make: Callable[..., T], *names: str) -> T:
+        """What `make` makes of the run and some names, made when it is first asked for and kept as
+        long as the run.
+        """
+        key = (make, *names)
+        if key not in self._made:
+            self._made[key] = make(self, *names)
+        return self._made[key]
 
     @property
     def session(self) -> Session:
@@ -44,7 +59,8 @@ def start_run(config: Config, folder: str) -> Run:
     Must run before JAX is used.
 
     Raises:
-        UserError: an impossible config, a workdir that cannot be written, or one that holds another config's run.
+        UserError: an impossible config, a workdir that cannot be written, or one that holds another
+            config's run.
     """
     configs.validate(config)
     configs.validate_data(config)
@@ -66,13 +82,13 @@ def open_run(config: Config, folder: str | pathlib.Path) -> Run:
 
 
 def keep_compiled(config: Config, workdir: Workdir) -> None:
-    """Lets JAX find again, in the cache of the run, what it has compiled once."""
+    """Keeps compiled programs in the run's cache."""
     jax.config.update("jax_compilation_cache_dir", config.log.cache_dir or str(workdir.cache))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def load_run(folder: str | pathlib.Path) -> Run:
-    """The run that a workdir holds, on all devices at hand; JAX is left as it is set.
+    """The run that a workdir holds, on all local devices; JAX's settings are not changed.
 
     Raises:
         UserError: it holds none.
@@ -80,10 +96,8 @@ def load_run(folder: str | pathlib.Path) -> Run:
     config = stored_config(folder)
     if config is None:
         path = Workdir(pathlib.Path(folder).absolute()).config
-        raise UserError(
-            f"{path.parent}: holds no run ({path.name} is missing): train one there first"
-        )
-    # Whatever devices it was trained on.
+        raise UserError(f"{path.parent}: holds no run ({path.name} is missing): train one first")
+    # It may have been trained on other devices.
     mesh = dataclasses.replace(config.mesh, data=-1, snippet=1)
     own = Workdir(pathlib.Path(folder).absolute())
     return Run(dataclasses.replace(config, mesh=mesh), own, make_mesh(mesh.data, mesh.snippet))
@@ -92,7 +106,7 @@ def load_run(folder: str | pathlib.Path) -> Run:
 def stored_config(folder: str | pathlib.Path) -> Config | None:
     """The config of the run that a workdir holds, if it holds one."""
     path = Workdir(pathlib.Path(folder)).config
-    return configs.from_json(path.read_text()) if path.is_file() else None
+    return from_plain(read_own_json(path)) if path.is_file() else None
 
 
 def _claim(workdir: Workdir, config: Config) -> None:

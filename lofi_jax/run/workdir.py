@@ -1,4 +1,4 @@
-"""Where a run keeps each thing that it makes."""
+"""Where a run keeps each file that it writes."""
 
 import dataclasses
 import pathlib
@@ -23,18 +23,18 @@ class Workdir:
 
     @property
     def data(self) -> pathlib.Path:
-        """Prepared datasets, where the config names no other folder."""
+        """Prepared datasets, unless the config names another folder."""
         return self.root / "data"
 
     def encoder(self, name: str) -> pathlib.Path:
-        """An encoder's training; it is named by how it was trained."""
+        """An encoder's training, named after how it was trained."""
         return self.root / "encoders" / name
 
     def features(self, encoder: str) -> pathlib.Path:
         return self.root / "features" / encoder
 
     def classifier(self, encoder: str) -> pathlib.Path:
-        """The training of the classifier of videos that sees an encoder's features."""
+        """The training of the video-level classifier on an encoder's features."""
         return self.root / "classifier" / encoder
 
     def head(self, row: Row) -> pathlib.Path:
@@ -54,7 +54,7 @@ class Workdir:
 
     @property
     def seconds(self) -> pathlib.Path:
-        """The time spent on each stage, over all starts."""
+        """The time spent on each stage, over all restarts."""
         return self.root / "seconds.json"
 
     @property

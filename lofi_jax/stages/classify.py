@@ -58,7 +58,9 @@ class Classifier:
         windows: Windows | None,
         batch_size: int,
     ):
-        """Takes the classes' names, the trained classifier, how videos are cut, and windows at once."""
+        """Takes the classes' names, the trained classifier, how videos are cut, and windows at
+        once.
+        """
         self.classes, self._windows, self._batch = tuple(classes), windows, batch_size
         predict = jax.jit(lambda params, x: jax.nn.softmax(apply(model, params, x)))
         self._apply = functools.partial(predict, jax.device_put(params))
@@ -76,5 +78,7 @@ class Classifier:
     def videos(
         self, batches: Iterable[tuple[np.ndarray, int]]
     ) -> Float[np.ndarray, "videos classes"]:
-        """The probabilities of many videos of one length, from batches (B, L, C) and how many of each are videos."""
+        """The probabilities of many videos of one length, from batches (B, L, C) and how many of
+        each are videos.
+        """
         return np.concatenate([self(batch)[:count] for batch, count in batches])

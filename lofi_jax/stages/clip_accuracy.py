@@ -1,4 +1,6 @@
-"""How well stage 1's encoder classifies clips it has not seen: top-1 and top-5, 10 clips a video averaged."""
+"""How well stage 1's encoder classifies clips it has not seen: top-1 and top-5, 10 clips a video
+averaged.
+"""
 
 from typing import Any
 

@@ -1,7 +1,8 @@
 """Inference: features to scored, labelled segments; and their evaluation.
 
-Heads run on the device, a batch of videos at a time. What comes after, which is NumPy's, runs beside it in threads, a
-batch each: NumPy lets go of Python's lock in its loops, and nothing has to be copied to another process.
+Heads run on the device, a batch of videos at a time. What comes after, which is NumPy's, runs
+beside it in threads, a batch each: NumPy lets go of Python's lock in its loops, and nothing has to
+be copied to another process.
 """
 
 import collections
@@ -32,7 +33,7 @@ class Settings:
 
     Attributes:
         suppression: of overlapping proposals.
-        windows: how long videos are cut; None: whole videos are brought to one length.
+        windows: how long videos are cut; None: whole videos are resampled to one length.
         batch_size: videos, or windows, that the head sees at once.
         dtype: of the head's computation.
     """
@@ -44,16 +45,20 @@ class Settings:
 
 
 class Proposer:
-    """Features in, as the head has learned from them; each video's best proposals, suppressed, out."""
+    """Maps features, in the form that the head was trained on, to each video's best proposals after
+    suppression.
+    """
 
     def __init__(self, head: Head, params: Any, settings: Settings):
         self._head, self._settings = head, settings
-        # As an argument, lest the program hold the parameters.
+        # An argument, so that the program does not contain the parameters.
         apply = jax.jit(lambda params, x: apply_head(head, settings.dtype, params, x))
         self._apply = functools.partial(apply, jax.device_put(params))
 
     def __call__(self, features: np.ndarray, duration: float) -> Proposals:
-        """The proposals of one video, best first, from features (n, C) and the duration in seconds."""
+        """The proposals of one video, best first, from features (n, C) and the duration in
+        seconds.
+        """
         if self._settings.windows:
             return next(self.all_of_windows([(features, duration)], threads=1))[0]
         return self._finish(self._apply(features[None]), 1)[0]
@@ -61,11 +66,11 @@ class Proposer:
     def all(
         self, batches: Iterable[tuple[np.ndarray, int]], threads: int = 0
     ) -> Iterator[list[Proposals]]:
-        """The proposals of every video, a list a batch, in order.
+        """The proposals of every video, one list per batch, in order.
 
         Args:
-            batches: of features (B, L, C), each with the number of its videos; what is beyond is padding.
-            threads: that work beside the device; 0: one a core.
+            batches: of features (B, L, C), each with the number of its videos; the rest is padding.
+            threads: CPU threads that work while the device does; 0: one per core.
         """
         jobs = (
             functools.partial(self._finish, self._apply(features), count)
@@ -76,7 +81,8 @@ class Proposer:
     def all_of_windows(
         self, videos: Iterable[tuple[np.ndarray, float]], threads: int = 0
     ) -> Iterator[list[Proposals]]:
-        """The proposals of every video that is cut into windows, a list of one a video, in order.
+        """The proposals of every video that is cut into windows, one list of length 1 per video, in
+        order.
 
         Args:
             videos: features (n, C) and duration in seconds.
@@ -95,7 +101,7 @@ class Proposer:
         return self._settings.windows
 
     def _on_windows(self, features: np.ndarray) -> list:
-        """The head's outputs on a video's windows, in batches, each with how many of them are windows."""
+        """The head's outputs on a video's windows, in batches, each with its number of windows."""
         batches = padded_batches(self._windows.split(features), self._settings.batch_size)
         return [(self._apply(batch), count) for batch, count in batches]
 
@@ -114,12 +120,14 @@ class Proposer:
 
 
 def _beside_the_device(jobs: Iterable[Callable], threads: int) -> Iterator:
-    """What jobs return, in order; they run in threads, some ahead, and making one puts the device to work."""
+    """The results of jobs, in order. Jobs run in threads, some ahead; creating one starts the
+    device's work.
+    """
     threads = threads or os.cpu_count() or 1
     waiting = collections.deque()
     with concurrent.futures.ThreadPoolExecutor(threads) as pool:
         for job in jobs:
-            # The device works on, while the threads wait for it and then for Python.
+            # The device continues while the threads wait for it and then for Python.
             waiting.append(pool.submit(job))
             if len(waiting) > threads + 1:
                 yield waiting.popleft().result()
@@ -138,13 +146,13 @@ def label(
 ) -> Detections:
     """A video's proposals with labels, in seconds, best first.
 
-    Those without a class get the video's most probable ones, each with the proposal's score times the class's.
+    Proposals without a class get the video's most probable classes, scored proposal times class.
 
     Args:
         found: segments in units of the video.
         classes: names by label.
         duration: of the video, in seconds.
-        top_classes: labels that each proposal gets.
+        top_classes: labels per proposal.
         top_k: detections to keep.
         video: its id.
     """
@@ -158,7 +166,7 @@ def label(
 def measure(
     truth: Instances, detections: Instances, classes: int, tious: Float[np.ndarray, " K"]
 ) -> dict[str, Any]:
-    """mAP as it stands, and without regard to the class, which is localization alone."""
+    """mAP, and class-agnostic mAP, which measures localization alone."""
     measured = metrics.evaluate(truth, detections, classes, tious)
     agnostic = metrics.evaluate(
         metrics.class_agnostic(truth), metrics.class_agnostic(detections), 1, tious

@@ -1,4 +1,4 @@
-"""Between stages 2 and 3: every video's features at full fidelity."""
+"""Between stages 2 and 3: extract every video's features at full fidelity."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -19,12 +19,12 @@ from lofi_jax.training.sharding import DATA, replicate, shard_batch
 
 
 class FullFidelityEncoder:
-    """Frames of videos in, features out, for any number of videos, on all devices of a mesh."""
+    """Maps frames of any number of videos to features, on all devices of a mesh."""
 
     def __init__(
         self, encoder: Encoder, variables: dict[str, Any], mesh: Mesh, batch_size: int, chunk: int
     ):
-        """Takes a trained encoder, the videos to take at once and the snippets in memory at once."""
+        """Takes a trained encoder, the videos per batch, and the snippets in memory at once."""
         self._mesh, self._variables = mesh, replicate(variables, mesh)
         self._encode = jax.jit(encode_videos(encoder, mesh, Chunks(chunk)))
         devices = mesh.shape[DATA]
@@ -45,13 +45,14 @@ def encode(
     encoder: Callable[[np.ndarray], np.ndarray],
     batch_size: int,
 ) -> Iterator[Float[np.ndarray, "n C"]]:
-    """The features of each video, in order; those longer than the full fidelity piece by piece.
+    """The features of each video, in order. Videos longer than the full fidelity are encoded in
+    pieces.
 
     Args:
         records: stored videos.
         lengths: how many snippets each has.
         frames: T, of a snippet.
-        encoder: such as `FullFidelityEncoder`.
+        encoder: frames to features, such as a `FullFidelityEncoder`.
         batch_size: videos, or pieces of them, at once.
     """
     whole = clips.WholeVideo(lambda index: full, frames, 0, clips.NONE, 0)

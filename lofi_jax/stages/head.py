@@ -1,4 +1,4 @@
-"""Stage 3: a fresh head from scratch on the frozen encoder's full-fidelity features."""
+"""Stage 3: train a fresh head on the frozen encoder's full-fidelity features."""
 
 import pathlib
 from typing import Any
@@ -29,7 +29,7 @@ def run(
     """Trains the head under its own loss.
 
     Args:
-        name: what the user sees.
+        name: shown to the user.
         dtype: of the head's computation.
         features: examples of "features" (L, C) with their instances.
     """
@@ -52,5 +52,5 @@ def make_loss(head: Head, dtype: str, mesh: Mesh) -> Loss:
 
 
 def initial(head: Head, features: Float[Array, "1 L C"], seed: int) -> tuple[Tree, Tree]:
-    """The parameters {"head"} to begin from, and no `batch_stats`."""
+    """The initial parameters {"head"}, and empty batch_stats."""
     return {"head": jax.jit(head.init)(jax.random.key(seed), features)["params"]}, {}

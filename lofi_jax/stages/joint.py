@@ -1,6 +1,7 @@
-"""Stage 2, LoFi: encoder and head end to end under the head's TAL loss, at low fidelity (paper, section 3.2).
+"""Stage 2, LoFi: train encoder and head end to end at low fidelity (paper, section 3.2).
 
-The encoder begins from stage 1 with its BatchNorm's statistics frozen; the head begins from scratch.
+The loss is the head's TAL loss. The encoder starts from stage 1 with frozen BatchNorm statistics,
+the head from scratch.
 """
 
 import dataclasses
@@ -40,7 +41,7 @@ class Networks:
     Attributes:
         encoder, head: the modules.
         dtype: of the head's computation; the encoder's is its own.
-        chunks: what a device holds in memory at once.
+        chunks: how much a device holds in memory at once.
     """
 
     encoder: Encoder
@@ -51,12 +52,12 @@ class Networks:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Videos:
-    """What stage 2 learns from.
+    """The training data of stage 2.
 
     Attributes:
         records: whole videos, or windows of them.
-        transformation: makes of a record its "frames" (L, T, H, W, 3) at the fidelity of its place in the stream,
-            and its instances.
+        transformation: maps a record to its "frames" (L, T, H, W, 3), at the fidelity for its index
+            in the stream, and its instances.
         shape: (L, T, H, W, 3) of the full fidelity.
     """
 
@@ -75,12 +76,12 @@ def run(
     folder: pathlib.Path,
     session: Session,
 ) -> None:
-    """Trains at whatever fidelities the videos come in.
+    """Trains at the fidelities that the videos come in.
 
     Args:
-        name: what the user sees.
-        variables: the encoder's, to begin from.
-        encoder_scale: the encoder's learning rate as a part of the head's.
+        name: shown to the user.
+        variables: the encoder's, to start from.
+        encoder_scale: the encoder's learning rate over the head's.
     """
     task = Task(
         name,
@@ -96,8 +97,8 @@ def run(
 def make_loss(networks: Networks, mesh: Mesh) -> Loss:
     """The loss of the joint step.
 
-    It balances its terms over the whole batch, so however many microbatches the batch is split into, these end in the
-    head's outputs, which are small, and one loss sees them all.
+    It balances its terms over the whole batch. So microbatches end in the head's outputs, which are
+    small, and one loss sees them all.
     """
     head, chunks = networks.head, networks.chunks
     encode = encode_videos(networks.encoder, mesh, chunks)
@@ -119,10 +120,11 @@ def begin(
     variables: dict[str, Any] | None = None,
     seed: int = 0,
 ) -> tuple[TrainState, Callable[[TrainState, Mapping[str, Array]], tuple[TrainState, dict]]]:
-    """Joint training on arrays of one's own, on one device: a state to begin from, and the jitted step.
+    """Joint training on your own arrays, on one device: an initial state and the jitted step.
 
     >>> from lofi_jax.models import BMN, TSM
-    >>> networks = Networks(TSM(stage_sizes=(1,), widths=(8,), stem="small"), BMN(8, (8, 8), bins=2))
+    >>> encoder = TSM(stage_sizes=(1,), widths=(8,), stem="small")
+    >>> networks = Networks(encoder, BMN(8, (8, 8), bins=2))
     >>> batch = {"frames": np.zeros((1, 4, 2, 8, 8, 3), np.uint8)}
     >>> batch |= {"segments": np.array([[[0.2, 0.6]]]), "valid": np.array([[True]])}
     >>> state, step = begin(networks, (4, 2, 8, 8, 3), optax.sgd(0.1))
@@ -132,15 +134,16 @@ def begin(
 
     Args:
         networks: the encoder and the head.
-        shape: (L, T, H, W, 3) of a video at full fidelity; each batch may have a lower one, for which the step is
-            compiled once more.
+        shape: (L, T, H, W, 3) of a video at full fidelity; a batch may have a lower one, for which
+            the step is compiled again.
         optimizer: of the parameters {"encoder", "head"}.
-        variables: the encoder's, to begin from; by default fresh ones.
-        seed: of fresh parameters, and of what is drawn in a step.
+        variables: the encoder's, to start from; default: fresh ones.
+        seed: of fresh parameters and of each step's random numbers.
 
     Returns:
-        The state, and a function (state, batch) -> (new state, {"loss": ..., its terms}), which takes the old state's
-        memory. A batch holds "frames" (B, L, T, H, W, 3) uint8, and what `Head.loss` asks for.
+        The state, and a function (state, batch) -> (new state, {"loss": ..., its terms}), which
+        donates the old state. A batch holds "frames" (B, L, T, H, W, 3) uint8, and what `Head.loss`
+        asks for.
     """
     if variables is None:
         variables = initial_variables(networks.encoder, shape[1:], jax.random.key(seed))
@@ -153,7 +156,7 @@ def begin(
 def initial(
     networks: Networks, variables: dict[str, Any], shape: tuple[int, ...], seed: int
 ) -> tuple[Tree, Tree]:
-    """The parameters {"encoder", "head"} to begin from, and BatchNorm's statistics.
+    """The initial parameters {"encoder", "head"}, and the encoder's batch_stats.
 
     Args:
         variables: the encoder's.

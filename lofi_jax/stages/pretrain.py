@@ -1,4 +1,4 @@
-"""Stage 1: the encoder learns to classify clips, as encoders for TAL usually do; and the other starts of the paper."""
+"""Stage 1: train the encoder to classify clips, or by one of the paper's other starts."""
 
 import dataclasses
 import pathlib
@@ -21,12 +21,12 @@ from lofi_jax.training.step import Loss, Tree
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Clips:
-    """What stage 1 learns from.
+    """The training data of stage 1.
 
     Attributes:
         records: stored clips, or videos with segments.
-        classes: how many there are.
-        transformation: makes of a record a clip, "frames" (T, H, W, 3) uint8, and its "label".
+        classes: their number.
+        transformation: maps a record to a clip, "frames" (T, H, W, 3) uint8, and its "label".
         shape: (T, H, W, 3) of a clip.
     """
 
@@ -45,11 +45,12 @@ def run(
     folder: pathlib.Path,
     session: Session,
 ) -> None:
-    """Trains encoder and a linear layer by cross-entropy, BatchNorm on the batch's statistics.
+    """Trains the encoder and a linear layer by cross-entropy; BatchNorm uses the batch's
+    statistics.
 
     Args:
-        start: what it is called.
-        origin: the encoder's variables to begin from.
+        start: its name.
+        origin: the encoder's variables to start from.
     """
     width = feature_width(encoder, clips.shape)
     task = Task(
@@ -78,7 +79,7 @@ def make_loss(encoder: Encoder, classes: int) -> Loss:
 
 
 def initial(origin: dict[str, Any], width: int, classes: int, seed: int) -> tuple[Tree, Tree]:
-    """The parameters {"encoder", "classifier"} to begin from, and BatchNorm's statistics.
+    """The initial parameters {"encoder", "classifier"}, and the encoder's batch_stats.
 
     Args:
         origin: the encoder's variables.

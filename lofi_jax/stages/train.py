@@ -1,4 +1,4 @@
-"""What every stage that trains does: its batches, its optimizer and its loop put together, once."""
+"""What every training stage shares: batches, optimizer, schedule and loop."""
 
 import dataclasses
 import pathlib
@@ -18,15 +18,16 @@ from lofi_jax.training.step import Loss, Tree, initial_state, make_step
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Task:
-    """What is to be learned.
+    """A training task.
 
     Attributes:
-        name: what the user sees.
-        examples: random access to what is learned from.
-        transformation: of an example and its place in the stream; None: examples are ready as they are.
-        initial: makes the parameters and BatchNorm's statistics to begin from.
-        loss: as `make_step` wants it.
-        transform: makes the gradient transformation from the recipe's optimizer and its learning rate.
+        name: shown to the user.
+        examples: the training examples, with random access.
+        transformation: of an example and its index in the stream; None: examples are used as they
+            are.
+        initial: makes the initial parameters and batch_stats.
+        loss: see `make_step`.
+        transform: makes the gradient transformation from the recipe's optimizer and learning rate.
     """
 
     name: str
@@ -43,7 +44,7 @@ def is_finished(folder: pathlib.Path, recipe: Recipe, examples: int) -> bool:
 
 
 def train(task: Task, recipe: Recipe, folder: pathlib.Path, session: Session) -> None:
-    """Trains to the end, from the newest checkpoint in the folder where there is one."""
+    """Trains to the last step, resuming from the folder's newest checkpoint if there is one."""
     steps = recipe.steps(len(task.examples))
     steps_per_epoch = recipe.steps_per_epoch(len(task.examples))
     rate = optimizer.learning_rate(recipe.optimizer, steps, steps_per_epoch)

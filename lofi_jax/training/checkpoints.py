@@ -1,6 +1,6 @@
-"""Orbax checkpoints of a train state, saved in the background, whole or not at all.
+"""Orbax checkpoints of a train state, saved atomically in the background.
 
-A checkpoint's step is the loader's position too: the number of batches taken.
+A checkpoint's step is also the loader's position: the number of batches taken.
 """
 
 import pathlib
@@ -14,7 +14,7 @@ from lofi_jax.errors import UserError, naming_full_disk
 
 
 class Checkpoints:
-    """The checkpoints of one training in a folder of its own."""
+    """The checkpoints of one training, in its own folder."""
 
     def __init__(self, folder: pathlib.Path):
         options = ocp.CheckpointManagerOptions(max_to_keep=2, create=True)
@@ -25,28 +25,28 @@ class Checkpoints:
         return self._manager.latest_step()
 
     def save(self, step: int, state) -> None:
-        """Saves in the background the `TrainState` after that many steps; a restart never sees an unfinished save."""
+        """Saves a `TrainState` in the background; a restart never sees an unfinished save."""
         self._manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state)))
 
     def restore(self, state):
-        """The newest checkpoint's state, placed as `state` is."""
+        """The newest checkpoint's state, sharded like `state`."""
         items = ocp.args.Composite(
             state=ocp.args.StandardRestore(jax.tree.map(ocp.utils.to_shape_dtype_struct, state)),
         )
         return self._manager.restore(self.latest_step(), args=items)["state"]
 
     def preempted(self, step: int) -> bool:
-        """Whether several processes, of which one was told to end by SIGTERM, have agreed to end after this step."""
+        """Whether the processes have agreed to stop after this step, since one received SIGTERM."""
         return self._manager.reached_preemption(step)
 
     def close(self) -> None:
-        """Waits for the saves under way."""
+        """Waits for pending saves."""
         self._manager.wait_until_finished()
         self._manager.close()
 
 
 def load_state(path: str | pathlib.Path) -> dict:
-    """A checkpoint's train state as nested dicts of NumPy arrays, on whatever devices it was written.
+    """A checkpoint's train state as nested dicts of NumPy arrays, whatever devices wrote it.
 
     Args:
         path: a folder of checkpoints (the newest is taken), or one checkpoint in it.
@@ -70,7 +70,7 @@ def load_state(path: str | pathlib.Path) -> dict:
 
 
 def save_state(path: str | pathlib.Path, params: dict, batch_stats: dict) -> None:
-    """Writes a checkpoint that `load_state` reads, whole or not at all.
+    """Atomically writes a checkpoint that `load_state` reads.
 
     Args:
         path: the folder of checkpoints to make.
@@ -85,7 +85,7 @@ def save_state(path: str | pathlib.Path, params: dict, batch_stats: dict) -> Non
         folder.mkdir(parents=True, exist_ok=True)
         with naming_full_disk(folder), ocp.CheckpointManager(folder) as manager:
             if manager.latest_step() is not None:
-                raise UserError(f"{path}: holds a checkpoint already: name another folder")
+                raise UserError(f"{path}: already holds a checkpoint: name another folder")
             manager.save(0, args=ocp.args.Composite(state=ocp.args.StandardSave(state)))
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error

@@ -1,4 +1,4 @@
-"""The loop that every training runs in: step, log, save, and go on where a killed one stopped."""
+"""The training loop: step, log, save, resume."""
 
 import collections
 import dataclasses
@@ -14,6 +14,7 @@ import numpy as np
 from tensorboardX import SummaryWriter
 
 from lofi_jax.errors import UserError
+from lofi_jax.files import write_text
 from lofi_jax.training.checkpoints import Checkpoints
 from lofi_jax.training.memory import naming_exhausted_memory
 from lofi_jax.training.preemption import told_to_end
@@ -26,14 +27,14 @@ from lofi_jax.training.step import TrainState, jit_step
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Training:
-    """One training, ready to begin.
+    """One training, ready to start.
 
     Attributes:
-        name: what the user sees.
+        name: shown to the user.
         folder: gets checkpoints/, tensorboard/ and curve.jsonl (one line each log entry).
         state: the initial one, the same in every process.
         step: of `make_step`.
-        steps: in all.
+        steps: total number.
         learning_rate: as a function of the step, for the log.
     """
 
@@ -46,13 +47,13 @@ class Training:
 
 
 def train(training: Training, batches: grain.IterDataset, session: Session) -> TrainState:
-    """Trains to the last step, from the newest checkpoint in the folder where there is one.
+    """Trains to the last step, resuming from the folder's newest checkpoint if there is one.
 
     Args:
         batches: endless; this process's examples of each.
 
     Raises:
-        UserError: told to end by SIGTERM; what was trained is saved.
+        UserError: received SIGTERM; the state is saved.
         OutOfMemory: a step does not fit into the device.
     """
     name, folder, steps, mesh = training.name, training.folder, training.steps, session.mesh
@@ -71,7 +72,7 @@ def train(training: Training, batches: grain.IterDataset, session: Session) -> T
     waited, running = 0.0, collections.deque()
     with told_to_end() as told:
         for i in range(first, steps):
-            # While a step runs, the next one's batch is read and sent; more batches would only fill the memory.
+            # While a step runs, the next batch is read and sent; more would only fill the memory.
             if len(running) == 2:
                 with naming_exhausted_memory(name):
                     jax.block_until_ready(running.popleft())
@@ -92,10 +93,9 @@ def train(training: Training, batches: grain.IterDataset, session: Session) -> T
             if told() or checkpoints.preempted(i + 1):
                 checkpoints.save(i + 1, state)
                 checkpoints.close()
-                raise UserError(
-                    f"{name}: told to end after step {i + 1}: the same command goes on there"
-                )
-            # Several processes save together, so they ask for the time where they have waited for a step anyway.
+                raise UserError(f"{name}: received SIGTERM; saved at step {i + 1}; rerun to resume")
+            # Several processes save together, so they compare clocks where they wait for a step
+            # anyway.
             may_save = i + 1 < steps and (place()[1] == 1 or (i + 1) % session.log_every == 0)
             if may_save and agree(time.monotonic() - saved_at > session.checkpoint_seconds):
                 checkpoints.save(i + 1, state)
@@ -114,7 +114,7 @@ def is_finished(folder: pathlib.Path, steps: int) -> bool:
 
 
 class _Curve:
-    """The training curve on disk, as JSON lines and for TensorBoard; entries past a restart's step are dropped.
+    """The training curve on disk, as JSON lines and for TensorBoard; a restart drops later entries.
 
     Only the first process writes.
     """
@@ -125,7 +125,7 @@ class _Curve:
             return
         self._path = folder / "curve.jsonl"
         kept = [entry for entry in read_curve(folder) if entry["step"] <= first]
-        self._path.write_text("".join(json.dumps(entry) + "\n" for entry in kept))
+        write_text(self._path, "".join(json.dumps(entry) + "\n" for entry in kept))
         self._tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=first)
 
     def add(self, step: int, values: dict[str, float]) -> None:
@@ -142,7 +142,7 @@ class _Curve:
 
 
 def read_curve(folder: pathlib.Path) -> list[dict[str, float]]:
-    """The entries of a training's curve so far; a line that a kill cut short is left out."""
+    """The entries of a training's curve so far, without a last line that a kill cut short."""
     path = folder / "curve.jsonl"
     lines = path.read_text().splitlines() if path.exists() else []
     return [json.loads(line) for line in lines if line.endswith("}")]

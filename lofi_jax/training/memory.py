@@ -1,4 +1,4 @@
-"""A device's memory: how much there is, and what a step says when it does not suffice."""
+"""Device memory: how much there is, and the error when a step does not fit."""
 
 import contextlib
 import os
@@ -28,7 +28,9 @@ def naming_exhausted_memory(name: str) -> Iterator[None]:
 
 
 def limit_gib() -> float:
-    """What a program may use of one device's memory, in GiB: on the CPU, its share of the machine's."""
+    """The memory of one device that a program may use, in GiB; on the CPU, its share of the
+    machine's.
+    """
     device = jax.local_devices()[0]
     statistics = device.memory_stats() or {}
     if "bytes_limit" in statistics:

@@ -1,4 +1,4 @@
-"""Encoder and head on batches that are spread over devices."""
+"""Encoder and head on batches that are sharded over devices."""
 
 import dataclasses
 from collections.abc import Callable
@@ -18,12 +18,13 @@ Tree = Any
 
 @dataclasses.dataclass(frozen=True)
 class Chunks:
-    """What an encoder holds in memory at once; see `chunked.encode`.
+    """How much of a batch is in memory at once; see `chunked.encode`.
 
     Attributes:
         size: snippets; 0: all.
-        keep: of a chunk's activations for the backward pass: one of `chunked.KEEPS`.
-        microbatches: into which a batch is split.
+        keep: the remat policy: what of a chunk is kept for its backward pass, one of
+            `chunked.KEEPS`.
+        microbatches: per batch.
     """
 
     size: int = 0
@@ -32,7 +33,9 @@ class Chunks:
 
 
 def encode_videos(encoder: Encoder, mesh: Mesh, chunks: Chunks = Chunks()) -> Callable:
-    """A function (encoder variables, frames (B, L, T, H, W, 3)) -> features (B, L, C), spread over the mesh."""
+    """A function (encoder variables, frames (B, L, T, H, W, 3)) -> features (B, L, C), sharded over
+    the mesh.
+    """
 
     def encode(variables, frames):
         apply = lambda x: encoder.apply(variables, x)  # noqa: E731
@@ -48,14 +51,15 @@ def apply_head(head: Head, dtype: str, params: Tree, features: Float[Array, "B L
 
 
 def apply_heads(head: Head, dtype: str, mesh: Mesh, microbatches: int = 1) -> Callable:
-    """A function (head parameters, features (B, L, C)) -> raw outputs, the videos spread over the mesh.
+    """A function (head parameters, features (B, L, C)) -> raw outputs, sharded over the mesh by
+    video.
 
-    Devices that share a video work on its whole length: the head is small.
+    Devices that share a video all compute its whole length: the head is small.
     """
 
     def apply(params, features):
         one = lambda x: apply_head(head, dtype, params, x)  # noqa: E731
-        return chunked.in_parts(one, features, microbatches)
+        return chunked.in_microbatches(one, features, microbatches)
 
     return over_mesh(apply, mesh, DATA)
 
@@ -68,5 +72,7 @@ def feature_width(encoder: Encoder, shape: tuple[int, ...]) -> int:
 
 
 def initial_variables(encoder: Encoder, shape: tuple[int, ...], key: Array) -> dict[str, Tree]:
-    """Fresh encoder variables, "params" and "batch_stats" (empty without BatchNorm), for snippets (T, H, W, 3)."""
+    """Fresh encoder variables, "params" and "batch_stats" (empty without BatchNorm), for snippets
+    (T, H, W, 3).
+    """
     return {"batch_stats": {}, **jax.jit(encoder.init)(key, jnp.zeros((1, *shape), jnp.uint8))}

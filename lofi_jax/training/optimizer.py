@@ -1,4 +1,4 @@
-"""An optimizer from its settings."""
+"""Optimizers and learning rate schedules, from their settings."""
 
 import dataclasses
 import math
@@ -22,8 +22,8 @@ class Optimizer:
         momentum: of sgd.
         weight_decay: of all parameters.
         schedule: one of `SCHEDULES`; "step": x `decay` every `decay_epochs`.
-        warmup_epochs: of a linear rise from zero.
-        clip_norm: the largest global norm of a gradient; 0: no limit.
+        warmup_epochs: of a linear warmup from zero.
+        clip_norm: clips the gradient's global norm; 0: no clipping.
     """
 
     name: str = "adamw"
@@ -41,7 +41,7 @@ def learning_rate(settings: Optimizer, steps: int, steps_per_epoch: int) -> opta
     """The learning rate as a function of the step.
 
     Args:
-        steps: of the whole training.
+        steps: total number.
         steps_per_epoch: the unit of `decay_epochs` and `warmup_epochs`.
     """
     peak, warmup = settings.learning_rate, round(settings.warmup_epochs * steps_per_epoch)
@@ -83,9 +83,10 @@ def make(settings: Optimizer, schedule: optax.Schedule) -> optax.GradientTransfo
 def make_joint(
     settings: Optimizer, schedule: optax.Schedule, encoder_scale: float
 ) -> optax.GradientTransformation:
-    """One optimizer for {"encoder", "head"}, the encoder's learning rate being `encoder_scale` of the head's.
+    """One optimizer for {"encoder", "head"}; the encoder's learning rate is `encoder_scale` times
+    the head's.
 
-    The gradient's norm is limited over both together.
+    The gradient's norm is clipped over both together.
     """
     inner = dataclasses.replace(settings, clip_norm=0.0)
     parts: dict[Hashable, optax.GradientTransformation] = {

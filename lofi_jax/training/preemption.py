@@ -1,4 +1,6 @@
-"""SIGTERM, by which a cluster tells a job to end soon: a training then saves and stops after the step it is at."""
+"""SIGTERM, with which clusters announce a job's end: a training saves after its current step and
+stops.
+"""
 
 import contextlib
 import signal
@@ -10,9 +12,9 @@ from lofi_jax.training.processes import place
 
 @contextlib.contextmanager
 def told_to_end() -> Iterator[Callable[[], bool]]:
-    """Catches SIGTERM for as long as a training runs, and yields a function that says whether it came.
+    """Catches SIGTERM while a training runs; yields a function that says whether it came.
 
-    Several processes have to end together, which `Checkpoints.preempted` sees to.
+    Several processes have to stop together: see `Checkpoints.preempted`.
     """
     told = threading.Event()
     main = threading.current_thread() is threading.main_thread()

@@ -1,10 +1,9 @@
-"""Several processes that train as one, each on its own devices: how they start, and who does what.
+"""Several processes that train as one, each on its own devices.
 
-Every process runs the same program on the same workdir, which all must see. Trainings are done together; what needs no
-other process is shared out; what only one may do, such as writing a table, is the first one's.
+Every process runs the same program on the same workdir, which all must see. They train together,
+share out independent work, and leave what only one may do, such as writing a table, to the first.
 """
 
-import json
 import os
 import pathlib
 import sys
@@ -13,18 +12,20 @@ import jax
 from jax.experimental import multihost_utils
 
 from lofi_jax.errors import UserError
+from lofi_jax.files import read_own_json, write_json
 
 
 def start(address: str) -> None:
     """Joins the other processes. Must run before JAX is used.
 
     Args:
-        address: "HOST:PORT,COUNT,INDEX", where the first process listens, how many there are and which one this is;
-            "auto", where a cluster that JAX knows (SLURM, Open MPI, Kubernetes, TPU pods) says it; or "", which is
-            "auto" where the environment speaks of several processes and else means that there is only one.
+        address: "HOST:PORT,COUNT,INDEX": where the first process listens, their number, and this
+            one's index; "auto": as a cluster that JAX knows (SLURM, Open MPI, Kubernetes, TPU pods)
+            says; "": "auto" if the environment indicates several processes, otherwise a single
+            process.
 
     Raises:
-        UserError: an address of another form.
+        UserError: a malformed address.
     """
     if not address and not _in_cluster():
         return
@@ -36,7 +37,7 @@ def start(address: str) -> None:
 
 
 def _in_cluster() -> bool:
-    """Whether the environment speaks of several processes."""
+    """Whether the environment indicates several processes."""
     counts = [
         os.environ.get(name, "1") for name in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
     ]
@@ -54,18 +55,19 @@ def _parse(address: str) -> tuple[str, int, int]:
         return host, int(count), int(index)
     except ValueError:
         raise UserError(
-            f"--distributed={address}: write auto, or HOST:PORT,COUNT,INDEX with INDEX from 0 to COUNT - 1"
+            f"--distributed={address}: write auto, or HOST:PORT,COUNT,INDEX with INDEX from 0 to"
+            " COUNT - 1"
         ) from None
 
 
 def silence_others() -> None:
-    """Leaves speaking to the first process."""
+    """Silences all processes but the first."""
     if not is_first():
         sys.stdout = open(os.devnull, "w")
 
 
 def is_first() -> bool:
-    """Whether this is the process that writes and speaks."""
+    """Whether this is the process that writes and prints."""
     return jax.process_index() == 0
 
 
@@ -75,7 +77,7 @@ def place() -> tuple[int, int]:
 
 
 def wait(name: str) -> None:
-    """Waits until every process is here.
+    """Waits until every process has reached this call.
 
     Args:
         name: the same in every process.
@@ -85,17 +87,19 @@ def wait(name: str) -> None:
 
 
 def agree(answer: bool) -> bool:
-    """The first process's answer, in every process; all must ask. It waits for the others, so ask seldom."""
+    """The first process's answer, in every process. All must call it, and it waits, so call it
+    rarely.
+    """
     if jax.process_count() == 1:
         return answer
     return bool(multihost_utils.broadcast_one_to_all(answer))
 
 
 def collect(path: pathlib.Path, own: dict) -> dict:
-    """What all processes have found, in the first one; in the others their own.
+    """All processes' entries in the first process; in the others their own.
 
     Args:
-        path: of the file this is for; the processes' parts lie beside it for a moment.
+        path: of the file this is for; the processes' parts are briefly stored beside it.
         own: this process's entries, which JSON can hold.
     """
     index, count = place()
@@ -105,12 +109,12 @@ def collect(path: pathlib.Path, own: dict) -> dict:
     def part(i):
         return path.with_name(f".{path.name}.part{i}")
 
-    part(index).write_text(json.dumps(own))
+    write_json(part(index), own)
     wait(f"{path.name}: found")
     if not is_first():
         return own
     parts = [part(i) for i in range(count)]
-    found = [json.loads(p.read_text()) for p in parts]
+    found = [read_own_json(p) for p in parts]
     for p in parts:
         p.unlink()
     return {key: value for entries in found for key, value in entries.items()}

@@ -1,4 +1,4 @@
-"""How something is trained: for how long, in which batches, by which optimizer."""
+"""A training recipe: epochs, batch size and optimizer."""
 
 import dataclasses
 
@@ -7,11 +7,11 @@ from lofi_jax.training.optimizer import Optimizer
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How something is trained.
+    """A training recipe.
 
     Attributes:
         epochs: passes through the examples.
-        batch_size: examples a step, over all devices.
+        batch_size: examples per step, over all devices.
         optimizer: its settings.
     """
 
@@ -24,5 +24,5 @@ class Recipe:
         return max(round(self.epochs * examples / self.batch_size), 1)
 
     def steps_per_epoch(self, examples: int) -> int:
-        """Steps of one epoch, the remainder of its examples left to the next: at least one."""
+        """Steps per epoch, at least one; leftover examples go to the next epoch."""
         return max(examples // self.batch_size, 1)

@@ -9,15 +9,16 @@ from lofi_jax.training.sharding import make_mesh
 
 @dataclasses.dataclass(frozen=True)
 class Session:
-    """Where trainings run, and what they have in common.
+    """The devices and settings that a run's trainings share.
 
     Attributes:
         mesh: the devices.
-        parameters: how a train state lies on them; see `sharding.placement`.
-        seed: of all that is random.
-        workers: processes that read ahead; 0: threads.
+        parameters: how a train state is sharded; see `sharding.placement`.
+        seed: of all randomness.
+        workers: loader processes; 0: threads.
         log_every: steps between two log entries.
-        checkpoint_seconds: longest time between two checkpoints; several processes save at a log entry only.
+        checkpoint_seconds: longest time between two checkpoints; several processes save at a log
+            entry only.
     """
 
     mesh: Mesh = dataclasses.field(default_factory=lambda: make_mesh(-1, 1))

@@ -1,6 +1,8 @@
-"""The device mesh: videos over one axis, one video's snippets over the other; parameters on every device or spread.
+"""The device mesh: videos over one axis, a video's snippets over the other; parameters replicated
+or sharded.
 
-With several processes each gives the videos of its own devices; a video stays within one process.
+With several processes, each provides the videos of its own devices; a video stays within one
+process.
 """
 
 import math
@@ -18,13 +20,13 @@ PARAMETERS = ("replicated", "sharded")
 
 
 def make_mesh(data: int, snippet: int, devices: Sequence[Any] | None = None) -> Mesh:
-    """A mesh of data x snippet devices; data = -1 takes all there are.
+    """A mesh of data x snippet devices; data = -1 uses all.
 
     Args:
         devices: as `jax.devices` gives them; default: those at hand.
 
     Raises:
-        UserError: the devices do not make such a mesh.
+        UserError: the devices cannot form this mesh.
     """
     devices = jax.devices() if devices is None else devices
     shape = mesh_shape(data, snippet, len(devices), len({d.process_index for d in devices}))
@@ -42,7 +44,7 @@ def mesh_shape(data: int, snippet: int, devices: int, processes: int) -> tuple[i
         data = devices // snippet
     if data < 1 or snippet < 1 or data * snippet > devices:
         raise UserError(
-            f"a mesh of {data} x {snippet} devices is asked for and {devices} are at hand:"
+            f"requested a {data} x {snippet} mesh, but only {devices} devices are available:"
             " change config.mesh.data or config.mesh.snippet"
         )
     held = devices // processes
@@ -56,20 +58,21 @@ def mesh_shape(data: int, snippet: int, devices: int, processes: int) -> tuple[i
 
 
 def local_mesh(mesh: Mesh) -> Mesh:
-    """The part of a mesh that is this process's, for work that processes do each by themselves."""
+    """This process's part of a mesh, for work that processes do independently."""
     rows = [row for row in mesh.devices if row[0].process_index == jax.process_index()]
     return Mesh(np.array(rows), mesh.axis_names)
 
 
 def replicate(tree, mesh: Mesh):
-    """Puts a tree of arrays on every device."""
+    """Replicates a tree of arrays on every device."""
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
 
 
 def placement(tree, mesh: Mesh, parameters: str):
-    """Where each array of a train state lies: on every device, or spread over all of them.
+    """The sharding of each array of a train state: replicated, or over all devices.
 
-    A spread array is cut along its longest axis that all devices divide; one without such an axis is on every device.
+    A sharded array is cut along its longest axis that the devices divide; without such an axis it
+    is replicated.
 
     Args:
         tree: of arrays, or of their shapes.
@@ -87,9 +90,10 @@ def placement(tree, mesh: Mesh, parameters: str):
 
 
 def shard_batch(batch, mesh: Mesh):
-    """Spreads a batch over the mesh: videos over "data", and the snippets of untrimmed videos' frames over "snippet".
+    """Shards a batch over the mesh: videos over "data", and snippets of untrimmed videos over
+    "snippet".
 
-    Trimmed clips, frames (B, T, H, W, 3), are spread over both.
+    Trimmed clips, frames (B, T, H, W, 3), are sharded over both.
 
     Args:
         batch: this process's examples of it.
@@ -97,7 +101,7 @@ def shard_batch(batch, mesh: Mesh):
     Raises:
         UserError: the examples or the snippets cannot be split evenly.
     """
-    # Text, such as a video's id, has no place on a device.
+    # Text, such as a video's id, stays on the host.
     batch = {name: x for name, x in batch.items() if x.dtype.kind != "U"}
     processes = len({device.process_index for device in mesh.devices.flat})
     specs = _specs(batch, mesh, processes)
@@ -108,7 +112,7 @@ def shard_batch(batch, mesh: Mesh):
 
 
 def shard_shapes(batch, mesh: Mesh):
-    """The shapes of a whole batch, each with how `shard_batch` would spread it."""
+    """The shapes of a whole batch, each with its sharding from `shard_batch`."""
     specs = _specs(batch, mesh, 1)
     return {
         name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=NamedSharding(mesh, specs[name]))
@@ -117,7 +121,7 @@ def shard_shapes(batch, mesh: Mesh):
 
 
 def _specs(batch, mesh: Mesh, processes: int) -> dict[str, PartitionSpec]:
-    """How each array of a batch is spread, of which every process has an equal part."""
+    """The sharding of each array of a batch, of which every process has an equal part."""
     dimensions = len(batch["frames"].shape) if "frames" in batch else 0
     examples = (DATA, SNIPPET) if dimensions == 5 else (DATA,)
     devices = math.prod(mesh.shape[axis] for axis in examples)
@@ -141,14 +145,15 @@ def _specs(batch, mesh: Mesh, processes: int) -> dict[str, PartitionSpec]:
 
 
 def over_mesh(function, mesh: Mesh, *axes: str):
-    """`function(parameters, x)`, every device working on its own part of x and of what comes out.
+    """`function(parameters, x)`, in which every device computes its own shard of x and of the
+    output.
 
-    XLA would spread a plain program by itself, but doubles the gradients of grouped convolutions on a mesh of two axes
-    (seen with jax 0.10.2).
+    XLA can shard a plain program by itself, but then doubles the gradients of grouped convolutions
+    on a mesh of two axes (seen with jax 0.10.2).
 
     Args:
-        function: treats the entries of x along the axes one by one.
-        axes: of the mesh, over which x's first axes are spread.
+        function: treats the entries of x along the axes independently.
+        axes: of the mesh, over which x's first axes are sharded.
     """
     spread = PartitionSpec(*axes)
     return jax.shard_map(function, mesh=mesh, in_specs=(PartitionSpec(), spread), out_specs=spread)

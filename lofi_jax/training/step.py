@@ -16,7 +16,8 @@ Loss = Callable[[Tree, Tree, Mapping[str, Array], PRNGKeyArray], tuple[Array, tu
 
 @flax.struct.dataclass
 class TrainState:
-    """All that changes in training: the step, the parameters, BatchNorm's running statistics, the optimizer's state.
+    """All that changes in training: the step, the parameters, BatchNorm's running batch_stats, the
+    optimizer's state.
 
     Arrays, or in trees made of one what there is to say of each: its shape, or where it lies.
     """
@@ -28,7 +29,7 @@ class TrainState:
 
 
 def initial_state(params: Tree, batch_stats: Tree, optimizer: optax.GradientTransformation):
-    """The state before the first step."""
+    """The initial state."""
     return TrainState(jnp.zeros((), jnp.int32), params, batch_stats, optimizer.init(params))
 
 
@@ -51,10 +52,11 @@ def make_step(loss: Loss, optimizer: optax.GradientTransformation, seed: int):
 
 
 def jit_step(step, placement: Tree):
-    """The step jitted, its state donated. It is compiled once for each shape of the batch, so once for each fidelity.
+    """The step, jitted, its state donated. It is compiled once per batch shape, so once per
+    fidelity.
 
     Args:
         step: of `make_step`.
-        placement: the sharding of each array of the state, which the new state keeps.
+        placement: the sharding of each array of the state, kept by the new state.
     """
     return jax.jit(step, donate_argnums=0, out_shardings=(placement, None))

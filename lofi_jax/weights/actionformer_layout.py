@@ -8,8 +8,9 @@ from lofi_jax.errors import UserError
 from lofi_jax.weights.assign import Layout
 from lofi_jax.weights.head_layouts import shape
 
-# What of its authors' configs is not in a checkpoint, by its classes and channels of features: THUMOS14 on I3D;
-# ActivityNet on TSP and on I3D, resized to 192; the verbs and the nouns of EPIC-Kitchens on SlowFast.
+# What of its authors' configs is not in a checkpoint, by its classes and channels of features:
+# THUMOS14 on I3D; ActivityNet on TSP and on I3D, resized to 192; the verbs and the nouns of
+# EPIC-Kitchens on SlowFast.
 _ACTIVITYNET = {
     "window": (7, 7, 7, 7, 7, 0),
     "positions": 192,
@@ -64,10 +65,12 @@ layout = Layout(
 
 
 def options(arrays: Mapping[str, np.ndarray], agnostic: bool) -> dict:
-    """The arguments of `ActionFormer` for a public checkpoint, or of `ActionFormerAgnostic` for one of a single class.
+    """The arguments of `ActionFormer` for a public checkpoint, or of `ActionFormerAgnostic` for one
+    of a single class.
 
     Raises:
-        UserError: the other one's; or none that its authors published, so that its window is not known.
+        UserError: the other one's; or none that its authors published, so that its window is not
+            known.
     """
     channels, features, _ = shape(arrays, "backbone.embd.0.conv")
     classes = shape(arrays, "cls_head.cls_head.conv")[0]
@@ -76,8 +79,10 @@ def options(arrays: Mapping[str, np.ndarray], agnostic: bool) -> dict:
         raise UserError(f"its classes are {classes}: use --head={other}")
     if (classes, features) not in _PUBLISHED:
         raise UserError(
-            f"{classes} classes on features of {features} channels are none that its authors published (THUMOS14,"
-            " ActivityNet, EPIC-Kitchens), and a checkpoint does not tell the window of its attention"
+            f"{classes} classes on features of {features} channels are none that its authors"
+            " published (THUMOS14,"
+            " ActivityNet, EPIC-Kitchens), and a checkpoint does not tell the window of its"
+            " attention"
         )
     return {
         "classes": classes,

@@ -1,8 +1,9 @@
 """Public checkpoints: where each of their arrays belongs among our variables.
 
-A layout says that, one public key at a time: (key, array) -> (path, array), the path joined by dots and the array with
-its axes in our order. A key without a place gets a path that no model has. The other way, a layout tells the key that a
-path has in the public file, to name what is missing from it. To read a further kind of checkpoint, write its layout.
+A layout says that, one public key at a time: (key, array) -> (path, array), the path joined by dots
+and the array with its axes in our order. A key without a place gets a path that no model has. The
+other way, a layout tells the key that a path has in the public file, to name what is missing from
+it. To read a further kind of checkpoint, write its layout.
 """
 
 import dataclasses
@@ -35,8 +36,8 @@ class Layout:
     """PyTorch's layers under other names than ours.
 
     Attributes:
-        rules: pairs of a public part of a key and ours, each replaced in turn; "#" is a number, the same on both sides,
-            and "^" stands where both begin a key.
+        rules: pairs of a public part of a key and ours, each replaced in turn; "#" is a number, the
+            same on both sides, and "^" stands where both begin a key.
         arrange: (path, array) -> array, for arrays that need more than a new name.
         vectors: arrays of shape (1, C, 1) are vectors.
     """
@@ -106,7 +107,8 @@ def fit(
     """Gives every array its place in a model.
 
     Args:
-        arrays: of `checkpoint_files.read`. What has no place and is known to be of no use is ignored.
+        arrays: of `checkpoint_files.read`. What has no place and is known to be of no use is
+            ignored.
         shapes: of the model's variables, by path. Axes of length one may differ.
         layouts: those to try, by name.
     """

@@ -1,4 +1,4 @@
-"""Checkpoint files that others wrote: their arrays by name. No code in a file is ever run."""
+"""Reads the arrays of foreign checkpoint files by name. No code in a file is ever run."""
 
 import argparse
 import pathlib
@@ -12,19 +12,19 @@ from safetensors.numpy import load_file
 
 from lofi_jax.errors import UserError
 
-# Older ones run code in a file even when they are to load weights only (CVE-2025-32434, CVE-2026-24747).
+# Older versions run code in a file even with weights_only (CVE-2025-32434, CVE-2026-24747).
 _SAFE_PYTORCH = "2.10"
 
 
 def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
     """The named arrays of a .safetensors file or of a PyTorch checkpoint (.pth, .pt, .tar).
 
-    In a PyTorch checkpoint they may lie below "state_dict_ema" (their running mean, by which its authors evaluate),
-    "state_dict" or "model". Floating point becomes float32.
+    In a PyTorch checkpoint they may lie below "state_dict_ema" (their running mean, by which its
+    authors evaluate), "state_dict" or "model". Floating point becomes float32.
 
     Raises:
-        UserError: no such file; a damaged one, or no checkpoint; one that asks for code to be run; no PyTorch, or one
-            too old to notice that.
+        UserError: no such file; a damaged one, or no checkpoint; one that asks for code to be run;
+            no PyTorch, or one too old to notice that.
     """
     path = pathlib.Path(path)
     if not path.is_file():
@@ -46,7 +46,8 @@ def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
         import torch
     except ImportError as error:
         raise UserError(
-            f"{path}: reading it needs PyTorch: pip install 'lofi_jax[torch]', or give a .safetensors file"
+            f"{path}: reading it needs PyTorch: pip install 'lofi_jax[torch]', or give a"
+            " .safetensors file"
         ) from error
 
     if torch.__version__ < _SAFE_PYTORCH:
@@ -72,7 +73,8 @@ def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
         asked = re.search(r"GLOBAL ([\w.]+)", str(error))
         if asked:
             raise UserError(
-                f"{path}: holds {asked[1]}, and loading that could run code, so it is refused: if you trust the file,"
+                f"{path}: holds {asked[1]}, and loading that could run code, so it is refused: if"
+                " you trust the file,"
                 " save its state_dict alone with torch.save and convert that"
             ) from error
         raise UserError(

@@ -1,4 +1,4 @@
-"""A public checkpoint made one of ours."""
+"""Converts a public checkpoint to one of ours."""
 
 import functools
 import pathlib
@@ -26,7 +26,8 @@ from lofi_jax.weights.assign import Fit
 ENCODER_NAMES = tuple(
     name for name, made in ENCODERS.items() if isinstance(made, functools.partial)
 )
-# What tells a head's options from its arrays, its layout from its options, and its first layer with its groups.
+# What tells a head's options from its arrays, its layout from its options, and its first layer with
+# its groups.
 _HEADS = {
     "gtad": (
         head_layouts.gtad_options,
@@ -58,11 +59,11 @@ def encoder(source: Path, name: str, output: Path) -> str:
         output: the folder to write.
 
     Returns:
-        What was used and what was not, for the user.
+        A message about what was used and what was not.
 
     Raises:
-        UserError: an unknown name, a file that cannot be read or holds another network, or a folder that cannot be
-            written or holds a checkpoint.
+        UserError: an unknown name, a file that cannot be read or holds another network, or a folder
+            that cannot be written or holds a checkpoint.
     """
     _check(name, "encoder", ENCODER_NAMES)
     arrays = checkpoint_files.read(source)
@@ -78,7 +79,8 @@ def encoder(source: Path, name: str, output: Path) -> str:
 def head(source: Path, name: str, output: Path) -> str:
     """Writes the head in a public checkpoint as one that `config.head_checkpoint` can name.
 
-    Args, returns and raises as `encoder`; the name is one of `HEAD_NAMES`. The user is told the head's options too.
+    Args, returns and raises as `encoder`; the name is one of `HEAD_NAMES`. The message includes the
+    head's options.
     """
     _check(name, "head", HEAD_NAMES)
     arrays = checkpoint_files.read(source)

@@ -1,4 +1,4 @@
-"""Where the arrays of public encoders belong: a layout a kind of checkpoint."""
+"""The layouts of public encoders' checkpoints: where each array belongs."""
 
 from lofi_jax.weights.assign import Layout
 

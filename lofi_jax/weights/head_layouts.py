@@ -36,7 +36,8 @@ _BMN = (
 
 
 def gtad_layout(bins: int) -> Layout:
-    """G-TAD's own layout (github.com/frostinassiky/gtad). The first layer on the map sees channel x bins + bin.
+    """G-TAD's own layout (github.com/frostinassiky/gtad). The first layer on the map sees channel x
+    bins + bin.
 
     Args:
         bins: of an anchor, all together.
@@ -78,7 +79,8 @@ def gtad_options(arrays: Mapping[str, np.ndarray]) -> dict:
     }
     if variant not in variants:
         raise UserError(
-            f"G-TAD with {variant[0]} bins an anchor and {variant[1]} x {variant[1]} convolutions on the map is neither"
+            f"G-TAD with {variant[0]} bins an anchor and {variant[1]} x {variant[1]} convolutions"
+            " on the map is neither"
             " the ActivityNet variant (36, 1 x 1) nor the THUMOS14 one (32, 3 x 3)"
         )
     return {

@@ -1,9 +1,10 @@
-"""Videos a second of the stage detect, from features on disk to the final JSON: G-TAD at L = 100, fresh weights.
+"""Videos a second of the stage detect, from features on disk to the final JSON: G-TAD at L = 100,
+fresh weights.
 
 python tests/benchmarks/bench_detection.py --videos=4728
 
-Features are noise, so more anchors are proposals than after training; the labels come from a file of class scores. What
-JAX compiles is timed by itself, before.
+Features are noise, so more anchors are proposals than after training; the labels come from a file
+of class scores. What JAX compiles is timed by itself, before.
 """
 
 import json
@@ -84,7 +85,8 @@ def main(argv):
         started = time.perf_counter()
         outputs = jax.block_until_ready(propose._apply(batch))
         print(
-            f"{jax.devices()[0].device_kind}: first batch, compilation included: {time.perf_counter() - started:.1f} s"
+            f"{jax.devices()[0].device_kind}: first batch, compilation included:"
+            f" {time.perf_counter() - started:.1f} s"
         )
         started = time.perf_counter()
         jax.block_until_ready(propose._apply(batch))
@@ -95,7 +97,8 @@ def main(argv):
         suppress(found, propose._settings.suppression)
         spent = 1000 * (time.perf_counter() - started) / count
         print(
-            f"after it: {spent:.1f} ms a video ({np.mean([len(one.scores) for one in found]):.0f} proposals)"
+            f"after it: {spent:.1f} ms a video ({np.mean([len(one.scores) for one in found]):.0f}"
+            " proposals)"
         )
 
         started = time.perf_counter()

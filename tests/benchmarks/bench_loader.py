@@ -2,9 +2,10 @@
 
     python tests/benchmarks/bench_loader.py
 
-Frames a second and core are frames over seconds of processor time, summed over all processes, so that other work on
-the machine changes them little; batches a second are by the clock. Cases take turns over several rounds; the best
-round of each counts, and ratios are of those. Needs Linux; PyTorch, where installed, for the last comparison.
+Frames a second and core are frames over seconds of processor time, summed over all processes, so
+that other work on the machine changes them little; batches a second are by the clock. Cases take
+turns over several rounds; the best round of each counts, and ratios are of those. Needs Linux;
+PyTorch, where installed, for the last comparison.
 """
 
 import concurrent.futures
@@ -31,7 +32,8 @@ from lofi_jax.data.video.sample_times import sample_times
 from lofi_jax.fidelity import Fidelity, reduce
 
 CLIPS, ROUNDS, BATCH = 8, 3, 4
-# As densely as the paper's 100 snippets of 8 frames lie in a video of two minutes: 64 of 300 frames.
+# As densely as the paper's 100 snippets of 8 frames lie in a video of two minutes: 64 of 300
+# frames.
 SAMPLING = Sampling(snippets=8, frames=8, stride=8, short_side=256, quality=95)
 FULL = Fidelity(SAMPLING.snippets, 224, 224)
 FIDELITIES = {
@@ -75,7 +77,9 @@ class Best:
 
 
 def in_turns(cases: dict[str, Callable[[], tuple[int, int, float, float]]], rounds: int = ROUNDS):
-    """Runs each case once a round; a case returns frames, batches, processor seconds and seconds."""
+    """Runs each case once a round; a case returns frames, batches, processor seconds and
+    seconds.
+    """
     best = {name: Best() for name in cases}
     for _ in range(rounds):
         for name, case in cases.items():
@@ -107,15 +111,17 @@ def by_opencv(paths, height: int, width: int):
     for path in paths:
         capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
         while (read := capture.read())[0]:
-            picture = read[1]
-            if picture.shape[:2] != (height, width):
-                picture = cv2.resize(picture, (width, height))
-            yield cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+            image = read[1]
+            if image.shape[:2] != (height, width):
+                image = cv2.resize(image, (width, height))
+            yield cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         capture.release()
 
 
 def by_seeking(paths):
-    """The frames that are sampled of each video, and no other, as preparation and streaming read them."""
+    """The frames that are sampled of each video, and no other, as preparation and streaming read
+    them.
+    """
     for path in paths:
         yield from video_file.sample(
             path, SAMPLING.snippets, SAMPLING.frames, SAMPLING.stride
@@ -123,15 +129,17 @@ def by_seeking(paths):
 
 
 def by_imdecode(jpegs, fidelity: Fidelity):
-    """The least that can be done: decode at the size libjpeg has nearest, cut out the middle, resize."""
+    """The least that can be done: decode at the size libjpeg has nearest, cut out the middle,
+    resize.
+    """
     side = fidelity.height
     half = cv2.IMREAD_REDUCED_GRAYSCALE_2 | cv2.IMREAD_COLOR_RGB
     flag = half if side <= 128 else cv2.IMREAD_COLOR_RGB
     for jpeg in jpegs:
-        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), flag)
-        rows, columns = picture.shape[:2]
+        image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), flag)
+        rows, columns = image.shape[:2]
         left = (columns - rows) // 2
-        yield cv2.resize(picture[:, left : left + rows], (side, side))
+        yield cv2.resize(image[:, left : left + rows], (side, side))
 
 
 def decoding(paths, jpegs) -> dict[str, Best]:
@@ -155,7 +163,9 @@ def decoding(paths, jpegs) -> dict[str, Best]:
 
 
 class Thousands:
-    """The records over and over, as a dataset of usual size: Grain takes milliseconds to shuffle a handful."""
+    """The records over and over, as a dataset of usual size: Grain takes milliseconds to shuffle a
+    handful.
+    """
 
     def __init__(self, source: records.Records):
         self._source = source
@@ -184,8 +194,8 @@ def our_batches(source, fidelity: Fidelity, workers: int):
 
 def ours(source, fidelity: Fidelity, workers: int):
     batches = our_batches(source, fidelity, workers)
-    # What was read ahead of the first batch that counts is not timed, what is read ahead of the last one is: both must
-    # be little beside the rest.
+    # What was read ahead of the first batch that counts is not timed, what is read ahead of the
+    # last one is: both must be little beside the rest.
     warm, count = (40 * workers, 60) if workers else (8, 40)
     result = taking(batches, count * FULL.snippets // fidelity.snippets, warm)
     batches.close()
@@ -193,7 +203,9 @@ def ours(source, fidelity: Fidelity, workers: int):
 
 
 class Videos:
-    """A PyTorch dataset as one writes it: decode the file, keep what was sampled, crop and resize."""
+    """A PyTorch dataset as one writes it: decode the file, keep what was sampled, crop and
+    resize.
+    """
 
     def __init__(self, paths, fidelity: Fidelity, length: int):
         self._paths, self._fidelity, self._length = paths, fidelity, length
@@ -251,7 +263,8 @@ def loading(source, paths, torch) -> dict[str, Best]:
 
 
 def overhead(source, jpegs) -> None:
-    """What the loader adds to the least that can be done, in processor time a frame: the median of pairs in turn.
+    """What the loader adds to the least that can be done, in processor time a frame: the median of
+    pairs in turn.
 
     The least is done in two threads at once, as many as the loader has.
     """
@@ -303,8 +316,10 @@ def main(argv) -> None:
         source = Thousands(stored)
         jpegs = [jpeg for record in stored for jpeg in record["frames"]]
         print(
-            f"{CLIPS} clips of {shown}: H.264 {np.mean([p.stat().st_size for p in paths]) / 1e6:.2f} MB a clip,"
-            f" {np.mean([len(j) for j in jpegs]) / 1e3:.1f} kB a stored frame; {os.cpu_count()} cores"
+            f"{CLIPS} clips of {shown}: H.264"
+            f" {np.mean([p.stat().st_size for p in paths]) / 1e6:.2f} MB a clip,"
+            f" {np.mean([len(j) for j in jpegs]) / 1e3:.1f} kB a stored frame; {os.cpu_count()}"
+            " cores"
         )
         bare = decoding(paths, jpegs)
         loaded = loading(source, paths, torch)

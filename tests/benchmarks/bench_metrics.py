@@ -1,8 +1,10 @@
-"""How long evaluation takes at ActivityNet's full scale: 4,728 validation videos x 100 made-up predictions.
+"""How long evaluation takes at ActivityNet's full scale: 4,728 validation videos x 100 made-up
+predictions.
 
 python tests/benchmarks/bench_metrics.py --ground_truth=activity_net.v1-3.min.json
 
-Prints wall-clock and processor seconds of each part, and the milliseconds a video of suppressing a full map.
+Prints wall-clock and processor seconds of each part, and the milliseconds a video of suppressing a
+full map.
 """
 
 import pathlib
@@ -61,7 +63,8 @@ def main(argv):
             truth = ground_truth.load_truth(GROUND_TRUTH.value, SUBSET.value)
             found, classes = truth.count(ground_truth.load_predictions(path, truth))
     print(
-        f"{len(found.score)} predictions, {len(truth.instances.score)} instances, {len(truth.videos)} videos"
+        f"{len(found.score)} predictions, {len(truth.instances.score)} instances,"
+        f" {len(truth.videos)} videos"
     )
     with timed("mAP, AR@AN, AUC"):
         metrics.evaluate(truth.instances, found, classes, metrics.TIOUS_ACTIVITYNET)
@@ -93,7 +96,8 @@ def suppression(videos):
             suppress(batch, how)
         spent = 1000 * (time.process_time() - cpu) / videos
         print(
-            f"soft-NMS of {len(segments)} proposals to 100, {size} at a time: {spent:.2f} ms of a core a video"
+            f"soft-NMS of {len(segments)} proposals to 100, {size} at a time: {spent:.2f} ms of a"
+            " core a video"
         )
 
 

@@ -1,9 +1,10 @@
-"""What preparing costs in disk and time: python tests/benchmarks/bench_prepare.py FOLDER_OF_REAL_VIDEOS
+"""What preparing costs in disk and time: python tests/benchmarks/bench_prepare.py
+FOLDER_OF_REAL_VIDEOS
 
-Joins the folder's videos to one of two minutes at 30 frames a second in H.264, 340 x 256 as copies of the public
-datasets often are, and 1280 x 720 as on the web; prepares it; and prints disk an hour of video and core seconds a
-minute of video, for some ways of sampling. Core seconds are the process's own, so other work on the machine does not
-count.
+Joins the folder's videos to one of two minutes at 30 frames a second in H.264, 340 x 256 as copies
+of the public datasets often are, and 1280 x 720 as on the web; prepares it; and prints disk an hour
+of video and core seconds a minute of video, for some ways of sampling. Core seconds are the
+process's own, so other work on the machine does not count.
 """
 
 import itertools

@@ -1,14 +1,17 @@
-"""Our steps beside PyTorch's of the same networks on the same weights, in turns: joint training, extraction, heads.
+"""Our steps beside PyTorch's of the same networks on the same weights, in turns: joint training,
+extraction, heads.
 
 python tests/benchmarks/bench_step.py
 
-On a GPU at the paper's full size in bfloat16, on a CPU at a size that it can take. Of both sides several ways are
-measured and the best ones compared. The TFLOP are those of our step, each product counted once, so shares of the
-ceiling, which is the fastest large matrix product of either side, compare like ratios. What PyTorch's loader can
-prepare (labels, sampling matrices) is ready before; compilation and the first steps are not timed.
+On a GPU at the paper's full size in bfloat16, on a CPU at a size that it can take. Of both sides
+several ways are measured and the best ones compared. The TFLOP are those of our step, each product
+counted once, so shares of the ceiling, which is the fastest large matrix product of either side,
+compare like ratios. What PyTorch's loader can prepare (labels, sampling matrices) is ready before;
+compilation and the first steps are not timed.
 
-Memory: of ours what XLA has planned, on all devices; of PyTorch what its allocator held at most, or on a CPU by how
-much its process grew, which is less than the step takes where it had free memory left.
+Memory: of ours what XLA has planned, on all devices; of PyTorch what its allocator held at most, or
+on a CPU by how much its process grew, which is less than the step takes where it had free memory
+left.
 """
 
 import concurrent.futures
@@ -48,7 +51,9 @@ SIDES = ("ours", "torch")
 
 
 def in_torch(name: str, *args):
-    """Calls a function of torch_step; runs in PyTorch's process, since two CUDA libraries do not share one well."""
+    """Calls a function of torch_step; runs in PyTorch's process, since two CUDA libraries do not
+    share one well.
+    """
     sys.path.append(str(pathlib.Path(__file__).parents[1]))
     import torch_step
 
@@ -61,7 +66,8 @@ class Bench:
     def __init__(self, torch):
         self._torch = lambda *args: torch.submit(in_torch, *args).result()
         os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = str(FRACTION)
-        # Waiting threads that spin make PyTorch many times slower on a CPU that does other work, too.
+        # Waiting threads that spin make PyTorch many times slower on a CPU that does other work,
+        # too.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         about = self._torch("limit_memory", FRACTION)
         jax.config.update("jax_num_cpu_devices", 2)
@@ -76,7 +82,8 @@ class Bench:
         self._ceiling = max(ours, theirs)
         print(f"JAX {jax.__version__} on {len(jax.devices())} x {device.device_kind}; {about}")
         print(
-            f"{self._given['dtype']} products of {size}: ours {ours:.3g}, torch {theirs:.3g} TFLOP/s"
+            f"{self._given['dtype']} products of {size}: ours {ours:.3g}, torch {theirs:.3g}"
+            " TFLOP/s"
         )
         reason = self._torch("compiles") if COMPILE.value else "not asked for"
         self._compiled = (False,) if reason else (False, True)
@@ -125,9 +132,10 @@ class Bench:
     def _report(self, work: Work, ways: dict, seconds: dict[str, float]) -> None:
         tflop = our_step.tflop(work)
         for name, taken in seconds.items():
+            frames = work.batch_size * work.snippets * work.frames
             speed = {
                 "joint": f"{1000 * taken / work.batch_size:10.2f} ms a video",
-                "extract": f"{work.batch_size * work.snippets * work.frames / taken:10.1f} frames/s",
+                "extract": f"{frames / taken:10.1f} frames/s",
                 "head": f"{1 / taken:10.2f} steps/s",
             }[work.kind]
             print(

@@ -1,4 +1,6 @@
-"""Clips as the Kinetics copies in use have them: H.264, 340 x 256, 30 frames a second, 10 s, about 1 MB each."""
+"""Clips as the Kinetics copies in use have them: H.264, 340 x 256, 30 frames a second, 10 s, about
+1 MB each.
+"""
 
 import itertools
 import json
@@ -26,8 +28,8 @@ def make(folder: pathlib.Path, count: int) -> str:
     (folder / "videos").mkdir()
     database = {}
     for i in range(count):
-        pictures = _decoded(real[i % len(real)]) if real else _rendered(i)
-        _encode(folder / "videos" / f"clip{i}.mp4", itertools.islice(pictures, FRAMES))
+        images = _decoded(real[i % len(real)]) if real else _rendered(i)
+        _encode(folder / "videos" / f"clip{i}.mp4", itertools.islice(images, FRAMES))
         annotation = {"segment": [2.0, 5.0], "label": "act"}
         database[f"clip{i}"] = {"subset": "training", "annotations": [annotation]}
     (folder / "annotations.json").write_text(json.dumps({"database": database}))
@@ -49,17 +51,17 @@ def _rendered(seed: int) -> Iterator[np.ndarray]:
         cv2.resize(rng.normal(0, 20, (n, n, 3)), shape[1::-1], interpolation=cv2.INTER_CUBIC)
         for n in (4, 16, 64, 256)
     )
-    picture = (128 + field).clip(0, 255).astype(np.uint8)
+    image = (128 + field).clip(0, 255).astype(np.uint8)
     for i in range(FRAMES):
-        yield picture[i // 2 : i // 2 + SIZE[1], i : i + SIZE[0]]
+        yield image[i // 2 : i // 2 + SIZE[1], i : i + SIZE[0]]
 
 
-def _encode(path: pathlib.Path, pictures: Iterator[np.ndarray]) -> None:
+def _encode(path: pathlib.Path, images: Iterator[np.ndarray]) -> None:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=30, options={"crf": "20"})
         stream.width, stream.height = SIZE
         stream.pix_fmt = "yuv420p"
-        for picture in pictures:
-            small = cv2.resize(picture, SIZE, interpolation=cv2.INTER_AREA)
+        for image in images:
+            small = cv2.resize(image, SIZE, interpolation=cv2.INTER_AREA)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(small, format="rgb24")))
         container.mux(stream.encode(None))

@@ -1,4 +1,6 @@
-"""Our side of bench_step.py: the project's own steps, made from the config, on the weights that PyTorch has."""
+"""Our side of bench_step.py: the project's own steps, made from the config, on the weights that
+PyTorch has.
+"""
 
 import dataclasses
 import time
@@ -48,8 +50,8 @@ def load(work: Work, arrays: dict, public: Weights, chunk: int):
         chunk: snippets encoded at once; 0: all at once.
 
     Returns:
-        A function that times it once, what it gave at first, and the memory XLA has planned for it on all devices, in
-        GiB; None where that is more than there is.
+        A function that times it once, what it gave at first, and the memory XLA has planned for it
+        on all devices, in GiB; None where that is more than there is.
     """
     config = dataclasses.replace(
         planning.with_joint(work.config, chunk=chunk),

@@ -28,7 +28,7 @@ class Work:
         kind: "joint", "extract" or "head".
         encoder: its name.
         fidelity: of the joint step; the others are at full fidelity.
-        snippets, frames, height: of a video at full fidelity; the pictures are square.
+        snippets, frames, height: of a video at full fidelity; the images are square.
         batch_size: videos.
         dtype: of the computation.
     """
@@ -95,7 +95,9 @@ def batch(work: Work) -> dict[str, np.ndarray]:
 
 
 def for_torch(work: Work, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The same batch with what a loader can prepare once: the loss's labels and the alignment's matrices."""
+    """The same batch with what a loader can prepare once: the loss's labels and the alignment's
+    matrices.
+    """
     snippets = work.at.snippets
     cells = alignment.anchors(snippets, HEAD.max_duration) / np.float32(snippets)
     segments, valid = arrays["segments"], arrays["valid"]

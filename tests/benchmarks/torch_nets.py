@@ -1,4 +1,6 @@
-"""TSM-ResNet and G-TAD in plain PyTorch as one would write them for speed; the names are the public checkpoints'."""
+"""TSM-ResNet and G-TAD in plain PyTorch as one would write them for speed; the names are the public
+checkpoints'.
+"""
 
 import torch
 import torch_encoders
@@ -13,7 +15,9 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Shift(nn.Module):
-    """Before `net`: the first 1/8 of the channels from the next frame, the second from the previous one."""
+    """Before `net`: the first 1/8 of the channels from the next frame, the second from the previous
+    one.
+    """
 
     def __init__(self, net: nn.Module, frames: int):
         super().__init__()
@@ -30,7 +34,9 @@ class Shift(nn.Module):
 
 
 class TSM(nn.Module):
-    """Snippets (N, T, H, W, 3) uint8 -> features (N, C). BatchNorm is frozen; in channels_last, as the frames lie."""
+    """Snippets (N, T, H, W, 3) uint8 -> features (N, C). BatchNorm is frozen; in channels_last, as
+    the frames lie.
+    """
 
     def __init__(self, name: str, frames: int):
         super().__init__()
@@ -50,7 +56,9 @@ class TSM(nn.Module):
 
 
 def nearest(x: torch.Tensor, k: int) -> torch.Tensor:
-    """The features (B, C, L, k) of the k snippets nearest to each of (B, C, L), itself among them."""
+    """The features (B, C, L, k) of the k snippets nearest to each of (B, C, L), itself among
+    them.
+    """
     points = x.detach().float().transpose(1, 2)
     index = torch.cdist(points, points).topk(k, largest=False)[1]
     index = index.flatten(1)[:, None].expand(-1, x.shape[1], -1)
@@ -77,7 +85,8 @@ class GCNeXt(nn.Module):
 
 
 class GTAD(nn.Module):
-    """Features (B, L, D) -> logits; every anchor's (channels x bins) are one product with the sampling matrix.
+    """Features (B, L, D) -> logits; every anchor's (channels x bins) are one product with the
+    sampling matrix.
 
     Args:
         inner, context: the matrices, (L, bins, anchors).

@@ -1,4 +1,6 @@
-"""PyTorch's side of bench_step.py: runs in a process of its own, which keeps each loaded way of doing the work."""
+"""PyTorch's side of bench_step.py: runs in a process of its own, which keeps each loaded way of
+doing the work.
+"""
 
 import contextlib
 import gc
@@ -53,11 +55,12 @@ def load(work, arrays, chunk: int, compiled: bool):
     Args:
         work: a `step_work.Work`.
         arrays: of `step_work.for_torch`.
-        chunk: snippets encoded at once, computed again on the way back; 0: all at once.
+        chunk: snippets encoded at once, recomputed in the backward pass; 0: all at once.
         compiled: by torch.compile.
 
     Returns:
-        Its number, what it gave at first, and the most memory it took in GiB; None where it did not fit.
+        Its number, what it gave at first, and the most memory it took in GiB; None where it did not
+        fit.
     """
     gc.collect()
     if DEVICE == "cuda":

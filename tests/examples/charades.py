@@ -1,10 +1,11 @@
 """Add a dataset: bring its annotations into the ActivityNet form, which every command reads.
 
     python tests/examples/charades.py Charades_v1_train.csv Charades_v1_test.csv charades.json
-    python -m lofi_jax.prepare --dataset=video_folder --video_dir=Charades_v1 --annotations=charades.json \\
-        --data_dir=data
+    python -m lofi_jax.prepare --dataset=video_folder --video_dir=Charades_v1 \\
+        --annotations=charades.json --data_dir=data
 
-Charades has a row a video: "id", "length" in seconds, and "actions" such as "c092 11.90 21.20;c147 0.00 12.60".
+Charades has one row per video: "id", "length" in seconds, and "actions" such as
+"c092 11.90 21.20;c147 0.00 12.60".
 Source: README of Charades (Sigurdsson et al., Hollywood in Homes, ECCV 2016).
 """
 

@@ -1,8 +1,9 @@
-"""Add an encoder: a Flax module that maps snippets to features, with nothing else to know or to register.
+"""Add an encoder: a Flax module that maps snippets to features. It needs no registration.
 
-    python -m lofi_jax.main ... --config.encoder.name=tests.examples.tiny_encoder:TinyEncoder --config.encoder.width=16
+    python -m lofi_jax.main ... --config.encoder.width=16 \\
+        --config.encoder.name=tests.examples.tiny_encoder:TinyEncoder
 
-See `lofi_jax.models.protocols.Encoder` for all that is asked of one.
+`lofi_jax.models.protocols.Encoder` has all requirements.
 """
 
 from typing import Any

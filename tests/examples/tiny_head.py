@@ -1,8 +1,9 @@
-"""Add a head: a Flax module with a loss and proposals, with nothing else to know or to register.
+"""Add a head: a Flax module with a loss and proposals. It needs no registration.
 
-    python -m lofi_jax.main ... --config.head.name=tests.examples.tiny_head:TinyHead --config.head.channels=16
+    python -m lofi_jax.main ... --config.head.channels=16 \\
+        --config.head.name=tests.examples.tiny_head:TinyHead
 
-See `lofi_jax.models.protocols.Head` for all that is asked of one.
+`lofi_jax.models.protocols.Head` has all requirements.
 """
 
 from typing import ClassVar
@@ -18,7 +19,7 @@ from lofi_jax.detection.proposals import Proposals, Suppression
 
 
 class TinyHead(nn.Module):
-    """Says of each snippet's centre whether it is in an action, and how far that one's start and end are."""
+    """Predicts whether each snippet's centre is in an action, and the distances to its ends."""
 
     classifies: ClassVar[bool] = False  # the classifier of videos labels the proposals
     suppression: ClassVar[Suppression] = Suppression("gaussian", 0.5, 0.5, 0.0, 100)

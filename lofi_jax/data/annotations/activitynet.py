@@ -1,4 +1,4 @@
-"""Annotation files in the ActivityNet form: which action lies where in which video.
+"""Annotation files in the ActivityNet form: the actions of each video.
 
 `{"version": str, "database": {video_id: {"subset": str, "duration": seconds, "annotations":
 [{"segment": [start, end], "label": str}]}}}`, seconds throughout. ActivityNet, HACS and the usual
@@ -71,7 +71,7 @@ class Annotations:
     Attributes:
         version: the file's own, "" where it has none.
         videos: by id, in the file's order.
-        problems: what was wrong and mended, reason -> entries such as "v_abc[3]: 7.0 to 7.0".
+        problems: what was wrong and repaired, reason -> entries such as "v_abc[3]: 7.0 to 7.0".
         path: the file, for messages.
     """
 
@@ -125,32 +125,32 @@ def collect(
     version: str = "",
     repair: bool = True,
 ) -> Annotations:
-    """Puts videos of different ids, read from a file, together; what each form's own reader ends with.
+    """Puts together videos of different ids from one file; the last step of each form's reader.
 
     Args:
         problems: what was wrong with the file itself, reason -> entries.
         repair: see `load`.
     """
-    mended = collections.defaultdict(list, {key: list(found) for key, found in problems.items()})
+    repaired = collections.defaultdict(list, {key: list(found) for key, found in problems.items()})
     videos = {}
     for video in parsed:
         video_id = video.video_id
         if video.duration is not None and not 0 < video.duration < math.inf:
-            mended[BAD_DURATION].append(f"{video_id}: {video.duration}")
+            repaired[BAD_DURATION].append(f"{video_id}: {video.duration}")
             video = dataclasses.replace(video, duration=None)
         if repair:
             video, found = _repair(video)
             for reason, text in found:
-                mended[reason].append(text)
+                repaired[reason].append(text)
         if not video.labels:
-            mended[NO_SEGMENTS].append(video_id)
+            repaired[NO_SEGMENTS].append(video_id)
         videos[video_id] = video
-    frozen = {reason: tuple(entries) for reason, entries in mended.items()}
+    frozen = {reason: tuple(entries) for reason, entries in repaired.items()}
     return Annotations(version, videos, frozen, str(path))
 
 
 def save(path: str | os.PathLike, videos: Iterable[Video], version: str = "1.0") -> None:
-    """Writes `videos` in the ActivityNet form; whole or not at all.
+    """Writes `videos` in the ActivityNet form, atomically.
 
     Raises:
         UserError: two videos of one id, or the file cannot be written.
@@ -210,7 +210,7 @@ def _parse(path: str | os.PathLike, video_id: str, entry: Any) -> Video:
 
 
 def _repair(video: Video) -> tuple[Video, list[tuple[str, str]]]:
-    """The video with every segment inside it and forward, and what was done as (reason, entry)."""
+    """The video with valid segments only, and each repair as (reason, entry)."""
     last = math.inf if video.duration is None else video.duration
     segments, labels, found = [], [], []
     for index, ((start, end), label) in enumerate(

@@ -1,4 +1,4 @@
-"""Reads an annotation file of any known form, and tells how it differs from the published dataset."""
+"""Reads annotation files of any known form, and compares them with the published numbers."""
 
 import dataclasses
 import os
@@ -10,12 +10,12 @@ from lofi_jax.data.annotations.activitynet import Annotations
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """What a public dataset holds according to its makers.
+    """A public dataset's size according to its authors.
 
     Attributes:
         classes: their number.
-        videos: their number by subset, where the makers tell it.
-        source: who says so.
+        videos: their number by subset, where published.
+        source: of the numbers.
     """
 
     classes: int
@@ -43,8 +43,8 @@ PUBLISHED = {
 
 
 def load(path: str | os.PathLike) -> Annotations:
-    """Reads annotations by their form: a JSON file (ActivityNet, HACS, the usual THUMOS14 file), a .csv file or a
-    folder with some (Kinetics), or a folder with a text file a class (THUMOS14).
+    """Reads annotations by their form: a JSON file (ActivityNet, HACS, the usual THUMOS14 file), a
+    .csv file or a folder with some (Kinetics), or a folder with a text file a class (THUMOS14).
 
     Raises:
         UserError: no such file, or not what its form should be.
@@ -66,7 +66,7 @@ def files_of(path: str | os.PathLike) -> list[pathlib.Path]:
 
 
 def differences(name: str, found: Annotations) -> list[str]:
-    """A line for each number of a public dataset that is another one here; none for other datasets."""
+    """One line per number that differs from a public dataset's; none for other datasets."""
     if name not in PUBLISHED:
         return []
     published = PUBLISHED[name]

@@ -1,7 +1,8 @@
 """Kinetics' lists of clips as published: train.csv, val.csv (or validate.csv) and test.csv.
 
-Each has the columns label, youtube_id, time_start, time_end (seconds) and split, and maybe more. A clip is a file
-called <youtube_id>_<start>_<end>.* with both times in six digits, so that is its id here.
+Each has the columns label, youtube_id, time_start, time_end (seconds) and split, and maybe more. A
+clip is a file called <youtube_id>_<start>_<end>.* with both times in six digits, so that is its id
+here.
 """
 
 import csv
@@ -32,8 +33,8 @@ def files_of(path: str | os.PathLike) -> list[pathlib.Path]:
 def load(path: str | os.PathLike) -> Annotations:
     """Reads a list of clips, or all in a folder; see `activitynet.Annotations`.
 
-    The subsets are "train", "val" and "test". A clip has one segment, from its beginning to its end, if the list
-    tells a label.
+    The subsets are "train", "val" and "test". A clip has one segment, from its beginning to its
+    end, if the list tells a label.
 
     Raises:
         UserError: no such file, a column is missing, or a row has no times.

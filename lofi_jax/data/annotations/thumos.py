@@ -1,8 +1,10 @@
-"""THUMOS14's temporal annotations as published: a folder with a text file for each class and subset.
+"""THUMOS14's temporal annotations as published: a folder with a text file for each class and
+subset.
 
-The two archives unpack to any depth below one folder; their files are called <Class>_val.txt and <Class>_test.txt,
-and each line is a video's name, a start and an end in seconds. Segments of the class "Ambiguous" count neither as
-action nor as background in the challenge; they are left out here.
+The two archives unpack to any depth below one folder; their files are called <Class>_val.txt and
+<Class>_test.txt, and each line is a video's name, a start and an end in seconds. Segments of the
+class "Ambiguous" count neither as action nor as background in the challenge; they are left out
+here.
 """
 
 import collections
@@ -21,9 +23,10 @@ MISANNOTATED = "videos left out, as in the usual file of 210 test videos"
 
 _SUBSETS = {"_val.txt": "validation", "_test.txt": "test"}
 
-# The first two are annotated wrongly, mostly past their ends, and the third has only ambiguous segments
-# (github.com/yjxiong/action-detection/issues/13, github.com/HYPJUDY/Decouple-SSAD/issues/23,
-# github.com/bellos1203/STPN/issues/2). Some results keep one or more of them.
+# The first two are annotated wrongly, mostly past their ends, and the third has only ambiguous
+# segments (github.com/yjxiong/action-detection/issues/13,
+# github.com/HYPJUDY/Decouple-SSAD/issues/23, github.com/bellos1203/STPN/issues/2). Some results
+# keep one or more of them.
 LEFT_OUT = ("video_test_0000270", "video_test_0001496", "video_test_0001292")
 
 
@@ -36,8 +39,8 @@ def files_of(folder: str | os.PathLike) -> list[pathlib.Path]:
 def load(folder: str | os.PathLike) -> Annotations:
     """Reads the annotation files below a folder; see `activitynet.Annotations`.
 
-    The subsets are "validation" and "test", the videos in the order of their names and a video's segments in that of
-    their starts. The files say no durations.
+    The subsets are "validation" and "test", the videos in the order of their names and a video's
+    segments in that of their starts. The files say no durations.
 
     Raises:
         UserError: no such files, or a line that is not a name and two numbers.

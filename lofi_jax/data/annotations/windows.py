@@ -1,4 +1,4 @@
-"""The windows of annotated videos: each as a short video with what it holds of its video's instances."""
+"""The windows of annotated videos: each as a short video with the instances inside it."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,12 +8,12 @@ import numpy as np
 from lofi_jax.data.annotations.activitynet import Video
 from lofi_jax.detection.windows import Windows
 
-# A window is worth training on when it holds at least this part of some instance (G-TAD's code for THUMOS14).
+# A training window must hold at least this fraction of some instance (G-TAD's code for THUMOS14).
 WHOLE = 0.9
 
 
-# What is left of an instance cut by a window's border counts when it is at least this part (ActionFormer's THUMOS14
-# setting for cropped videos).
+# What is left of an instance cut by a window's border counts when it is at least this part
+# (ActionFormer's THUMOS14 setting for cropped videos).
 CUT = 0.5
 
 
@@ -24,7 +24,8 @@ class Window:
     Attributes:
         number: of its video in the list that it comes from.
         start: its first snippet.
-        video: its annotation: what it holds of its video's instances, in seconds from its beginning.
+        video: its annotation: what it holds of its video's instances, in seconds from its
+            beginning.
     """
 
     number: int
@@ -33,7 +34,8 @@ class Window:
 
 
 def to_train_on(videos: Sequence[Video], lengths: Sequence[int], windows: Windows) -> list[Window]:
-    """The windows that hold (nearly) all of at least one instance, with every instance that shows enough of itself.
+    """The windows that hold (nearly) all of at least one instance, with every instance that shows
+    enough of itself.
 
     Args:
         videos: annotated, with durations.

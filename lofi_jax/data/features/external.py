@@ -1,4 +1,4 @@
-"""Features made elsewhere: a file a video, in whatever form TAL projects publish them."""
+"""External features: one file per video, in the forms that TAL projects publish."""
 
 import pathlib
 from collections.abc import Callable, Sequence
@@ -9,10 +9,12 @@ from lofi_jax.errors import UserError
 
 
 def read(folders: Sequence[str], video_id: str, snippets: int) -> np.ndarray:
-    """Reads a video's features from every folder, brings each to `snippets` in length, and concatenates their channels.
+    """Reads a video's features from every folder, resamples each to `snippets`, and concatenates
+    their channels.
 
     Args:
-        folders: each holds <id> or v_<id> with the ending .npy, .npz, .h5 or .csv, (length, channels).
+        folders: each holds <id> or v_<id> with the ending .npy, .npz, .h5 or .csv, (length,
+            channels).
         video_id: the video.
         snippets: the length wanted.
 
@@ -20,7 +22,8 @@ def read(folders: Sequence[str], video_id: str, snippets: int) -> np.ndarray:
         (snippets, channels) float32.
 
     Raises:
-        UserError: a file is missing, unreadable, empty, not a matrix, or holds a number that is not finite.
+        UserError: a file is missing, unreadable, empty, not a matrix, or holds a number that is not
+            finite.
     """
     sources = [_resize(_load(_find(folder, video_id)), snippets) for folder in folders]
     return np.concatenate(sources, axis=1).astype(np.float32)
@@ -82,7 +85,7 @@ _READERS: dict[str, Callable[[pathlib.Path], np.ndarray]] = {
 
 
 def _resize(features: np.ndarray, length: int) -> np.ndarray:
-    """Linear interpolation between the centres of equal parts, as videos of any duration are brought to one length."""
+    """Linear interpolation between the centres of equal parts."""
     if len(features) == length:
         return features
     at = (np.arange(length) + 0.5) * len(features) / length - 0.5

@@ -1,6 +1,7 @@
-"""What an encoder's features depend on, as flat text and numbers that two runs can compare.
+"""Fingerprints: what an encoder's features depend on, as flat values that two runs can compare.
 
-A fingerprint is a dict from what matters, by the name a user knows it by ("data.snippets", "weights"), to its value.
+A fingerprint is a dict from what matters, by the name a user knows it by ("data.snippets",
+"weights"), to its value.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ Fingerprint = dict[str, str | int | float | bool | list | None]
 
 
 def of_arrays(arrays: Mapping[str, npt.ArrayLike]) -> str:
-    """The same text for the same names, shapes, types and numbers, in whatever order they come."""
+    """A hash of names, shapes, types and values, independent of their order."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         array = np.asarray(arrays[name])
@@ -23,6 +24,8 @@ def of_arrays(arrays: Mapping[str, npt.ArrayLike]) -> str:
 
 
 def differences(old: Mapping, new: Mapping) -> str:
-    """What differs, as "data.snippets: 100, now 64; weights: 1f, now 2e"; empty where nothing does."""
+    """What differs, as "data.snippets: 100, now 64; weights: 1f, now 2e"; empty where nothing
+    does.
+    """
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
     return "; ".join(f"{n}: {old.get(n, 'none')}, now {new.get(n, 'none')}" for n in names)

@@ -1,4 +1,4 @@
-"""Features of many videos for the device, in batches of one size, which is one program to compile."""
+"""Features of many videos in padded batches of one size, so that one program is compiled."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,8 @@ from lofi_jax.data.random_access import RandomAccess
 def feature_batches(
     videos: RandomAccess[dict[str, np.ndarray]], size: int
 ) -> Iterator[tuple[np.ndarray, int]]:
-    """Standardised features (B, L, C) in the videos' order, and how many of the B are videos; the others repeat one.
+    """Standardised features (B, L, C) in the videos' order, and how many of the B are videos; the
+    others repeat one.
 
     Args:
         videos: any number of them.
@@ -24,7 +25,9 @@ def feature_batches(
 
 
 def padded_batches(examples: np.ndarray, size: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Examples (N, ...) as batches (size, ...) in order, and how many of each are examples; the others repeat one."""
+    """Examples (N, ...) as batches (size, ...) in order, and how many of each are examples; the
+    others repeat one.
+    """
     for first in range(0, len(examples), size):
         batch = examples[first : first + size]
         yield np.concatenate([batch, np.repeat(batch[-1:], size - len(batch), axis=0)]), len(batch)

@@ -1,17 +1,18 @@
-"""Features on disk, in a form that anyone can read: a folder for each encoder that holds
+"""Features on disk: a folder per encoder that holds
 
-<video id>.npy    the features of a video, (L, C) float32, a row a snippet, evenly spread over the video's duration
-features.json     {"encoder": its name, "fingerprint": what the features depend on, "width": C, "mean": [C numbers],
-                  "std": [C numbers]}; the mean and the deviation are over all snippets of the training videos
+- <video id>.npy: the features of a video, (L, C) float32, one row per snippet, evenly spaced over
+  the video's duration.
+- features.json: {"encoder": its name, "fingerprint": what the features depend on, "width": C,
+  "mean": [C numbers], "std": [C numbers]}. Mean and deviation are over all snippets of the training
+  videos.
 
-The fingerprint is there from the start of an extraction, the rest from its end. So one that was killed goes on with the
-same encoder or not at all, and features of another encoder, or of the same one with other weights, never pass for it.
+The fingerprint is written at the start of an extraction, the rest at its end. So a killed
+extraction resumes with the same encoder only, and features of other encoders or weights are never
+mistaken for its own.
 """
 
 import dataclasses
 import functools
-import json
-import os
 import pathlib
 from collections.abc import Sequence
 
@@ -19,6 +20,7 @@ import numpy as np
 
 from lofi_jax.data.features.fingerprints import Fingerprint, differences
 from lofi_jax.errors import UserError
+from lofi_jax.files import aside, read_own_json, write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +30,7 @@ class FeatureStore:
     folder: pathlib.Path
 
     def begin(self, encoder: str, fingerprint: Fingerprint) -> None:
-        """Makes the folder, or finds there what an extraction with the same fingerprint has left.
+        """Makes the folder, or resumes an extraction with the same fingerprint.
 
         Raises:
             UserError: it holds features that are, or may be, of another encoder.
@@ -38,13 +40,14 @@ class FeatureStore:
             self.check(fingerprint)
         elif next(self.folder.glob("*.npy"), None):
             raise UserError(
-                f"{self.folder}: holds features, but no features.json that says of which encoder: delete this folder"
+                f"{self.folder}: holds features without a features.json that names their encoder:"
+                " delete this folder"
             )
         else:
             self._describe({"encoder": encoder, "fingerprint": fingerprint})
 
     def require(self, fingerprint: Fingerprint) -> None:
-        """Makes sure that the features are there and what a fingerprint says.
+        """Checks that the features are complete and match a fingerprint.
 
         Raises:
             UserError: they are not.
@@ -54,7 +57,7 @@ class FeatureStore:
         self.check(fingerprint)
 
     def check(self, fingerprint: Fingerprint) -> None:
-        """Makes sure that the features, all or some, are what a fingerprint says.
+        """Checks that the features, complete or not, match a fingerprint.
 
         Raises:
             UserError: they are not.
@@ -62,13 +65,15 @@ class FeatureStore:
         changes = differences(self._description().get("fingerprint", {}), fingerprint)
         if changes:
             raise UserError(
-                f"{self.folder}: holds the features of another encoder ({changes}): delete this folder and run the"
-                " stage extract again, or change these back"
+                f"{self.folder}: holds the features of another encoder ({changes}): delete this"
+                " folder and run the"
+                " stage extract again, or change these keys back"
             )
 
     def finish(self, training_ids: list[str]) -> None:
         """Adds the mean and the deviation over the training videos to features.json."""
-        # A video at a time, since all together may not fit into memory (Chan et al., 1979, for joining two samples).
+        # One video at a time, since all may not fit into memory (Chan et al., 1979, for merging two
+        # samples).
         count, mean, squares = 0, np.zeros(()), np.zeros(())
         for video_id in training_ids:
             rows = self.read(video_id).astype(np.float64)
@@ -86,11 +91,11 @@ class FeatureStore:
         self._describe(self._description() | statistics)
 
     def is_finished(self) -> bool:
-        """Whether every video's features were there once."""
+        """Whether extraction has finished once."""
         return self._path.exists() and "mean" in self._description()
 
     def missing(self, video_ids: Sequence[str]) -> list[int]:
-        """The places of those videos that have no features."""
+        """The indices of the videos without features."""
         return [i for i, video_id in enumerate(video_ids) if not self.path(video_id).exists()]
 
     def path(self, video_id: str) -> pathlib.Path:
@@ -98,17 +103,15 @@ class FeatureStore:
         return self.folder / f"{video_id}.npy"
 
     def write(self, video_id: str, features: np.ndarray) -> None:
-        """Writes a video's features (L, C), whole or not at all."""
-        part = self.folder / f".{video_id}.part"
-        with part.open("wb") as file:
+        """Writes a video's features (L, C), atomically."""
+        with aside(self.path(video_id)) as unfinished, unfinished.open("wb") as file:
             np.save(file, np.asarray(features, np.float32))
-        os.replace(part, self.path(video_id))
 
     def read(self, video_id: str) -> np.ndarray:
         """A video's features (L, C) float32.
 
         Raises:
-            UserError: they are not there, or not whole.
+            UserError: they are missing or damaged.
         """
         path = self.path(video_id)
         try:
@@ -117,11 +120,13 @@ class FeatureStore:
             raise UserError(f"{path}: is missing: run the stage extract again") from error
         except (OSError, ValueError, EOFError) as error:
             raise UserError(
-                f"{path}: cannot be read as features ({error}): delete it and run the stage extract again"
+                f"{path}: cannot be read as features ({error}): delete it and run the stage"
+                " extract again"
             ) from error
         if features.ndim != 2:
             raise UserError(
-                f"{path}: features of shape {features.shape}, not (snippets, channels): delete it and run the stage"
+                f"{path}: features of shape {features.shape}, not (snippets, channels): delete it"
+                " and run the stage"
                 " extract again"
             )
         return features
@@ -143,14 +148,11 @@ class FeatureStore:
 
     def _description(self) -> dict:
         try:
-            return json.loads(self._path.read_text())
-        except ValueError as error:
+            return read_own_json(self._path)
+        except UserError as error:
             raise UserError(
-                f"{self._path}: cannot be read ({error}): delete the folder that it is in and run the stage extract"
-                " again"
+                f"{error}: delete the folder that it is in and run the stage extract again"
             ) from error
 
     def _describe(self, description: dict) -> None:
-        part = self.folder / ".features.part"
-        part.write_text(json.dumps(description))
-        os.replace(part, self._path)
+        write_json(self._path, description)

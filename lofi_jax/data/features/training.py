@@ -12,7 +12,9 @@ from lofi_jax.detection.windows import Windows, shown
 
 
 class FeatureWindows:
-    """Windows to train on, as features with their annotation padded to `instances`; see `FeatureVideos`."""
+    """Windows to train on, as features with their annotation padded to `instances`; see
+    `FeatureVideos`.
+    """
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""An annotated video put beside the record of its file, as far as the file goes."""
+"""Adds annotations to a video's record, clipped to what the file holds."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,7 +25,7 @@ OUTSIDE = "segments wholly past the video file's own end (dropped)"
 def annotate(
     video: Video, record: Mapping[str, Any], broken: str, classes: Sequence[str]
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """Adds a video's annotation to the record of its file, as far as the file goes.
+    """Adds a video's annotation to its record, clipped to what the file holds.
 
     Args:
         video: the annotation.

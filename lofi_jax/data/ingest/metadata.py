@@ -1,4 +1,4 @@
-"""What is known of a video beside its frames, in the form in which JSON keeps it."""
+"""A video's metadata as JSON: everything but its frames."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

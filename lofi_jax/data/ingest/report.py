@@ -1,4 +1,4 @@
-"""What came of a folder of videos and an annotation file: how many can be used, and what was wrong."""
+"""The report of preparing a dataset: usable videos, and problems."""
 
 import dataclasses
 from typing import Any
@@ -8,7 +8,7 @@ from lofi_jax import errors
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What came of the input.
+    """The result of preparation.
 
     Attributes:
         videos: how many each split holds.
@@ -27,6 +27,8 @@ class Report:
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
-        """What lies in report.json: "videos", "counts" (reason -> number of entries) and "problems"."""
+        """What lies in report.json: "videos", "counts" (reason -> number of entries) and
+        "problems".
+        """
         counts = {reason: len(entries) for reason, entries in self.problems.items()}
         return {"videos": self.videos, "counts": counts, "problems": self.problems}

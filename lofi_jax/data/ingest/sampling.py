@@ -1,4 +1,4 @@
-"""How a video becomes a record: which of its frames are kept, how large and how compressed."""
+"""How a video is stored: which frames, at what size and quality."""
 
 import dataclasses
 import math
@@ -19,13 +19,14 @@ class Sampling:
     """How a video is stored.
 
     Attributes:
-        snippets: snippets a video.
-        frames: frames a snippet.
+        snippets: per video.
+        frames: per snippet.
         stride: native frames between a snippet's frames; 0 spreads them evenly over the snippet.
         short_side: pixels of a stored frame's shorter side, its aspect kept.
         quality: of the JPEGs, 1 to 100.
-        snippets_per_second: above 0, a video of d seconds gets ceil(d * snippets_per_second) snippets, evenly spaced,
-            in place of `snippets`: long videos that are read by sliding windows.
+        snippets_per_second: above 0, a video of d seconds gets ceil(d * snippets_per_second)
+            snippets, evenly spaced, in place of `snippets`: long videos that are read by sliding
+            windows.
     """
 
     snippets: int = 100
@@ -44,12 +45,15 @@ class Sampling:
             raise UserError(f"quality is {self.quality}: it must be at most 100")
         if not 0 <= self.snippets_per_second < math.inf:
             raise UserError(
-                f"snippets_per_second is {self.snippets_per_second}: it must be a rate, or 0 for a fixed number"
+                f"snippets_per_second is {self.snippets_per_second}: it must be a rate, or 0 for a"
+                " fixed number"
             )
 
     @property
     def name(self) -> str:
-        """The name of the dataset's config, such as "100x8_stride8_256px_q95" or "rate2.0x8_stride0_256px_q95"."""
+        """The name of the dataset's config, such as "100x8_stride8_256px_q95" or
+        "rate2.0x8_stride0_256px_q95".
+        """
         rate = float(self.snippets_per_second)
         number = f"rate{rate}" if rate else f"{self.snippets}"
         size = f"{number}x{self.frames}_stride{self.stride}"
@@ -61,17 +65,17 @@ class Sampling:
 
 
 def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
-    """A picture, (H, W, 3) uint8 RGB, as a JPEG of a quality of 1 to 100."""
+    """An image, (H, W, 3) uint8 RGB, as a JPEG of a quality of 1 to 100."""
     flags = [cv2.IMWRITE_JPEG_QUALITY, quality]
     return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), flags)[1].tobytes()
 
 
 def read_record(path: str | os.PathLike, sampling: Sampling) -> tuple[dict[str, Any], str]:
-    """Makes of any video file the record that a dataset would hold of it, without annotation.
+    """Reads any video file into a dataset's record, without annotation.
 
     Returns:
-        A record as in `records.Records`, named after the file, and how much of the video it covers where
-        decoding breaks, such as "decodes up to 2.80 of 5.00 s", else "".
+        A record as in `records.Records`, named after the file, and how much of the video it covers
+        where decoding breaks, such as "decodes up to 2.80 of 5.00 s", else "".
 
     Raises:
         video.VideoError: nothing can be decoded.

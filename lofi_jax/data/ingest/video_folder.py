@@ -1,4 +1,4 @@
-"""Finds the annotated videos in a folder, and remembers what a dataset was made from."""
+"""Finds the annotated videos in a folder, and fingerprints a dataset's input."""
 
 import collections
 import dataclasses
@@ -20,7 +20,8 @@ UNANNOTATED = "video files without an annotation"
 
 
 def find_videos(video_dir: str | os.PathLike) -> dict[str, pathlib.Path]:
-    """The video files below a folder by name without extension; of two alike, the least deep.
+    """The video files below a folder by name without extension; of two with one name, the one
+    nearer the top.
 
     Raises:
         UserError: there is no such folder.
@@ -57,7 +58,7 @@ class Job:
 def match(
     parsed: annotation_files.Annotations, files: Mapping[str, pathlib.Path]
 ) -> dict[str, list[Job]]:
-    """The annotated videos that are there, by subset, in the order of the annotations."""
+    """The annotated videos found, by subset, in the order of the annotations."""
     jobs: dict[str, list[Job]] = collections.defaultdict(list)
     for video_id, video in parsed.videos.items():
         path = files.get(f"v_{video_id}", files.get(video_id))
@@ -78,7 +79,7 @@ def known_problems(
     files: Mapping[str, pathlib.Path],
     jobs: Mapping[str, Sequence[Job]],
 ) -> dict[str, list[str]]:
-    """What is wrong with the input before any video is opened, reason -> entries."""
+    """Problems of the input before any video is opened, reason -> entries."""
     problems = collections.defaultdict(list)
     for reason, entries in parsed.problems.items():
         problems[reason].extend(entries)
@@ -126,6 +127,6 @@ def check_source(folder: pathlib.Path, old: Mapping[str, Any], new: Mapping[str,
             changes.append(f"{len(names)} videos {what} ({errors.first(sorted(names))})")
     if changes:
         raise UserError(
-            f"{folder} was made from other input: now there are {', '.join(changes)};"
+            f"{folder} was made from other input (now {', '.join(changes)}):"
             " delete that folder or name another data_dir"
         )

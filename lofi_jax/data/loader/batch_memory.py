@@ -1,4 +1,4 @@
-"""Memory of batches, used again when nobody looks at a batch any more."""
+"""Reuses batch buffers once no view is alive."""
 
 import collections
 import ctypes
@@ -9,9 +9,10 @@ import numpy as np
 
 
 class BatchMemory:
-    """Gives out arrays over memory of earlier ones that are gone, with all views of them.
+    """Allocates arrays in the memory of earlier ones that have no view left.
 
-    The system clears fresh memory, page by page at the first touch: a tenth of the time that decoding the frames takes.
+    The system clears fresh memory page by page at first touch, which takes a tenth of the decoding
+    time.
     """
 
     def __init__(self):

@@ -1,7 +1,7 @@
-"""An endless stream of batches: which examples are in which batch, for every process and from any batch on.
+"""An endless stream of batches, the same for any number of workers, resumable at any batch.
 
-The position in the stream is the number of batches taken, whatever the loader's workers and processes; so a training
-goes on exactly where it stopped, with other workers too.
+The position in the stream is the number of batches taken, whatever the workers and processes. So a
+training resumes exactly where it stopped, even with other workers.
 """
 
 import dataclasses
@@ -16,9 +16,9 @@ THREADS = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
 
 
 class Share(grain.MapDataset):
-    """One process's rows of every batch: the part index / count of its rows, in their order.
+    """One process's rows of every batch: part `index` of `count`, in order.
 
-    The rows keep their place in the whole stream, so what is random in them is as with one process.
+    The rows keep their index in the whole stream, so their randomness is that of a single process.
 
     Args:
         examples: the stream of examples, batch after batch.
@@ -34,7 +34,8 @@ class Share(grain.MapDataset):
         index, count = process
         if batch_size % count:
             raise UserError(
-                f"a batch of {batch_size} cannot be shared by {count} processes: change the batch_size"
+                f"a batch of {batch_size} cannot be shared by {count} processes: change the"
+                " batch_size"
             )
         self._batch_size, self._rows = batch_size, batch_size // count
         self._first = index * self._rows
@@ -53,7 +54,7 @@ class Share(grain.MapDataset):
 class Reader:
     """Reads batches ahead, in threads of this process or in worker processes.
 
-    Workers hand their arrays over in shared memory, which Grain frees with the last reference to an array.
+    Workers pass arrays through shared memory, which Grain frees with the last reference.
 
     Attributes:
         batches: random access to them.
@@ -64,7 +65,7 @@ class Reader:
     workers: int
 
     def __call__(self, first: int) -> grain.DatasetIterator:
-        """The batches from number `first` on."""
+        """The batches from index `first` on."""
         ahead = self.batches[first:].to_iter_dataset(THREADS)
         if self.workers:
             options = grain.MultiprocessingOptions(num_workers=self.workers)
@@ -73,7 +74,7 @@ class Reader:
 
 
 class Stream(grain.IterDataset):
-    """What a `Reader` reads, from the first batch on or from where a saved iterator stood."""
+    """Iterates over a `Reader`, from the first batch or a saved position."""
 
     def __init__(self, reader: Reader):
         super().__init__()
@@ -84,7 +85,7 @@ class Stream(grain.IterDataset):
 
 
 class _Position(grain.DatasetIterator):
-    """The state is the number of batches taken; nothing is read before the first is asked for."""
+    """The state is the number of batches taken; nothing is read before the first request."""
 
     def __init__(self, reader: Reader):
         super().__init__()

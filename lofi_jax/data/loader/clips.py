@@ -1,7 +1,8 @@
 """The Grain pipeline from stored videos to batches of uint8 clips at any fidelity.
 
-Everything random is a function of the seed and of the example's place in the stream, so the same seed gives the same
-batches however many workers there are, and a restored iterator goes on with the very next batch.
+All randomness is a function of the seed and the example's index in the stream. So the same seed
+gives the same batches with any number of workers, and a restored iterator continues with the very
+next batch.
 """
 
 import dataclasses
@@ -26,10 +27,11 @@ Example = dict[str, Any]  # of a batch: arrays, scalars and text, and its frames
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """What varies from one reading of a video to the next.
+    """Random augmentation of a video.
 
     Attributes:
-        crop_area: lowest and highest part of the picture that a random crop keeps; (1, 1) crops the centre.
+        crop_area: least and largest fraction of the image that a random crop keeps; (1, 1) crops
+            the centre.
         flip: mirror half of the videos.
     """
 
@@ -59,13 +61,13 @@ class Transformation(Protocol):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Clip:
-    """Frames of a video that are read and decoded when they are wanted, straight into their batch.
+    """Frames of a video that are read and decoded on demand, straight into their batch.
 
     Attributes:
         record: its frames are stored as JPEGs or in the video's own file.
         numbers: the frames wanted, an array of any shape.
         fidelity: its size in pixels.
-        crop: the part of the picture.
+        crop: the part of the image.
     """
 
     record: Record
@@ -75,7 +77,7 @@ class Clip:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """That of the numbers, and (height, width, 3)."""
+        """The shape of the numbers, then (height, width, 3)."""
         return (*np.shape(self.numbers), self.fidelity.height, self.fidelity.width, 3)
 
     def read(self, out: np.ndarray | None = None) -> np.ndarray:
@@ -101,7 +103,7 @@ def snippets_of(
 
 
 class Stack:
-    """Examples to a batch; clips are decoded here."""
+    """Collates examples to a batch; clips are decoded here."""
 
     def __init__(self):
         self._memory = BatchMemory()
@@ -120,7 +122,9 @@ class Stack:
 
 @dataclasses.dataclass(frozen=True)
 class WholeVideo:
-    """A record as an untrimmed video: all its snippets at the fidelity of its place in the stream, and its segments."""
+    """A record as an untrimmed video: all its snippets at the fidelity for its index in the stream,
+    and its segments.
+    """
 
     fidelity_at: Callable[[int], Fidelity]
     frames: int
@@ -147,17 +151,18 @@ def training_batches(
     workers: int = 0,
     process: tuple[int, int] = (0, 1),
 ) -> grain.IterDataset:
-    """An endless stream of shuffled batches, each video once an epoch; the remainder of an epoch joins the next.
+    """An endless stream of shuffled batches, each video once per epoch; an epoch's remainder joins
+    the next.
 
     Args:
         source: random access to examples.
-        transformation: such as `WholeVideo`, which gets each example's place in the stream; None when
-            the source's examples are ready as they are.
-        batch_size: examples a batch, over all processes.
+        transformation: such as `WholeVideo`, which gets each example's index in the stream; None if
+            the source's examples are ready.
+        batch_size: examples per batch, over all processes.
         seed: of the order.
-        workers: processes that read ahead; 0 reads ahead in threads of this one.
-        process: (index, count): this process gets the rows index * B / count to (index + 1) * B / count of every
-            batch of B, which are what they are in a single process.
+        workers: processes that read ahead; 0: threads of this one.
+        process: (index, count): this process gets the rows index * B / count to (index + 1) * B /
+            count of every batch of B, the same as in a single process.
 
     Raises:
         UserError: the processes cannot share a batch evenly.

@@ -1,4 +1,4 @@
-"""Clips that carry their own label, for self-supervised pretraining: whatever the video is, time tells."""
+"""Clips that carry their own label, for self-supervised pretraining from time."""
 
 import dataclasses
 
@@ -30,9 +30,10 @@ class ArrowOfTime:
 
 @dataclasses.dataclass(frozen=True)
 class SpeedNet:
-    """As many frames as a snippet has, at the stored rate (label 0) or at twice it (label 1), at random.
+    """As many frames as a snippet has, at the stored rate (label 0) or at twice it (label 1), at
+    random.
 
-    Needs two stored snippets a video, of frames spread evenly in time.
+    Needs two stored snippets per video, with equally spaced frames.
     """
 
     fidelity: Fidelity

@@ -1,4 +1,6 @@
-"""Clips of trimmed actions for stage 1: which stored frames of an action make a clip, in training and in test."""
+"""Clips of trimmed actions for stage 1: which stored frames of an action form a clip, in training
+and test.
+"""
 
 import dataclasses
 
@@ -16,8 +18,9 @@ class Drawing:
     """How a clip is drawn from the stored frames of an action.
 
     Attributes:
-        name: "snippet": one stored snippet; "dense": frames a fixed stride apart, from anywhere in the action;
-            "uniform": the action in as many equal parts as a clip has frames, one frame of each (TSN's).
+        name: "snippet": one stored snippet; "dense": frames a fixed stride apart, from anywhere in
+            the action; "uniform": the action in as many equal parts as a clip has frames, one frame
+            of each (TSN's).
         frames: of a clip, and of a stored snippet.
         stride: of "dense", in stored frames.
         rate: stored snippets a second; 0: a fixed number spread over the video.
@@ -29,7 +32,9 @@ class Drawing:
     rate: float
 
     def action(self, record: clips.Record, instance: int) -> tuple[int, int]:
-        """The first and the end (exclusive) of the stored frames that show an instance, or of its whole snippets."""
+        """The first and the end (exclusive) of the stored frames that show an instance, or of its
+        whole snippets.
+        """
         step = self.frames if self.name == "snippet" else 1
         stored = len(record["frames"]) // step
         covered = float(record["duration"])
@@ -55,10 +60,12 @@ class Drawing:
 
         Args:
             begin, end: as `action` gives them.
-            where: in [0, 1), which of all possible clips; of "uniform", which frame of each part, for all or (frames,).
+            where: in [0, 1), which of all possible clips; of "uniform", which frame of each part,
+                for all or (frames,).
 
         Returns:
-            (frames,) int64, ascending; an action that is too short for a dense clip ends with its last frame repeated.
+            (frames,) int64, ascending; an action that is too short for a dense clip ends with its
+            last frame repeated.
         """
         if self.name == "uniform":
             parts = np.arange(self.frames) + where
@@ -78,7 +85,9 @@ class Drawing:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingClip:
-    """A record as a trimmed clip: frames of one of its segments, drawn at random, and that segment's label."""
+    """A record as a trimmed clip: frames of one of its segments, drawn at random, and that
+    segment's label.
+    """
 
     fidelity: Fidelity
     drawing: Drawing
@@ -97,7 +106,9 @@ class TrainingClip:
 
 @dataclasses.dataclass(frozen=True)
 class TestClips:
-    """A record as `TEST_CLIPS` clips, evenly spread over its middle segment, centre crop: (clips, T, H, W, 3)."""
+    """A record as `TEST_CLIPS` clips, evenly spread over its middle segment, centre crop: (clips,
+    T, H, W, 3).
+    """
 
     __test__ = False  # no test of pytest's
 

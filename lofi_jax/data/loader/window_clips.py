@@ -1,4 +1,4 @@
-"""Random access to parts of long videos, of their frames or of their features, as if each were a video."""
+"""Random access to windows of long videos, of their frames or features, as if each were a video."""
 
 import functools
 from collections.abc import Sequence
@@ -15,7 +15,9 @@ Record = dict[str, Any]
 
 
 def _part(record: Record, start: int, size: int, frames: int) -> Record:
-    """The record of `size` snippets from `start` on, without annotation; past the video's end, its last snippet."""
+    """The record of `size` snippets from `start` on, without annotation; past the video's end, its
+    last snippet.
+    """
     stored = record["frames"]
     snippets = shown(start, size, len(stored) // frames)
     numbers = (snippets[:, None] * frames + np.arange(frames)).ravel()
@@ -34,7 +36,7 @@ class WindowRecords:
         frames: int,
         classes: tuple[str, ...],
     ):
-        """Takes the videos' records, the windows wanted of them, and the frames a snippet has."""
+        """Takes the videos' records, the windows, and the frames per snippet."""
         self._records, self._chosen, self._size = records, chosen, windows.size
         self._frames, self._index = frames, {label: i for i, label in enumerate(classes)}
 
@@ -52,9 +54,10 @@ class WindowRecords:
 
 
 class Pieces:
-    """Videos as records of `size` snippets without annotation, end to end and in order, the last one filled up.
+    """Videos as records of `size` snippets without annotation, end to end and in order, the last
+    one filled up.
 
-    What an encoder of `size` snippets makes of a video's pieces, joined and cut to the video's length, are the video's
+    The features of a video's pieces, joined and cut to the video's length, are the video's
     features.
 
     Attributes:
@@ -64,8 +67,8 @@ class Pieces:
     def __init__(
         self, records: RandomAccess[Record], lengths: Sequence[int], size: int, frames: int
     ):
-        """Takes the videos' records and lengths in snippets, and the frames a snippet has."""
-        # The pieces of one video are read one after the other.
+        """Takes the videos' records, their lengths in snippets, and the frames per snippet."""
+        # The pieces of one video are read in order.
         self._record = functools.lru_cache(maxsize=2)(records.__getitem__)
         self._size, self._frames = size, frames
         self.counts = [-(-length // size) for length in lengths]

@@ -1,4 +1,4 @@
-"""Writes shards with Apache Beam: a cluster's machines, or processes of this one.
+"""Writes shards with Apache Beam, on a cluster or in processes of this machine.
 
 Every machine must see the videos and the data folder under the same paths, as on a shared disk.
 Needs the extra lofi_jax[beam].
@@ -27,7 +27,7 @@ def write(
         runner: such as "DirectRunner" or "FlinkRunner".
         options: Beam's own, such as "--region=europe-west4".
         workers: processes of the direct runner; other runners have options of their own for it.
-        progress: called now and then with how many videos are in finished shards.
+        progress: called from time to time with the number of videos in finished shards.
 
     Raises:
         UserError: Beam is not installed.
@@ -58,7 +58,7 @@ def _watch(
     progress: Callable[[int], None],
     ended: threading.Event,
 ) -> None:
-    """Tells of the shards that are finished until `ended`, and once more then."""
+    """Reports finished shards until `ended`, and once after it."""
     left = list(shards)
     done = 0
     while True:

@@ -1,7 +1,8 @@
-"""Videos and an annotation file made into a TFDS dataset of JPEG frames, without TensorFlow.
+"""Makes a TFDS dataset of JPEG frames from videos and annotations, without TensorFlow.
 
-One example a snippet, one split a subset, in ArrayRecord files. The dataset remembers what it was
-made from, so that data of other input never passes for it, and what was wrong with that input.
+One example per snippet, one split per subset, in ArrayRecord files. The dataset stores a
+fingerprint of its input, so another dataset is never mistaken for it, and a report of the input's
+problems.
 """
 
 import collections
@@ -32,7 +33,7 @@ from lofi_jax.files import write_json
 
 @dataclasses.dataclass(frozen=True)
 class Beam:
-    """Apache Beam in place of this process's threads; see `beam_pool.write`."""
+    """Apache Beam instead of this process's threads; see `beam_pool.write`."""
 
     runner: str
     options: Sequence[str] = ()
@@ -49,21 +50,22 @@ def build(
     say: Callable[[str], None] = lambda line: None,
     beam: Beam | None = None,
 ) -> tuple[tfds.core.DatasetBuilder, Report]:
-    """Makes a dataset of those annotated videos that are there, goes on with it, or finds it made.
+    """Makes a dataset of the annotated videos found, resumes it, or finds it finished.
 
     Args:
         name: of the dataset, such as "activitynet".
         video_dir: holds each video as v_<id>.* or <id>.*, at any depth.
         annotations: what `formats.load` reads.
-        data_dir: gets <name>/<sampling.name>/2.0.0/, whole or not at all.
-        workers: threads that decode; None: one a core. What is written does not depend on it.
-        progress: called with the number of videos done and their total: once before the first, with what a build that
-            was killed had finished, then as they are done.
-        say: called with lines for the user: what the annotation file holds, and the disk it will take.
-        beam: where the work is done, if not here.
+        data_dir: gets <name>/<sampling.name>/2.0.0/, atomically.
+        workers: decoding threads; None: one per core. The output does not depend on it.
+        progress: called with the number of videos done and their total: once before the first, with
+            what a build that was killed had finished, then as they are done.
+        say: called with messages for the user: the annotation file's content and the disk needed.
+        beam: where the work runs, if not here.
 
     Returns:
-        What `records.load` returns, and the report, which also lies in the dataset's folder as report.json.
+        What `records.load` returns, and the report, which also lies in the dataset's folder as
+        report.json.
 
     Raises:
         UserError: bad annotations, no usable video at all, a subset that cannot name a split, a
@@ -109,7 +111,7 @@ def _write_shards(
     say: Callable[[str], None],
     beam: Beam | None,
 ) -> None:
-    """Writes those shards that no earlier build has finished."""
+    """Writes the shards that no earlier build has finished."""
     writer.discard_others(shards)
     left = [shard for shard in shards if writer.finished(shard) is None]
     jobs = [job for shard in left for job in shard.jobs]
@@ -143,7 +145,7 @@ def _complete(
     """Adds to the shards what TFDS and `records` need to read them.
 
     Raises:
-        UserError: there is not one example.
+        UserError: there are no examples.
     """
     problems = collections.defaultdict(
         list, {reason: list(entries) for reason, entries in known_problems.items()}
@@ -158,7 +160,7 @@ def _complete(
         writer.discard()
         count = sum(len(shard.jobs) for shard in shards)
         first = errors.first(problems[UNREADABLE])
-        raise UserError(f"not one of the {count} videos can be used: {first}")
+        raise UserError(f"none of the {count} videos can be used: {first}")
     metadata = {
         "classes": writer.classes,
         "source": source,
@@ -191,7 +193,7 @@ def _report(builder: tfds.core.DatasetBuilder) -> Report:
 
 @contextlib.contextmanager
 def _lock(folder: pathlib.Path) -> Iterator[None]:
-    """Lets one process build at a time; another waits and then finds the dataset made."""
+    """Lets one process build at a time; others wait and then find the dataset finished."""
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / ".lock", "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -199,7 +201,7 @@ def _lock(folder: pathlib.Path) -> Iterator[None]:
 
 
 def _unwritable(folder: pathlib.Path, reason: str) -> str:
-    return f"{folder}: cannot be written ({reason}): mend that, and the same command goes on"
+    return f"{folder}: cannot be written ({reason}); fix this and rerun to resume"
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""How much disk a dataset will take, told before it is made."""
+"""Estimates a dataset's disk space before it is made."""
 
 import dataclasses
 import os
@@ -21,11 +21,12 @@ _SAMPLED_FRAMES = 8
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """What some videos will take on disk.
+    """The estimated disk space of some videos.
 
     Attributes:
         videos: their number.
-        hours: their length, from the annotations or the files' headers; of the sampled ones where there are neither.
+        hours: their length, from the annotations or the files' headers; of the sampled ones if
+            neither is known.
         size: bytes.
     """
 
@@ -41,7 +42,9 @@ class Estimate:
 
 
 def estimate(jobs: Sequence[Job], sampling: Sampling) -> Estimate:
-    """What the videos will take, judged by a few frames of a few of them, encoded as they would be stored."""
+    """Estimates the disk space from a few frames of a few videos, encoded as they would be
+    stored.
+    """
     chosen = np.linspace(0, len(jobs) - 1, min(len(jobs), _SAMPLED_VIDEOS)).round().astype(int)
     sizes, seconds = [], []
     for job in (jobs[i] for i in chosen):
@@ -58,7 +61,7 @@ def estimate(jobs: Sequence[Job], sampling: Sampling) -> Estimate:
             continue
         sizes += sample.frames
         seconds.append(sample.info.duration)
-    # Where not one of them can be read, what becomes of the others will tell.
+    # If none is readable, the build itself will report it.
     size, usual = (float(np.mean(sizes)), float(np.mean(seconds))) if sizes else (0.0, 0.0)
     if sampling.snippets_per_second:
         lengths = [shards.seconds_of(job) for job in jobs]
@@ -80,7 +83,8 @@ def check_room(needed: Estimate, folder: str | os.PathLike) -> int:
     free = shutil.disk_usage(there).free
     if needed.size > free:
         raise UserError(
-            f"{folder}: about {needed.size / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free: make room, name"
+            f"{folder}: about {needed.size / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are"
+            " free: free some space, name"
             " another data_dir, or store fewer snippets, a smaller short side or a lower quality"
         )
     return free

@@ -1,4 +1,4 @@
-"""One annotated video made into serialized examples, one a snippet, and what was wrong with it."""
+"""Makes an annotated video's serialized examples, one per snippet, and lists its problems."""
 
 import dataclasses
 import functools
@@ -18,11 +18,11 @@ from lofi_jax.data.video.packets import VideoError
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """What became of one video.
+    """The result for one video.
 
     Attributes:
         serialized: its snippets as stored; none where the video could not be used.
-        known: what the dataset's metadata tells of it, see `metadata.of`; None likewise.
+        known: its metadata, see `metadata.of`; None if it could not be used.
         problems: what was wrong, as (reason, entry).
     """
 
@@ -55,7 +55,9 @@ def make(job: Job, classes: Sequence[str], sampling: Sampling) -> Example:
 
 
 def _serialize(record: Mapping[str, Any], frames: int) -> list[bytes]:
-    """Snippets as TFDS stores them, but with their keys in one order: TFDS's own differs from process to process."""
+    """Snippets as TFDS stores them, but with sorted keys: TFDS's order differs between
+    processes.
+    """
     specs: Any = features().get_serialized_info()
     serializer = ExampleSerializer(specs)
     serialized = []

@@ -1,4 +1,4 @@
-"""Writes shards with threads of one machine: decoding and encoding leave Python's lock to the others."""
+"""Writes shards with threads of one machine: decoding and encoding release Python's lock."""
 
 import collections
 import concurrent.futures
@@ -34,7 +34,7 @@ def _ahead(
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         try:
             while True:
-                # Examples wait in memory, so the threads may not run far ahead of the writing.
+                # Examples wait in memory, so threads must not run far ahead of the writing.
                 for job in itertools.islice(ahead, 2 * workers - len(waiting)):
                     waiting.append(pool.submit(make, job))
                 if not waiting:

@@ -1,4 +1,4 @@
-"""Reads a prepared dataset: classes, annotations, and videos by number, of whose frames only those that are wanted."""
+"""Random access to a prepared dataset; only requested frames are read."""
 
 import contextlib
 import os
@@ -42,7 +42,9 @@ def load(data_dir: str | os.PathLike, name: str, sampling: Sampling) -> tfds.cor
 
 
 def contents(builder: tfds.core.DatasetBuilder) -> dict[str, Any]:
-    """What a dataset made by `dataset.build` says of itself: "classes", "source", "problems", "frames" and "videos"."""
+    """What a dataset made by `dataset.build` says of itself: "classes", "source", "problems",
+    "frames" and "videos".
+    """
     return dict(builder.info.metadata or {})
 
 
@@ -52,7 +54,9 @@ def class_names(builder: tfds.core.DatasetBuilder) -> tuple[str, ...]:
 
 
 def videos(builder: tfds.core.DatasetBuilder, split: str) -> list[Video]:
-    """The annotations of a split's videos in the order of its `Records`, without reading a frame."""
+    """The annotations of a split's videos in the order of its `Records`, without reading a
+    frame.
+    """
     classes = class_names(builder)
     there = contents(builder)["videos"]
     return [metadata.video(known, split, classes) for known in there[split]]
@@ -77,9 +81,9 @@ class Records:
         self._videos, self._frames = there[split], content["frames"]
         lengths = [known["frames"] // self._frames for known in self._videos]
         self._first = np.cumsum([0, *lengths[:-1]])
-        # Not TFDS's whole source, which takes all that is known of the dataset into every worker.
+        # Not TFDS's whole source, which would copy all metadata into every worker.
         self._serialized = cast(Any, builder).as_data_source(split).data_source
-        # What else an example holds costs more to parse than its frames.
+        # The rest of an example costs more to parse than its frames.
         self._features: Any = tfds.features.FeaturesDict({"frames": features()["frames"]})
 
     def __len__(self) -> int:
@@ -95,10 +99,12 @@ class Records:
 
 
 class Frames(Sequence[bytes]):
-    """The JPEGs of a video, of which only the snippets asked for are read."""
+    """The JPEGs of a video; only requested snippets are read."""
 
     def __init__(self, records: Records, first: int, frames: int, count: int):
-        """Takes the video's first stored snippet, the frames a snippet has, and the video's frames."""
+        """Takes the index of the video's first stored snippet, the frames per snippet, and the
+        video's frames.
+        """
         self._records, self._first, self._frames, self._count = records, first, frames, count
         self._last: tuple[int, Sequence[bytes]] = (-1, ())
 
@@ -115,7 +121,7 @@ class Frames(Sequence[bytes]):
         if isinstance(i, slice):
             return Subset(self, range(self._count)[i])
         snippet, frame = divmod(range(self._count)[i], self._frames)
-        # Threads may share the video: each goes on with what it has read itself.
+        # Threads may share the video, so each uses the snippet that it read itself.
         number, jpegs = self._last
         if number != snippet:
             jpegs = self._records.snippet(self._first + snippet)
@@ -125,7 +131,7 @@ class Frames(Sequence[bytes]):
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps TFDS from telling of every step, and of a config that its class does not list."""
+    """Silences TFDS's log of every step and of a config that its class does not list."""
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)
     try:

@@ -1,17 +1,16 @@
-"""The files of a dataset: which video goes into which, how one is written, and which are finished.
+"""The files of a dataset: which video goes into which shard, how one is written, and which are
+finished.
 
 A shard depends on nothing but its own videos, so any number of threads, processes or machines write
-the same bytes, and a build that was killed goes on with the shards that it had not finished.
+the same bytes, and a killed build resumes with its unfinished shards.
 """
 
 import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
 import shutil
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -24,7 +23,8 @@ from lofi_jax.data.ingest.video_folder import Job
 from lofi_jax.data.prepared import examples
 from lofi_jax.data.prepared.records import FILE_FORMAT, VERSION
 from lofi_jax.data.video import video_file
-from lofi_jax.files import write_json
+from lofi_jax.errors import UserError
+from lofi_jax.files import aside, read_own_json, write_json
 
 SHARD_BYTES = 256 << 20
 # Roughly what a JPEG of quality 95 takes.
@@ -41,7 +41,7 @@ class Shard:
         split: its name.
         number, count: the shard's place in its split, and how many that has.
         jobs: the videos.
-        made_from: a hash of all that decides what is in it, but for what the videos show.
+        made_from: a hash of everything that determines it, except the videos' content.
     """
 
     split: str
@@ -54,7 +54,7 @@ class Shard:
 def plan(
     jobs: Mapping[str, Sequence[Job]], classes: Sequence[str], sampling: Sampling
 ) -> list[Shard]:
-    """Deals each split's videos out to shards of about `SHARD_BYTES`, in their order."""
+    """Divides each split's videos into shards of about `SHARD_BYTES`, in order."""
     frame = _BYTES_PER_PIXEL * sampling.short_side**2 * 16 / 9
     shards = []
     for split, chosen in jobs.items():
@@ -94,7 +94,9 @@ def _hash(jobs: Sequence[Job], classes: Sequence[str], sampling: Sampling) -> st
 
 
 def seconds_of(job: Job) -> float:
-    """A video's duration in seconds as annotated, else as its file states it; 0 where neither tells."""
+    """A video's duration in seconds as annotated, else as its file states it; 0 where neither
+    tells.
+    """
     if job.video.duration:
         return job.video.duration
     with contextlib.suppress(video_file.VideoError):
@@ -119,7 +121,8 @@ class Finished:
 
 @dataclasses.dataclass(frozen=True)
 class Writer:
-    """Writes the shards of one dataset; travels to other processes and machines that see its folder.
+    """Writes the shards of one dataset; travels to other processes and machines that see its
+    folder.
 
     Attributes:
         name: of the dataset.
@@ -151,12 +154,9 @@ class Writer:
         Raises:
             OSError, RuntimeError: the disk is full or cannot be written.
         """
-        self.data.mkdir(parents=True, exist_ok=True)
-        path = self._path(shard)
-        # Beam may have two workers write one shard; the last to finish wins, with the same bytes.
-        unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
         videos, snippets, problems = [], 0, []
-        try:
+        # Beam may have two workers write one shard; the last to finish wins, with the same bytes.
+        with aside(self._path(shard)) as unfinished:
             file = array_record_module.ArrayRecordWriter(str(unfinished), _OPTIONS)
             for example in map(self.example, shard.jobs) if made is None else made:
                 problems += map(list, example.problems)
@@ -166,9 +166,6 @@ class Writer:
                 if example.known is not None:
                     videos.append(example.known)
             file.close()
-            os.replace(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
         note = {"made_from": shard.made_from}
         note |= dataclasses.asdict(Finished(videos, snippets, problems))
         write_json(self._note(shard), note)
@@ -176,9 +173,9 @@ class Writer:
     def finished(self, shard: Shard) -> Finished | None:
         """What a finished shard holds; None where it is not, or was made from other input."""
         try:
-            note = json.loads(self._note(shard).read_text())
-        except FileNotFoundError:
-            return None
+            note = read_own_json(self._note(shard))
+        except UserError:
+            return None  # there is none, or it was cut short
         if note.pop("made_from") != shard.made_from or not self._path(shard).exists():
             return None
         return Finished(**note)
@@ -195,7 +192,7 @@ class Writer:
         return finished
 
     def discard_others(self, shards: Iterable[Shard]) -> None:
-        """Deletes what a build that was killed, or one of other input, left beside finished shards."""
+        """Deletes leftovers of killed builds, or of builds from other input."""
         kept = [shard for shard in shards if self.finished(shard) is not None]
         known = {self._path(shard) for shard in kept} | {self._note(shard) for shard in kept}
         for folder in (self.data, self.folder / "finished"):
@@ -204,7 +201,7 @@ class Writer:
                     path.unlink()
 
     def split_infos(self, shards: Sequence[Shard]) -> list[tfds.core.SplitInfo]:
-        """What TFDS wants to know of the splits, once all shards are finished."""
+        """The splits for TFDS, once all shards are finished."""
         splits: dict[str, list[Shard]] = {}
         for shard in shards:
             splits.setdefault(shard.split, []).append(shard)

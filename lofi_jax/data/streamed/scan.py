@@ -1,7 +1,6 @@
-"""A dataset that is read straight from its video files: looked through once, then remembered by a small file."""
+"""A dataset read straight from its video files: scanned once, then described by a small file."""
 
 import concurrent.futures
-import json
 import os
 import pathlib
 from collections import defaultdict
@@ -16,7 +15,7 @@ from lofi_jax.data.ingest.sampling import Sampling
 from lofi_jax.data.streamed import video_frames
 from lofi_jax.data.video.packets import VideoError
 from lofi_jax.errors import UserError
-from lofi_jax.files import write_json
+from lofi_jax.files import read_own_json, write_json
 
 
 class Scan:
@@ -45,7 +44,7 @@ class Scan:
 
     @property
     def report(self) -> Report:
-        """What came of the input."""
+        """The result of the scan."""
         counts = {split: len(entries) for split, entries in self._content["videos"].items()}
         problems = self._content["problems"]
         return Report(counts, {reason: tuple(entries) for reason, entries in problems.items()})
@@ -59,7 +58,9 @@ class Scan:
 
 
 class StreamedRecords:
-    """Records as `records.Records` gives them, but for their frames, which are `video_frames.VideoFrames`."""
+    """Records as `records.Records` gives them, but for their frames, which are
+    `video_frames.VideoFrames`.
+    """
 
     def __init__(
         self, entries: list[dict[str, Any]], video_dir: str | os.PathLike, sampling: Sampling
@@ -92,7 +93,7 @@ def load(
     path = _file(data_dir, name, sampling)
     if not path.exists():
         raise UserError(f"{path}: no such file; the stage data makes it")
-    return Scan(json.loads(path.read_text()), video_dir, sampling)
+    return Scan(read_own_json(path), video_dir, sampling)
 
 
 def scan(
@@ -103,7 +104,7 @@ def scan(
     sampling: Sampling,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Scan:
-    """Opens each annotated video that is there, or finds that it has been done.
+    """Scans every annotated video found, unless that is already done.
 
     Args:
         name, video_dir, annotations, sampling, progress: as `builders.build`.
@@ -119,7 +120,7 @@ def scan(
     source = video_folder.fingerprint(annotations, video_dir, jobs)
     path = _file(data_dir, name, sampling)
     if path.exists():
-        content = json.loads(path.read_text())
+        content = read_own_json(path)
         video_folder.check_source(path, content["source"], source)
         return Scan(content, video_dir, sampling)
     problems = defaultdict(list, video_folder.known_problems(parsed, files, jobs))
@@ -138,7 +139,7 @@ def scan(
             progress(done, total)
     if not any(videos.values()):
         raise UserError(
-            f"{video_dir}: not one of the {len(parsed.videos)} annotated videos is there and can be read"
+            f"{video_dir}: none of the {len(parsed.videos)} annotated videos can be read"
         )
     content = {
         "classes": parsed.classes,

@@ -1,4 +1,4 @@
-"""How fast frames come from the video files, against how fast they would come from a prepared dataset."""
+"""The speed of reading frames from the video files, beside that of a prepared dataset."""
 
 import time
 
@@ -14,7 +14,7 @@ _VIDEOS, _FRAMES = 2, 64
 def compare(scan: Scan) -> str:
     """Reads the first frames of the first videos both ways, at full size, for a line to the user.
 
-    Counts the time of one core, which other work on the machine does not change.
+    Measures processor time, so that other work on the machine does not matter.
     """
     streamed = prepared = frames = 0.0
     split = next(name for name, count in scan.report.videos.items() if count)
@@ -23,22 +23,23 @@ def compare(scan: Scan) -> str:
         wanted = sorted(records[i]["frames"][:_FRAMES], key=lambda frame: frame.seconds)
         begun = time.thread_time()
         seconds = [frame.seconds for frame in wanted]
-        pictures = list(video_file.frames_at(wanted[0].path, seconds, wanted[0].short_side))
+        images = list(video_file.frames_at(wanted[0].path, seconds, wanted[0].short_side))
         streamed += time.thread_time() - begun
-        prepared += _seconds_prepared(pictures, scan.quality)
-        frames += len(pictures)
+        prepared += _seconds_prepared(images, scan.quality)
+        frames += len(images)
     return (
-        f"streaming reads {frames / streamed:.0f} frames a second and core from the video files; prepared,"
+        f"streaming reads {frames / streamed:.0f} frames a second and core from the video files;"
+        " prepared,"
         f" it would be {frames / prepared:.0f}, {streamed / prepared:.1f} times as many"
     )
 
 
-def _seconds_prepared(pictures: list[np.ndarray], quality: int) -> float:
+def _seconds_prepared(images: list[np.ndarray], quality: int) -> float:
     jpegs = [
-        cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
-        for picture in pictures
+        cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+        for image in images
     ]
-    height, width = pictures[0].shape[:2]
+    height, width = images[0].shape[:2]
     clip = np.empty((len(jpegs), height, width, 3), np.uint8)
     begun = time.thread_time()
     jpeg.decode(jpegs, (height, width), jpeg.Crop(0, 0, 1, 1), clip)

@@ -1,4 +1,4 @@
-"""Records whose frames stay in the video file until they are wanted: training with no preparation."""
+"""Records whose frames are decoded from the video file on demand: training without preparation."""
 
 import functools
 import os
@@ -15,7 +15,7 @@ from lofi_jax.data.video.sample_times import sample_times
 
 
 class FrameAt(NamedTuple):
-    """A frame of a video file: in a record, what a JPEG is in a prepared one."""
+    """A frame of a video file: the counterpart of a prepared record's JPEG."""
 
     path: str
     seconds: float
@@ -46,7 +46,9 @@ class VideoFrames(Sequence[FrameAt]):
 def record(
     path: str | os.PathLike, duration: float, fps: float, size: tuple[int, int], sampling: Sampling
 ) -> dict[str, Any]:
-    """A record as `sampling.read_record` makes it, but for its frames, from what `open_video` found out."""
+    """A record as `sampling.read_record` makes it, but for its frames, from what `open_video` found
+    out.
+    """
     times = sample_times(
         duration,
         fps,
@@ -68,10 +70,12 @@ def record(
 
 
 def open_video(path: str | os.PathLike, sampling: Sampling) -> tuple[dict[str, Any], str]:
-    """A video file's record, of whose frames only the first and the last are decoded, to see that they can be.
+    """A video file's record, of whose frames only the first and the last are decoded, to see that
+    they can be.
 
     Returns:
-        As `sampling.read_record`. What is broken between those two frames comes out when it is read.
+        As `sampling.read_record`. What is broken between those two frames comes out when it is
+        read.
 
     Raises:
         video.VideoError: nothing can be decoded.
@@ -97,7 +101,7 @@ def read(
 ) -> None:
     """Decodes, crops and resizes frames of one video, at a reduced size where that is enough.
 
-    What cannot be decoded shows the frame before it, or black where there is none; that is said once.
+    Undecodable frames repeat the previous one (black if none); warned once.
 
     Args:
         wanted: in any order.
@@ -118,10 +122,10 @@ def read(
                 clip[place] = fitted
             done += 1
     except video_files.VideoError as error:
-        _say_once(f"{error}: what is missing shows the last frame before it")
+        _say_once(f"{error}: undecodable frames repeat the previous one")
         clip[order[done:]] = fitted
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1024)
 def _say_once(line: str) -> None:
     print(line, flush=True)

@@ -1,4 +1,4 @@
-"""Video files below the level of times and pictures: opened, indexed by their packets, decoded from a keyframe on."""
+"""Video files at the level of packets: opened, indexed, decoded from a keyframe on."""
 
 import bisect
 import contextlib
@@ -18,7 +18,8 @@ from av.stream import Disposition
 # Seconds. What is nearer is reached by reading on.
 _NEAR = 1.0
 
-# A title that is no UTF-8 harms no picture; from 19 on, which needs Python 3.12, PyAV takes it as it is.
+# A title that is no UTF-8 harms no image; from 19 on, which needs Python 3.12, PyAV takes it as it
+# is.
 _LENIENT: dict[str, Any] = (
     {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 )
@@ -44,7 +45,7 @@ class FalseKeyframe(Exception):
 def open_video(
     path: str | os.PathLike,
 ) -> Iterator[tuple[InputContainer, av.VideoStream]]:
-    """Opens a file and its first video stream; a cover picture is none."""
+    """Opens a file and its first video stream; a cover image is none."""
     try:
         container = av.open(os.fspath(path), **_LENIENT)
     except (FFmpegError, OSError) as error:
@@ -89,7 +90,7 @@ def tick(stream: av.VideoStream) -> Fraction:
 
 
 def stated_duration(container: InputContainer, stream: av.VideoStream) -> float:
-    """The duration of the pictures in the file's header in seconds, 0 where it says none."""
+    """The duration of the images in the file's header in seconds, 0 where it says none."""
     if stream.duration:
         return float(stream.duration * tick(stream))
     if len(container.streams) > 1:
@@ -101,8 +102,10 @@ def stated_duration(container: InputContainer, stream: av.VideoStream) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Index:
-    """What the packets tell without decoding: the first stamp, the end of the last frame, the last frame's
-    own duration (0: not said) and the keyframes, in ticks of the stream's time base, and the number of frames."""
+    """What the packets tell without decoding: the first stamp, the end of the last frame, the last
+    frame's own duration (0: not said) and the keyframes, in ticks of the stream's time base, and
+    the number of frames.
+    """
 
     origin: int
     end: int
@@ -116,13 +119,25 @@ class Index:
         return self.keyframes[position - 1] if position else self.origin
 
 
+def index_of(path: str | os.PathLike) -> Index:
+    """The index of a file, which is read through when it is first asked for, and again once it has
+    changed.
+
+    Raises:
+        VideoError: it is no video, or has no frames.
+    """
+    file = os.stat(path) if os.path.exists(path) else None
+    return _known_index(os.fspath(path), file and (file.st_size, file.st_mtime_ns))
+
+
+# Each file is looked through, sampled, and in training from the files themselves read from again
+# and again.
 @functools.lru_cache(maxsize=1024)
-def known_index(path: str, _version: tuple[int, int] | None) -> Index:
-    """The index of a file that is read from again and again, as in training from the files themselves."""
-    return read_index(path)
+def _known_index(path: str, _version: tuple[int, int] | None) -> Index:
+    return _read_index(path)
 
 
-def read_index(path: str | os.PathLike) -> Index:
+def _read_index(path: str | os.PathLike) -> Index:
     """Reads through all packets: that costs little beside decoding, and no header need be right."""
     stamps, keyframes = {}, []
     with open_video(path) as (container, stream):
@@ -157,33 +172,75 @@ def decode(
     Raises:
         FalseKeyframe: a jump led nowhere.
     """
-    begin = end = fed = sought = index.origin
+    clock = _Clock(index.origin)
+    landing = None  # the keyframe of the last jump, until its frame has come out
+    for packet, keyframe in _needed(container, stream, index, wanted):
+        if keyframe is not None:
+            stream.codec_context.flush_buffers()
+            landing = keyframe
+        for frame in packet.decode():
+            if landing is not None and _is_keyframe_of(frame, landing):
+                landing = None
+            yield *clock.shown(frame), frame
+    if landing is not None and wanted:
+        raise FalseKeyframe
+
+
+def _needed(
+    container: InputContainer, stream: av.VideoStream, index: Index, wanted: deque[float]
+) -> Iterator[tuple[av.Packet, int | None]]:
+    """Yields the packets to decode; with the first one after a jump its stamp, which is a
+    keyframe's, and else None.
+
+    Raises:
+        FalseKeyframe: a keyframe that was sought did not come.
+    """
     near = _NEAR / tick(stream)
-    landing = None
+    fed = sought = index.origin  # the last keyframes that were handed out, and looked for
     for packet in container.demux(stream):
         if not wanted:
             return
-        stamp = _stamp(packet)
-        start = index.keyframe_before(wanted[0])
-        if start > fed:
-            if start > sought and start - max(fed, stamp or 0) > near:
-                container.seek(start, stream=stream)
-                sought = start
-                continue
-            if not packet.is_keyframe or stamp != start:
-                continue
-            stream.codec_context.flush_buffers()
-            landing = start
+        stamp, start = _stamp(packet), index.keyframe_before(wanted[0])
+        jumps = start > fed
+        if jumps and start > sought and start - max(fed, stamp or 0) > near:
+            container.seek(start, stream=stream)
+            sought = start
+            continue
+        if jumps and not (packet.is_keyframe and stamp == start):
+            continue  # it comes soon
         if packet.is_keyframe and stamp is not None:
             fed = max(fed, stamp)
-        for frame in packet.decode():
-            if landing is not None and frame.pts is not None and frame.pts >= landing:
-                if frame.pts > landing:
-                    raise FalseKeyframe
-                landing = None
-            # Decoders put frames out in the order of display, even where the stamps contradict it.
-            begin = max(begin, end if frame.pts is None else frame.pts)
-            end = begin + (frame.duration or 1)
-            yield begin, end, frame
-    if landing is not None or sought > fed:
+        yield packet, start if jumps else None
+    if sought > fed:
         raise FalseKeyframe
+
+
+def _is_keyframe_of(frame: av.VideoFrame, keyframe: int) -> bool:
+    """Whether a frame is the one that decoding was to start with; those before it may come out too.
+
+    Raises:
+        FalseKeyframe: it is one after it.
+    """
+    if frame.pts is None or frame.pts < keyframe:
+        return False
+    if frame.pts > keyframe:
+        raise FalseKeyframe
+    return True
+
+
+@dataclasses.dataclass
+class _Clock:
+    """When frames begin and end, in ticks.
+
+    Decoders put frames out in the order of display, even where the stamps contradict it.
+    """
+
+    end: int
+
+    def __post_init__(self):
+        self._begin = self.end
+
+    def shown(self, frame: av.VideoFrame) -> tuple[int, int]:
+        self._begin = max(self._begin, self.end if frame.pts is None else frame.pts)
+        self.end = self._begin + (frame.duration or 1)
+        return self._begin, self.end

@@ -1,4 +1,6 @@
-"""A decoded frame as the picture a player shows: turned, mirrored and with square pixels, as the file asks for."""
+"""A decoded frame as the image a player shows: turned, mirrored and with square pixels, as the file
+asks for.
+"""
 
 from fractions import Fraction
 from typing import Any, cast
@@ -16,12 +18,13 @@ _WIDEST_PIXEL = 4
 def size(
     frame: av.VideoFrame, pixel_aspect: Fraction | None, short_side: int | None
 ) -> tuple[int, int]:
-    """The height and width in pixels of the upright picture to make of a frame.
+    """The height and width in pixels of the upright image to make of a frame.
 
     Args:
         frame: as decoded.
         pixel_aspect: width over height of a stored pixel; None or 0: not said, so square.
-        short_side: pixels that the shorter side is resized to, the aspect kept; None: the height stays as stored.
+        short_side: pixels that the shorter side is resized to, the aspect kept; None: the height
+            stays as stored.
     """
     aspect = float(pixel_aspect or 1)
     if not 1 / _WIDEST_PIXEL <= aspect <= _WIDEST_PIXEL:
@@ -34,7 +37,7 @@ def size(
 
 
 def render(frame: av.VideoFrame, size: tuple[int, int], converter: VideoReformatter) -> np.ndarray:
-    """A decoded frame as an upright picture (height, width, 3) uint8 RGB of the given size."""
+    """A decoded frame as an upright image (height, width, 3) uint8 RGB of the given size."""
     image = converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
     swapped, flipped_rows, flipped_columns = _display_matrix(frame)
     if swapped:
@@ -51,8 +54,8 @@ def render(frame: av.VideoFrame, size: tuple[int, int], converter: VideoReformat
 def _display_matrix(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
     """Whether to swap rows and columns, and then to flip the rows and the columns.
 
-    The matrix ((a, b, u), (c, d, v), ...) shows the stored pixel (x, y) at (a x + c y, b x + d y); of the angles
-    between quarter turns the nearest is taken.
+    The matrix ((a, b, u), (c, d, v), ...) shows the stored pixel (x, y) at (a x + c y, b x + d y);
+    of the angles between quarter turns the nearest is taken.
     """
     known = cast(Any, frame.side_data)  # whose stub has no keys of this type
     matrix = known.get(Type.DISPLAYMATRIX)

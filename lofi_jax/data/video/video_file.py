@@ -1,4 +1,5 @@
-"""Frames of real video files: upright, with square pixels, and chosen by the time at which they are shown.
+"""Frames of real video files: upright, with square pixels, and chosen by the time at which they are
+shown.
 
 A video's clock starts with its first frame, whatever the file's own start time. Frames are decoded
 and held one at a time, so an hour-long video takes no more memory than a short one.
@@ -74,7 +75,7 @@ def probe(path: str | os.PathLike) -> VideoInfo:
     Raises:
         VideoError: no such file, not a video, no video in it, or not one frame that decodes.
     """
-    index = packets.read_index(path)
+    index = packets.index_of(path)
     with packets.open_video(path) as (container, stream):
         try:
             first = next(container.decode(stream), None)
@@ -96,7 +97,8 @@ def probe(path: str | os.PathLike) -> VideoInfo:
 
 
 def stated_duration(path: str | os.PathLike) -> float:
-    """The duration in a file's header in seconds, 0 where it says none; `probe` knows, but reads through the file.
+    """The duration in a file's header in seconds, 0 where it says none; `probe` knows, but reads
+    through the file.
 
     Raises:
         VideoError: no such file, not a video, or no video in it.
@@ -140,31 +142,6 @@ def sample(
             info = dataclasses.replace(info, duration=broken.seconds)
 
 
-def read_frames(
-    path: str | os.PathLike, times: Sequence[float] | np.ndarray, short_side: int | None = None
-) -> tuple[np.ndarray, float | None]:
-    """Reads the frames shown at `times` (seconds, in any order).
-
-    Returns:
-        (N, H, W, 3) uint8 RGB, upright, in the order of `times`, and None. Where decoding breaks:
-        the frames for those times that come before, and the second at which it broke.
-
-    Raises:
-        VideoError: nothing can be decoded, or nothing up to the first of `times`.
-    """
-    wanted = np.asarray(times, np.float64)
-    order = np.argsort(wanted, kind="stable")
-    frames, broke = {}, None
-    try:
-        for place, frame in zip(order, frames_at(path, wanted[order], short_side), strict=True):
-            frames[place] = frame
-    except BrokenVideo as broken:
-        if not frames:
-            raise
-        broke = broken.seconds
-    return np.stack([frames[place] for place in sorted(frames)]), broke
-
-
 def frames_at(
     path: str | os.PathLike, times: Sequence[float] | np.ndarray, short_side: int | None = None
 ) -> Iterator[np.ndarray]:
@@ -185,8 +162,7 @@ def frames_at(
         VideoError: nothing can be decoded.
         BrokenVideo: decoding broke, or the file ended, with times left over; all before came out.
     """
-    file = os.stat(path) if os.path.exists(path) else None
-    index = packets.known_index(os.fspath(path), file and (file.st_size, file.st_mtime_ns))
+    index = packets.index_of(path)
     done = 0
     try:
         for frame in _frames_at(path, index, times, short_side):

@@ -31,7 +31,7 @@ from lofi_jax.data.workers import end_with_parent
 from lofi_jax.data.world.scene import SHAPES, SIZE, film
 from lofi_jax.data.world.script import CLASSES, WORLDS, Script, trimmed, untrimmed
 from lofi_jax.errors import UserError
-from lofi_jax.files import read_json, write_json
+from lofi_jax.files import aside, read_own_json, write_json
 
 FPS = 8
 _SHAPE_OF = dict(zip(CLASSES, SHAPES, strict=True))
@@ -174,7 +174,7 @@ def _claim(out_dir: pathlib.Path, made: World) -> None:
     if not note.exists():
         write_json(note, wanted)
         return
-    held, _ = read_json(note)
+    held = read_own_json(note)
     if held != wanted:
         held = held if isinstance(held, dict) else {}
         other = ", ".join(key for key in wanted if held.get(key) != wanted[key])
@@ -205,13 +205,8 @@ def _make_all(out_dir, made, missing, workers) -> None:
 
 
 def _make(out_dir: pathlib.Path, made: World, subset: Subset, index: int) -> None:
-    path = out_dir / subset.path(index)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with aside(out_dir / subset.path(index), lasting=False) as unfinished:
         unfinished.write_bytes(_encode(made.render(subset, index)))
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _encode(frames: np.ndarray) -> bytes:

@@ -112,8 +112,8 @@ def film(
         shape: a name in `SHAPES`.
         radius: the object's radius at log scale 0, in frame widths.
         poses: (F, 4) float, one a frame.
-        busy: a more cluttered background, a shaking camera, flicker and strong noise (the target's look)
-            instead of a plainer background and a good camera (the source's).
+        busy: a more cluttered background, a shaking camera, flicker and strong noise (the target's
+            look) instead of a plainer background and a good camera (the source's).
 
     Returns:
         (F, SIZE, SIZE, 3) uint8 RGB.

@@ -59,7 +59,7 @@ def untrimmed(rng: np.random.Generator, label: str) -> Script:
     radius = float(rng.uniform(*_RADIUS))
     actions = _layout(rng)
     path = _place(rng, radius, 0.0)[None]
-    for start, end in actions:
+    for start, end in actions.tolist():
         path = _append(path, _pass_time(rng, path[-1], start - len(path) + 1, radius))
         # Whole cycles, so that the object stops in the pose it began with.
         cycles = np.ceil((end - start) / rng.uniform(*VIDEO_PERIOD))

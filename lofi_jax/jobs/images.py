@@ -1,0 +1,79 @@
+"""The images of a run: timelines of test videos and the training curves."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+
+from lofi_jax.config import full_fidelity, rows_of
+from lofi_jax.data.loader import clips
+from lofi_jax.data.video import jpeg
+from lofi_jax.fidelity import Fidelity
+from lofi_jax.jobs import detection
+from lofi_jax.reports import curves, timelines
+from lofi_jax.reports.tables import row_name
+from lofi_jax.results.detections import Detections
+from lofi_jax.run import datasets
+from lofi_jax.run.start import Run
+from lofi_jax.training.loop import read_curve
+
+_THUMBNAILS = 16
+# More detections per row, or fainter ones, are hard to read.
+_STRONGEST, _FAINTEST = 15, 0.001
+
+
+def draw(run: Run) -> None:
+    """Draws timelines/<video_id>.png of the first test videos, and curves.png."""
+    target = datasets.target(run)
+    table = rows_of(run.config)
+    found = {
+        row_name(dataclasses.asdict(row)): detection.load_detections(run, row) for row in table
+    }
+    folder = run.workdir.timelines
+    folder.mkdir(exist_ok=True)
+    for i, video in enumerate(target.test_videos[: run.config.timelines]):
+        truth = [
+            {"label": label, "segment": list(segment)}
+            for label, segment in zip(video.labels, video.segments, strict=True)
+        ]
+        rows = [("ground truth", truth)]
+        rows += [(name, strongest(found[name][video.video_id])) for name in found]
+        timelines.draw(
+            folder / f"{video.video_id}.png",
+            video.video_id,
+            video.known_duration,
+            rows,
+            frames=thumbnails(run, target.test[i]) if target.test else None,
+            classes=target.classes,
+        )
+    curves.draw(
+        run.workdir.curves,
+        {
+            folder.relative_to(run.workdir.root).as_posix(): _curve(folder)
+            for folder in run.workdir.trainings()
+        },
+    )
+
+
+def strongest(found: Detections) -> list[dict]:
+    """The detections of a video that its image shows, best first, in the form it takes."""
+    return found.filter(min_score=_FAINTEST).top(_STRONGEST).entries()
+
+
+def _curve(training: pathlib.Path) -> list[dict[str, float]]:
+    """A training's curve with only the terms of its loss."""
+    return [
+        {name: value for name, value in entry.items() if name != "waiting_for_data"}
+        for entry in read_curve(training)
+    ]
+
+
+def thumbnails(run: Run, record) -> list[np.ndarray]:
+    """A few frames of a stored video, evenly spread."""
+    full = full_fidelity(run.config)
+    stored = len(record["frames"]) // run.config.data.frames
+    chosen = np.unique(np.linspace(0, stored - 1, _THUMBNAILS).round().astype(int))
+    size = (record["height"], record["width"])
+    crop = jpeg.centre_crop(*size, full.width / full.height)
+    fidelity = Fidelity(stored, min(full.height, 96), min(full.width, 96))
+    return list(clips.Clip(record, chosen * run.config.data.frames, fidelity, crop).read())

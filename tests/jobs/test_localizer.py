@@ -1,0 +1,155 @@
+"""Localizer and load_encoder on what the tiny run trained, in a process that has used JAX long
+before.
+"""
+
+import pathlib
+import shutil
+
+import jax
+import numpy as np
+import pytest
+import videos
+
+import lofi_jax
+from lofi_jax.errors import UserError
+from lofi_jax.models import ENCODERS
+
+FRAMES = np.random.default_rng(0).integers(0, 256, (3, 2, 16, 16, 3)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def workdir(finished_run) -> pathlib.Path:
+    assert jax.device_count() == 8
+    return finished_run[0]
+
+
+@pytest.fixture(scope="module")
+def video(workdir) -> pathlib.Path:
+    return workdir / "data" / "world" / "target" / "videos" / "v_target_testing_00000.mp4"
+
+
+@pytest.fixture(scope="module")
+def localizer(workdir) -> lofi_jax.Localizer:
+    before = jax.config.jax_compilation_cache_dir, jax.config.jax_num_cpu_devices
+    made = lofi_jax.Localizer.load(workdir)
+    assert (jax.config.jax_compilation_cache_dir, jax.config.jax_num_cpu_devices) == before
+    return made
+
+
+def test_finds_in_a_file_what_the_run_found_in_it(localizer, workdir, video):
+    found = localizer.detect(video)
+    saved = lofi_jax.load_detections(workdir / "detections.json")["target_testing_00000"]
+    assert found.video == "v_target_testing_00000"
+    assert found.labels == saved.labels and set(found.labels) <= set(localizer.classes)
+    np.testing.assert_allclose(found.segments, saved.segments, rtol=1e-5)
+    np.testing.assert_allclose(found.scores, saved.scores, rtol=1e-4)
+    least = float(found.scores[10])
+    assert localizer.detect(video, min_score=least, top_k=5) == found[:5]
+    assert localizer.detect(video, min_score=least) == found.filter(least)
+
+
+def test_features_are_those_that_were_extracted(localizer, workdir, video):
+    stored = np.load(workdir / "features" / "lofi_temporal_gtad" / "target_testing_00000.npy")
+    np.testing.assert_allclose(localizer.features(video), stored, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "folder, row",
+    [
+        ("heads/acp_gtad", "acp_gtad"),
+        ("encoders/acp", "acp_gtad"),
+        ("encoders/lofi_temporal_gtad/checkpoints", "lofi_temporal_gtad"),
+    ],
+)
+def test_a_training_says_which_row_is_meant(workdir, folder, row):
+    assert lofi_jax.Localizer.load(workdir / folder).row.name == row
+
+
+def test_what_is_no_video_is_refused(localizer, tmp_path):
+    path = tmp_path / "text.mp4"
+    path.write_text("not a video\n")
+    with pytest.raises(UserError, match=f"{path}: cannot be opened as a video"):
+        localizer.detect(path)
+
+
+def test_of_a_broken_video_the_part_that_decodes_is_used(localizer, tmp_path):
+    whole = videos.write(tmp_path / "whole.mkv", [videos.numbered(i) for i in range(60)], g="10")
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    with pytest.warns(UserWarning, match=r"cut.mkv: decodes up to 3.20 of 6.00 s"):
+        found = localizer.detect(cut)
+    assert len(found) > 0 and found.segments.max() <= 3.2 + 1e-6
+
+
+def test_a_checkpoint_alone_says_what_is_missing(workdir, tmp_path):
+    lone = tmp_path / "lone"
+    shutil.copytree(workdir / "encoders" / "lofi_temporal_gtad", lone)
+    with pytest.raises(UserError) as refused:
+        lofi_jax.Localizer.load(lone)
+    says = f"{lone}: a lone checkpoint of encoder and head: config.json"
+    assert str(refused.value).startswith(says) and "\n" not in str(refused.value)
+    with pytest.raises(UserError, match="holds no run"):
+        lofi_jax.Localizer.load(tmp_path / "none")
+    with pytest.raises(UserError, match="no head has been trained on it"):
+        lofi_jax.Localizer.load(workdir / "features")
+
+
+def test_an_encoder_in_its_workdir_knows_its_network(workdir):
+    encode = lofi_jax.load_encoder(workdir / "encoders" / "acp")
+    assert np.shape(encode(FRAMES)) == (3, 16)
+    apart = np.concatenate([encode(FRAMES[i : i + 1]) for i in range(3)])
+    np.testing.assert_allclose(encode(FRAMES), apart, rtol=1e-4, atol=1e-5)
+
+
+def test_a_copied_encoder_is_told_its_network(workdir, tmp_path):
+    shutil.copytree(workdir / "encoders" / "acp", tmp_path / "lone")
+    wanted = lofi_jax.load_encoder(workdir / "encoders" / "acp")(FRAMES)
+    options = {"stage_sizes": (1, 1), "widths": (8, 16), "stem": "small", "shift_div": 4}
+    for given in (
+        {"encoder": "tsm_resnet", **options},
+        {"encoder": ENCODERS["tsm_resnet"](**options)},
+    ):
+        np.testing.assert_array_equal(
+            lofi_jax.load_encoder(tmp_path / "lone", **given)(FRAMES), wanted
+        )
+
+
+def test_what_is_no_encoder_is_refused(workdir, tmp_path):
+    shutil.copytree(workdir / "encoders" / "acp" / "checkpoints", tmp_path / "lone")
+    for path, given, says in (
+        (tmp_path / "lone", {}, "no config.json above it names the network"),
+        (
+            tmp_path / "lone",
+            {"encoder": "tsm_resnet18"},
+            "holds an encoder other than tsm_resnet18",
+        ),
+        (tmp_path / "lone", {"encoder": "tsm"}, "encoder is named 'tsm': choose one of"),
+        (tmp_path / "lone", {"encoder": "tsm_resnet18", "wide": 1}, "cannot be made with"),
+        (tmp_path / "none", {}, "no such checkpoint folder"),
+        (workdir, {}, "a workdir: load one of its folders in encoders: acp, lofi_temporal_gtad"),
+        (workdir / "heads" / "acp_gtad", {}, "holds no encoder"),
+    ):
+        with pytest.raises(UserError, match=says) as refused:
+            lofi_jax.load_encoder(path, **given)
+        assert "\n" not in str(refused.value)
+    encode = lofi_jax.load_encoder(workdir / "encoders" / "acp")
+    for frames in (FRAMES[0], FRAMES.astype(np.float32), FRAMES[..., :2]):
+        with pytest.raises(ValueError, match=r"frames are uint8 \(B, T, H, W, 3\)"):
+            encode(frames)
+
+
+@pytest.mark.parametrize(
+    "part, says",
+    [
+        ("heads", "holds no trained head"),
+        ("classifier", "holds no trained classifier"),
+        ("features", "no finished features"),
+        ("encoders", "no such checkpoint folder"),
+    ],
+)
+def test_a_workdir_without_a_part_says_which(workdir, tmp_path, part, says):
+    copied = tmp_path / "run"
+    shutil.copytree(workdir, copied, ignore=shutil.ignore_patterns("data", "timelines", part))
+    with pytest.raises(UserError, match=says) as refused:
+        lofi_jax.Localizer.load(copied)
+    assert str(copied) in str(refused.value) and "\n" not in str(refused.value)

@@ -1,0 +1,68 @@
+"""Checkpoints that do not fit the config are refused by name; a run opens on any devices."""
+
+import gc
+import weakref
+
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from lofi_jax import config as configs
+from lofi_jax.config import defaults, named, typed
+from lofi_jax.errors import UserError
+from lofi_jax.run.checkpoints import load_own_encoder
+from lofi_jax.run.networks import initial_encoder
+from lofi_jax.run.start import Run, load_run
+from lofi_jax.run.workdir import Workdir
+from lofi_jax.training.checkpoints import save_state
+from lofi_jax.training.sharding import make_mesh
+
+
+def config(**options):
+    c = defaults()
+    c.data.frames, c.data.height, c.data.width = 2, 8, 8
+    c.encoder = named("tsm_resnet", stage_sizes=(1,), stem="small", **options)
+    return typed(c)
+
+
+def test_a_checkpoint_must_hold_the_configs_own_encoder(tmp_path):
+    variables = initial_encoder(config(widths=(8,)), jax.random.key(0))
+    params = {"encoder": variables["params"]}
+    save_state(tmp_path / "encoder", params, variables["batch_stats"])
+    loaded = load_own_encoder(config(widths=(8,)), tmp_path / "encoder")
+    same = jax.tree.map(lambda a, b: (a == b).all(), loaded, dict(variables))
+    assert jax.tree.all(same)
+    with pytest.raises(
+        UserError, match=r"an encoder other than config.encoder.*is \(8,\), not \(16,\)"
+    ):
+        load_own_encoder(config(widths=(16,)), tmp_path / "encoder")
+
+
+def test_a_head_alone_is_no_encoder(tmp_path):
+    save_state(tmp_path, {"head": {"bias": jax.numpy.zeros(1)}}, {})
+    with pytest.raises(UserError, match="holds no encoder"):
+        load_own_encoder(config(widths=(8,)), tmp_path)
+
+
+def test_a_run_opens_on_other_devices_than_it_was_trained_on(tmp_path):
+    c = tiny.get_config()
+    c.mesh.data, c.mesh.snippet, c.mesh.cpu_devices = 64, 4, jax.device_count()
+    c.log.cache_dir = jax.config.jax_compilation_cache_dir
+    (tmp_path / "config.json").write_text(configs.to_json(typed(c)))
+    assert load_run(str(tmp_path)).mesh.size == jax.device_count()
+
+
+def test_what_is_made_once_is_made_of_names_and_goes_with_its_run(tmp_path):
+    def make(run, *names):
+        made.append(names)
+        return np.zeros(1)
+
+    made = []
+    run = Run(config(widths=(8,)), Workdir(tmp_path), make_mesh(1, 1, jax.devices()[:1]))
+    assert run.once(make, "acp") is run.once(make, "acp") is not run.once(make, "lofi")
+    assert made == [("acp",), ("lofi",)]
+    kept = weakref.ref(run.once(make, "acp"))
+    del run
+    gc.collect()
+    assert kept() is None
