@@ -58,7 +58,7 @@ def _drawn(candidates, wanted, uniform):
 
 
 def focal(
-    logits: Float[AnyArray, "..."],
+    logits: Float[AnyArray, "..."] | float,
     labels: Float[AnyArray, "..."] | float,
     alpha: float = 0.25,
     gamma: float = 2,

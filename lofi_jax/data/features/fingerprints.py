@@ -8,11 +8,12 @@ import hashlib
 from collections.abc import Mapping
 
 import numpy as np
+import numpy.typing as npt
 
 Fingerprint = dict[str, str | int | float | bool | list | None]
 
 
-def of_arrays(arrays: Mapping[str, np.ndarray]) -> str:
+def of_arrays(arrays: Mapping[str, npt.ArrayLike]) -> str:
     """A hash of names, shapes, types and values, independent of their order."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
