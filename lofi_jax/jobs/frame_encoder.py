@@ -6,8 +6,9 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float
 
+from lofi_jax.arrays import AnyArray
 from lofi_jax.config.settings import Named
 from lofi_jax.errors import UserError
 from lofi_jax.models import ENCODERS
@@ -31,8 +32,8 @@ class FrameEncoder:
         self.network, self.variables = network, variables
         self._apply = jax.jit(network.apply)
 
-    def __call__(self, frames: UInt8[np.ndarray | Array, "B T H W 3"]) -> Float[Array, "B C"]:
-        """Raises ValueError for other shapes or dtypes."""
+    def __call__(self, frames: AnyArray) -> Float[Array, "B C"]:
+        """Takes uint8 (B, T, H, W, 3); raises ValueError for other shapes or dtypes."""
         shape, dtype = np.shape(frames), getattr(frames, "dtype", None)
         if len(shape) != 5 or shape[-1] != 3 or dtype != np.uint8:
             raise ValueError(f"frames are uint8 (B, T, H, W, 3), not {dtype} {shape}")
