@@ -58,7 +58,7 @@ def main() -> None:
     write_json(folder / "study.json", runs, indent=1)
     bars.draw(folder / "study.png", list(runs.values()))
     print(tables.study(list(runs.values())))
-    print(f"everything lies in {folder}")
+    print(f"all files are in {folder}")
 
 
 if __name__ == "__main__":
