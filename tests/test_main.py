@@ -180,8 +180,17 @@ def test_checkpoints_of_another_run_on_another_number_of_devices_are_taken(finis
         for folder in (workdir / "features/acp", unbroken / "features/lofi_temporal_gtad")
     ]
     np.testing.assert_allclose(*features, atol=1e-4)
-    taken, made = (part["class_agnostic"] for part in (rows(workdir)[0], rows(unbroken)[1]))
-    assert taken["average_mAP"] == pytest.approx(made["average_mAP"], abs=5e-3)
+    # The same proposals; their order and labels come from another classifier.
+    taken, made = (
+        json.loads((folder / "detections" / name).read_text())["results"]
+        for folder, name in (
+            (workdir, "acp_gtad.json"),
+            (unbroken, "lofi_temporal_gtad.json"),
+        )
+    )
+    for video in made:
+        times = [sorted({tuple(d["segment"]) for d in part[video]}) for part in (taken, made)]
+        np.testing.assert_allclose(*times, atol=1e-3)
 
 
 def test_detect_and_evaluate_run_alone_with_any_head(finished_run):
@@ -211,7 +220,7 @@ WRONG_LINES = {
 WRONG = {
     "a workdir that cannot be written": (
         "--workdir={folder}/file/run",
-        "{folder}/file/run: cannot be written",
+        "{folder}/file/run/config.json: cannot be written",
     ),
     "an unknown key": (
         "--config.joint.foo=1",
