@@ -122,5 +122,5 @@ def test_a_run_keeps_what_auto_chose(tmp_path, capsys):
 
 def test_auto_is_written_for_a_number_on_the_command_line():
     flags = ["--config.joint.chunk=auto", "--config.joint.batch_size=auto", "--config.dtype=auto"]
-    found = [command_line._number(flag) for flag in flags]
+    found = list(command_line._rewritten(flags))
     assert found == ["--config.joint.chunk=-1", "--config.joint.batch_size=-1", flags[2]]
