@@ -41,14 +41,6 @@ def extract_features(run: Run, encoder: str) -> None:
     processes.wait(f"extract {encoder}: finished")
 
 
-def full_fidelity_encoder(run: Run, encoder: str) -> FullFidelityEncoder:
-    """A trained encoder on the devices of this process."""
-    settings, variables = run.config.extract, checkpoints.encoder_variables(run, encoder)
-    mesh = local_mesh(run.mesh)
-    network = make_encoder(run.config)
-    return FullFidelityEncoder(network, variables, mesh, settings.batch_size, settings.chunk)
-
-
 def _join(run: Run, encoder: str, store: FeatureStore) -> None:
     """Concatenates the features of several encoders."""
     parts = [features.store(run, part) for part in encoder.split("+")]
@@ -79,7 +71,14 @@ def _encode(run: Run, encoder: str, store: FeatureStore) -> None:
     """
     config, target = run.config, datasets.target(run)
     index, count = processes.place()
-    encode, full = full_fidelity_encoder(run, encoder), full_fidelity(config)
+    full, settings = full_fidelity(config), config.extract
+    encode = FullFidelityEncoder(
+        make_encoder(config),
+        checkpoints.encoder_variables(run, encoder),
+        local_mesh(run.mesh),
+        settings.batch_size,
+        settings.chunk,
+    )
     subsets = ((target.train, target.train_videos), (target.test, target.test_videos))
     total = sum(len(videos[index::count]) for _, videos in subsets)
     progress, done = Progress(f"extract ({encoder})", total, unit="videos"), 0
@@ -95,7 +94,7 @@ def _encode(run: Run, encoder: str, store: FeatureStore) -> None:
             full,
             config.data.frames,
             encode,
-            config.extract.batch_size,
+            settings.batch_size,
         )
         for video, rows in zip(rest, encoded, strict=True):
             store.write(video.video_id, rows)

@@ -93,14 +93,15 @@ def load_run(folder: str | pathlib.Path) -> Run:
     Raises:
         UserError: it holds none.
     """
-    config = stored_config(folder)
+    workdir = Workdir(pathlib.Path(folder).absolute())
+    config = stored_config(workdir.root)
     if config is None:
-        path = Workdir(pathlib.Path(folder).absolute()).config
-        raise UserError(f"{path.parent}: holds no run ({path.name} is missing): train one first")
+        missing = workdir.config.name
+        raise UserError(f"{workdir.root}: holds no run ({missing} is missing): train one first")
     # It may have been trained on other devices.
     mesh = dataclasses.replace(config.mesh, data=-1, snippet=1)
-    own = Workdir(pathlib.Path(folder).absolute())
-    return Run(dataclasses.replace(config, mesh=mesh), own, make_mesh(mesh.data, mesh.snippet))
+    devices = make_mesh(mesh.data, mesh.snippet)
+    return Run(dataclasses.replace(config, mesh=mesh), workdir, devices)
 
 
 def stored_config(folder: str | pathlib.Path) -> Config | None:
