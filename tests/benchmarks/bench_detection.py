@@ -93,7 +93,7 @@ def main(argv):
         print(f"head: {1000 * (time.perf_counter() - started) / count:.1f} ms a video")
         outputs = jax.tree.map(np.asarray, outputs)
         started = time.perf_counter()
-        found = propose._head.proposals(outputs, True)
+        found = propose._head.proposals(outputs)
         suppress(found, propose._settings.suppression)
         spent = 1000 * (time.perf_counter() - started) / count
         print(

@@ -102,8 +102,10 @@ def for_torch(work: Work, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray
     cells = alignment.anchors(snippets, HEAD.max_duration) / np.float32(snippets)
     segments, valid = arrays["segments"], arrays["valid"]
 
+    centre = gtad.RULES[HEAD.rules].centre
+
     def boundary(i):
-        at = jax.vmap(lambda s, v: targets.boundary_probabilities(s[:, i], v, snippets))
+        at = jax.vmap(lambda s, v: targets.boundary_probabilities(s[:, i], v, snippets, centre))
         return np.asarray(at(segments, valid))
 
     ious = jax.vmap(lambda s, v: targets.anchor_ious(cells, s, v))(segments, valid)

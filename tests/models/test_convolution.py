@@ -10,6 +10,7 @@ import pytest
 from jax import lax
 
 from lofi_jax.models import convolution, winograd
+from lofi_jax.training.sharding import DATA, make_mesh, over_mesh
 
 
 @pytest.mark.parametrize("kernel", [1, 3, 7])
@@ -63,6 +64,41 @@ def test_small_images_and_kernels_of_one_pixel_are_products(kernel, size, groups
     assert ("stablehlo.convolution" in program) == convolves
 
 
+def test_large_ones_alone_are_winograds():
+    padded = (1, 1), ((1, 1), (1, 1))
+
+    def suits(*shape, channels, size=3):
+        x = jax.ShapeDtypeStruct((*shape, channels), jnp.float32)
+        kernel = jax.ShapeDtypeStruct((size, size, channels, channels), jnp.float32)
+        return winograd.suits(x, kernel, *padded)
+
+    assert suits(64, 28, 28, channels=64)  # of a ResNet-18 at 112 pixels
+    assert not suits(256, 8, 8, channels=32)  # of the default run's network
+    assert not suits(64, 28, 28, channels=64, size=5)
+    assert not suits(4000, 28, 28, channels=16)
+
+
+def test_large_ones_change_no_gradient_in_chunks_nor_on_devices():
+    conv = nn.Conv(128, (3, 3), padding=1, conv_general_dilated=convolution.convolve)
+    library = conv.clone(conv_general_dilated=lax.conv_general_dilated)
+    images = jax.random.normal(jax.random.key(0), (32, 14, 14, 128))
+    params = conv.init(jax.random.key(1), images[:1])
+    assert winograd.suits(images[:16], params["params"]["kernel"], (1, 1), ((1, 1), (1, 1)))
+
+    def gradient(encode):
+        loss = lambda params: jnp.sum(jnp.sin(encode(params, images)))  # noqa: E731
+        return jax.jit(jax.grad(loss))(params)
+
+    def in_chunks(params, x):
+        apply = jax.checkpoint(lambda part: conv.apply(params, part))
+        return lax.map(apply, x.reshape(2, 16, *x.shape[1:]))
+
+    expected = gradient(library.apply)
+    for found in (gradient(in_chunks), gradient(over_mesh(conv.apply, make_mesh(2, 1), DATA))):
+        for ours, theirs in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=3e-5 * np.abs(theirs).max())
+
+
 @pytest.mark.parametrize("shape", [(3, 4, 4), (2, 7, 9), (5, 8, 5), (4, 28, 28)])
 @pytest.mark.parametrize("channels", [(32, 32), (48, 32)])
 def test_large_ones_of_3_x_3_are_those_of_the_library(shape, channels):
@@ -70,7 +106,6 @@ def test_large_ones_of_3_x_3_are_those_of_the_library(shape, channels):
     x = jax.random.normal(keys[0], (*shape, channels[0]))
     kernel = jax.random.normal(keys[1], (3, 3, *channels))
     weights = jax.random.normal(keys[2], (*shape, channels[1]))
-    assert winograd.suits(x, kernel, (1, 1), ((1, 1), (1, 1))) == (shape != (3, 4, 4))
     found = winograd.convolve(x, kernel)
     expected, back = jax.vjp(
         lambda x, kernel: lax.conv_general_dilated(
