@@ -19,9 +19,8 @@ from jaxtyping import Array, Float, Float32
 
 from lofi_jax.arrays import AnyArray
 
-# Of the sampling matrix, so much is made at once. Whole, it takes 70 MB at L = 100 and a gigabyte
-# at L = 256; and as a constant of the program, which compilers fold and transpose, it took minutes
-# to compile.
+# Bytes of the sampling matrix computed at once. The whole matrix takes 70 MB at L = 100 and a
+# gigabyte at L = 256; as a constant of the program it took minutes to compile.
 BLOCK_BYTES = 2**24
 
 
@@ -41,18 +40,18 @@ def anchors(snippets: int, max_duration: int | None = None) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sampling:
-    """Where the bins of each anchor sample the snippets, in units where snippet i sits at i.
+    """The positions at which each anchor samples the snippets; snippet i is at position i.
 
-    Every anchor is sampled at equal steps; each of its bins averages the next `count` samples, each
-    interpolated linearly between the two nearest snippets.
+    An anchor's samples are equally spaced. Each bin averages the next `count` of them, and each
+    sample interpolates linearly between the two nearest snippets.
 
     Attributes:
         snippets: L.
         bins: of an anchor.
         first, step: (N,) float64, the first sample of each anchor and the distance to the next.
         count: (N,) int, samples a bin.
-        fades: past the last snippet, samples fade to zero within one snippet; else they repeat it
-            up to L.
+        fades: samples past the last snippet fade to zero within one snippet (True), or repeat the
+            last snippet up to L (False).
     """
 
     snippets: int
@@ -64,11 +63,10 @@ class Sampling:
 
     @functools.cached_property
     def rows(self) -> Float32[np.ndarray, "6 N"]:
-        """What `columns` takes of every anchor, each exact or rounded once.
+        """The numbers from which `columns` computes each anchor's weights, exact or rounded once.
 
-        Half of its samples; its middle and step; its samples a bin; the first of its samples that
-        counts, and the first one after it that does not. Which count, outside the video, is decided
-        here, in float64.
+        They are: (number of samples - 1) / 2, the middle, the step, samples a bin, and the range
+        (end exclusive) of the samples that lie inside the video, decided here in float64.
         """
         total = self.bins * self.count
         sample = np.arange(total.max())[:, None]
@@ -79,18 +77,16 @@ class Sampling:
             before, inside = position < -1, position <= self.snippets
         half = (total - 1) / 2
         middle = self.first + half * self.step
-        # An empty cell's samples are all in one place, by whose distance nothing can be divided.
+        # The samples of an empty cell coincide; `columns` divides by the step.
         step = np.maximum(self.step, 1e-6)
         begin, end = (np.sum(x & (sample < total), axis=0) for x in (before, inside))
         return np.stack([half, middle, step, self.count, begin, end]).astype(np.float32)
 
     def columns(self, rows: Float[AnyArray, "6 n"]) -> Float[Array, "L bins n"]:
-        """The weight of each snippet in each bin of some anchors: columns of the sampling matrix,
-        float32.
+        """The weight of each snippet in each bin of n anchors: columns of the sampling matrix.
 
-        Between two snippets lie samples at equal distances, so their number and the place of their
-        mean say how much they give to either. No sample is looked at by itself, and nothing is
-        gathered or scattered.
+        The samples between two neighbouring snippets are equally spaced, so their number and mean
+        position give both snippets' weights. Nothing is gathered or scattered.
         """
         half, middle, step, count, begin, end = rows
         snippet = jnp.arange(self.snippets, dtype=jnp.float32)
@@ -102,8 +98,8 @@ class Sampling:
         at = at.clip(low.clip(begin, end), high.clip(begin, end))
         number = at[1:] - at[:-1]
         mean = middle + ((at[1:] + at[:-1] - 1) / 2 - half) * step
-        # What lies outside counts as the snippet next to it; what fades has another one, of zeros,
-        # after the last.
+        # Samples outside count as the nearest snippet; with `fades`, a snippet of zeros follows the
+        # last one.
         mean = mean.clip(0, self.snippets - (0 if self.fades else 1))
         to_next = mean - jnp.arange(-1.0, self.snippets)[:, None, None]
         given = number * to_next, number * (1 - to_next)
@@ -111,10 +107,10 @@ class Sampling:
 
 
 def graph_alignment(snippets: int, bins: int, low: np.ndarray, high: np.ndarray) -> Sampling:
-    """SGAlign (G-TAD, arXiv 1911.11462): equal bins from low to high, at least one snippet in all.
+    """SGAlign (G-TAD, arXiv 1911.11462): equal bins over [low, high], at least one snippet long.
 
-    A bin averages ceil(its length) samples at the centres of its equal parts; outside [-1, L] there
-    is zero.
+    A bin averages ceil(its length) samples at the centres of its equal parts; samples outside
+    [-1, L] are zero.
 
     Args:
         low, high: (N,) the sampled range of each anchor.
@@ -128,11 +124,11 @@ def graph_alignment(snippets: int, bins: int, low: np.ndarray, high: np.ndarray)
 def boundary_matching(
     snippets: int, bins: int, samples: int, low: np.ndarray, high: np.ndarray
 ) -> Sampling:
-    """The boundary-matching layer (BMN, arXiv 1907.09702): equal steps from low to high, both
-    included.
+    """The boundary-matching layer (BMN, arXiv 1907.09702): equally spaced samples from low to high,
+    both included.
 
-    A bin averages `samples` of them. A sample within one snippet before the first one counts as the
-    first; from the last one on they fade within one snippet.
+    A bin averages `samples` of them. A sample less than one snippet before the first snippet takes
+    its features; past the last snippet samples fade to zero within one snippet.
 
     Args:
         low, high: (N,) the sampled range of each anchor.

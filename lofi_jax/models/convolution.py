@@ -1,4 +1,4 @@
-"""Convolutions: the library's, except on the CPU, in forms that XLA's backend is fast at."""
+"""Convolutions: the library's on GPUs and TPUs, forms that suit XLA's CPU backend on the CPU."""
 
 import functools
 
@@ -8,17 +8,17 @@ from jaxtyping import Array, Float
 
 from lofi_jax.models import cpu_convolution
 
-# The name of a convolution's output, by which a remat policy can keep it.
+# A remat policy keeps the outputs of convolutions by this name.
 OUTPUT = "convolution"
 
 
 def convolve(
     x: Float[Array, "N ..."], kernel: Float[Array, "..."], strides, padding, **options
 ) -> Float[Array, "N ..."]:
-    """As `lax.conv_general_dilated`, for an `nn.Conv` without dilation.
+    """Does what `lax.conv_general_dilated` does, for an `nn.Conv` without dilation.
 
-    GPUs and TPUs are made for the library's form. XLA's compiler for GPUs even aborts at one of the
-    CPU's, the product of every second pixel (jax 0.10.2 and 0.11.2).
+    The CPU's forms stay on the CPU: the GPU compiler aborts on one of them, the product of every
+    second pixel (jax 0.10.2 and 0.11.2).
     """
     on_cpu, library = (
         functools.partial(form, strides=strides, padding=padding, **options)

@@ -10,22 +10,22 @@ from jaxtyping import Array, Float
 
 from lofi_jax.models import winograd
 
-# An image of 3 x 3 and more is no smaller than the largest kernel that the encoders end with.
+# Pixels a side. From 3 on an image is no smaller than the encoders' last kernels.
 SMALL = 2
 
 
 def convolve(
     x: Float[Array, "N ..."], kernel: Float[Array, "..."], strides, padding, **options
 ) -> Float[Array, "N ..."]:
-    """As `lax.conv_general_dilated`, for an `nn.Conv` without dilation.
+    """Does what `lax.conv_general_dilated` does, for an `nn.Conv` without dilation.
 
-    A kernel of one pixel is one product: told to convolve, XLA takes 2 to 4 times as long.
+    A one-pixel kernel becomes one product; XLA's convolution takes 2 to 4 times as long.
 
-    Where an image comes out at 2 x 2 or less, as the last stage's do at low fidelity, XLA takes the
-    kernel for the image and the image for the kernel, for which it has no fast program (100 times
-    slower). Such ones are a product for each of the kernel's pixels.
+    An output of 2 x 2 or less, as in the last stage at low fidelity, becomes one product for each
+    pixel of the kernel. XLA would swap image and kernel, for which its CPU backend has no fast path
+    (100 times slower).
 
-    Most of 3 x 3 are Winograd's: see `winograd`. Of others the backward pass is written out: see
+    Large 3 x 3 kernels use `winograd`. The rest use XLA's forward pass and the backward pass of
     `_back`.
     """
     if options["feature_group_count"] == 1:
@@ -35,8 +35,8 @@ def convolve(
         if x.ndim == 4 and not isinstance(padding, str):
             if max(_out(x, kernel, strides, padding)) <= SMALL:
                 return _by_pixels(x, kernel, strides, padding)
-            # In a shard_map the kernel, which all devices share, has to differ between them as the
-            # images do: then JAX sums its gradient.
+            # In a shard_map this makes the shared kernel vary over devices, as the images do, so
+            # that JAX sums its gradient.
             kernel += 0 * lax.stop_gradient(x[0, 0, 0, 0])
             if winograd.suits(x, kernel, strides, padding):
                 return _by_winograd(x, kernel)
@@ -86,11 +86,10 @@ _convolve = jax.custom_vjp(_plain, nondiff_argnums=(2, 3))
 
 
 def _back(strides, padding, kept, gradient):
-    """The gradients of image and kernel, as convolutions whose dimensions lie as in the forward
-    one.
+    """The gradients of image and kernel, as convolutions with the forward pass's dimension order.
 
-    XLA has a fast program for no other, and turns others into it outside of loops only: in a
-    chunked encoder the gradient of a kernel took 60 times as long.
+    XLA's CPU backend is fast in that order only. It transposes others to it outside of loops, but
+    not inside: in a chunked encoder the kernel's gradient took 60 times as long.
     """
     x, kernel = kept
     pads, back_pads = [], []

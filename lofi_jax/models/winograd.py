@@ -1,12 +1,11 @@
-"""3 x 3 convolutions with fewer products (Winograd's minimal filtering, arXiv 1509.09308), in the
-form fast on CPUs.
+"""Winograd's 3 x 3 convolution F(n x n, 3 x 3) (arXiv 1509.09308), written for XLA's CPU backend.
 
-An image is cut into tiles of n x n pixels of what comes out. Over a tile's n + 2 pixels each way
-the convolution is, between a change of basis of image and kernel and one back, a product over the
-channels at each of (n + 2)^2 places: 16 in place of 36 with n = 2, 36 in place of 144 with n = 4.
+The output is cut into tiles of n x n pixels. Image tiles and kernel are transformed, multiplied
+over the channels at each of (n + 2)^2 places, and transformed back: 16 products in place of 36 with
+n = 2, 36 in place of 144 with n = 4.
 
-Forward and for the image's gradient n is 2, as exact as the plain sum (1e-6 of the largest value in
-float32); for the kernel's gradient it is 4, exact to 1e-5.
+The forward pass and the image's gradient use n = 2, with an error of 1e-6 of the largest value in
+float32, as in the plain sum. The kernel's gradient uses n = 4, with an error of 1e-5.
 """
 
 import functools
@@ -17,8 +16,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-# The changes of basis of image and kernel, and the one back, for tiles of 2 and 4 (B^T, G and A^T
-# in the paper).
+# The transforms of the image, the kernel and the output by tile size: B^T, G and A^T in the paper.
 _IMAGE = {
     2: ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1)),
     4: (
@@ -46,26 +44,25 @@ _BACK = {
     4: ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1)),
 }
 
-# With fewer the changes of basis take more time than the products save.
+# With fewer channels the transforms cost more than the saved products.
 _CHANNELS = 32
-# With fewer products in all (multiplications of the plain sum) its many small loops cost more: the
+# Multiplications of the plain sum. Below this the many small loops cost more than they save: the
 # default run's thin network, with 2**27 a layer, took a tenth longer.
 _PRODUCTS = 2**28
-# A smaller image is mostly what its last tiles do not need.
+# A smaller image is mostly padding of its last tiles.
 _SMALLEST = 4
-# Smaller images have too few tiles of 4.
+# Smaller images have too few tiles of 4 x 4.
 _LARGE = 7
-# Bytes of the images worked on at once: with what is made of them they stay in a core's cache.
+# Bytes of the images transformed at once, so that they and their transforms stay in a core's cache.
 _BLOCK = 2**20
 
-# Where it is not said that a step's values are kept, XLA computes them again in every loop of the
-# next step.
+# Without this XLA fuses a transform into its users and recomputes it in each of their loops.
 _kept = lax.optimization_barrier
 
 
 def suits(x, kernel, strides, padding) -> bool:
-    """Whether a convolution is of this kind, and gains: the change of the kernel's basis is paid by
-    many pixels.
+    """Whether this form applies and pays: 3 x 3, stride and padding 1, float32, and enough pixels
+    to outweigh the kernel's transform.
     """
     if x.dtype != jnp.float32 or kernel.dtype != jnp.float32:
         return False
@@ -83,7 +80,7 @@ def convolve(
 ) -> Float[Array, "N H W D"]:
     """The convolution with a stride and a padding of 1.
 
-    It also gives the image's gradient: from the output's, with the kernel reversed.
+    Applied to the output's gradient with the reversed kernel, it gives the image's gradient.
     """
     places = _along_both(_KERNEL[2], kernel)
 
@@ -97,7 +94,7 @@ def convolve(
 def kernel_gradient(
     x: Float[Array, "N H W C"], kernel: Float[Array, "3 3 C D"], gradient: Float[Array, "N H W D"]
 ) -> Float[Array, "3 3 C D"]:
-    """The kernel's gradient, from the output's."""
+    """The gradient of the kernel, given the gradient of the output."""
     n = 4 if min(x.shape[1:3]) >= _LARGE else 2
 
     def add(total, block):
@@ -113,9 +110,8 @@ def kernel_gradient(
 
 
 def _blocks(images, x, kernel) -> Float[Array, "blocks n H W C"]:
-    """Images, as many in a block as of x are worked on at once.
-
-    Every block reads the kernel, so a block is not much smaller.
+    """Images in blocks; a block of x has about `_BLOCK` bytes, or the kernel's where that is more,
+    because every block reads the whole kernel.
     """
     most = max(_BLOCK, kernel.nbytes) * len(x) // x.nbytes
     size = max(n for n in range(1, max(most, 1) + 1) if len(x) % n == 0)
@@ -127,26 +123,24 @@ def _turned(matrix) -> list:
 
 
 def _sums(matrix, values) -> list:
-    """The matrix times the vector of values, which are arrays."""
+    """The product of a matrix and a vector whose entries are arrays."""
     rows = ([a * x for a, x in zip(row, values, strict=True) if a] for row in matrix)
     return [functools.reduce(operator.add, terms) for terms in rows]
 
 
 def _stack(values):
-    """An array of values, each computed in a loop of its own and copied whole."""
+    """Stacks arrays; each is computed in its own loop and copied whole."""
     return _kept(jnp.concatenate(_kept([x[None] for x in values])))
 
 
 def _along_both(matrix, x: Float[Array, "h w C D"]) -> Float[Array, "j i C D"]:
-    """The change of basis along the first axis, i, and the second one, j."""
+    """Transforms along the first axis (i in the result) and the second (j)."""
     x = _stack(_sums(matrix, list(x)))
     return _stack(_sums(matrix, [x[:, j] for j in range(x.shape[1])]))
 
 
 def _tiles(matrix, x: Float[Array, "N H W C"], n: int) -> Float[Array, "j i tiles C"]:
-    """The change of basis of every tile of n x n pixels, with as many around it as the matrix
-    takes.
-    """
+    """Transforms every tile of n x n pixels with its margin, as wide as the matrix asks."""
     reach = len(matrix[0])
     margin = (reach - n) // 2
     down, right = (-(-size // n) for size in x.shape[1:3])
@@ -164,8 +158,10 @@ def _tiles(matrix, x: Float[Array, "N H W C"], n: int) -> Float[Array, "j i tile
 
 
 def _joined(products: Float[Array, "j i tiles D"], shape) -> Float[Array, "N H W D"]:
-    """The change of basis back of every tile of 2 x 2 pixels; images of the shape (N, H, W, ...)
-    are made of them.
+    """Transforms the products back to tiles of 2 x 2 pixels and joins them into images.
+
+    Args:
+        shape: of the images, (N, H, W, ...).
     """
     images, height, width = shape[:3]
     columns = _kept(_sums(_BACK[2], list(products)))

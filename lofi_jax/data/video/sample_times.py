@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 
-# Seconds. A duration is a sum of rounded ticks: a hair over a whole snippet begins no other.
+# Seconds. Durations are sums of rounded ticks; this much over a whole snippet begins no new one.
 _ROUNDING = 1e-3
 
 
 def snippets_in(duration: float, rate: float, snippets: int) -> int:
-    """How many snippets a video of `duration` seconds has: `snippets`, or with `rate` > 0 so many a
-    second.
+    """The number of snippets of a video: `snippets`, or where `rate` (snippets a second) is set,
+    `duration` (seconds) x `rate`.
     """
     return max(1, math.ceil(duration * rate - _ROUNDING)) if rate else snippets
 
@@ -24,9 +24,8 @@ def sample_times(
     `stride` native frames apart around that centre, kept inside the video (paper, section 1: of 64
     frames every 8th); with `stride` = 0 they are spread evenly over the snippet.
 
-    With `rate` > 0 a snippet is 1 / rate seconds long, whatever `snippets` says, and there are as
-    many as the video takes: centre l lies at (l + 0.5) / rate, and what passes the video's end
-    shows its last frame.
+    With `rate` > 0 a snippet is 1 / rate seconds long and `snippets` is ignored: centre l lies at
+    (l + 0.5) / rate, and times past the video's end show its last frame.
 
     Returns:
         (snippets * frames,) float64 seconds, snippet after snippet; ascending unless the frames of

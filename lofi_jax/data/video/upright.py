@@ -1,6 +1,4 @@
-"""A decoded frame as the image a player shows: turned, mirrored and with square pixels, as the file
-asks for.
-"""
+"""Turns a decoded frame into the image that a player shows: rotated, mirrored, square pixels."""
 
 from fractions import Fraction
 from typing import Any, cast
