@@ -8,13 +8,12 @@ detection/metrics.py) on the subset. Predictions in other videos are false, unle
 --ignore_other_videos is given. Oddities in the files are printed as warnings.
 """
 
-from collections.abc import Mapping, Sequence
-
 from absl import flags
 
 from lofi_jax import errors
 from lofi_jax.detection import metrics, thresholds
 from lofi_jax.files import write_json
+from lofi_jax.reports import tables
 from lofi_jax.results import ground_truth
 
 GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Annotation file.", required=True)
@@ -39,30 +38,10 @@ def main() -> None:
     print(
         f"{len(counted.score)} predictions against {len(truth.instances.score)} segments of "
         f"{len(truth.classes)} classes in {len(truth.videos)} videos of {SUBSET.value!r}; all in "
-        "percent\n\n" + table(scores)
+        "percent\n\n" + tables.metrics(scores)
     )
     if OUTPUT.value:
         write_json(OUTPUT.value, scores)
-
-
-def table(scores: Mapping) -> str:
-    """The metrics as text, in percent.
-
-    Args:
-        scores: from `metrics.evaluate`.
-    """
-
-    def rows(title: str, heads: Sequence[str], name: str, values: Sequence[float]) -> str:
-        head = f"{title:<10}" + "".join(f"{head:>9}" for head in heads)
-        return head + f"\n{name:<10}" + "".join(f"{100 * value:9.2f}" for value in values)
-
-    mean_ap, recall = scores["mAP"], scores["AR"]
-    return "\n\n".join(
-        [
-            rows("tIoU", [*mean_ap, "average"], "mAP", [*mean_ap.values(), scores["average_mAP"]]),
-            rows("proposals", [*recall, "AUC"], "AR", [*recall.values(), scores["AUC"]]),
-        ]
-    )
 
 
 if __name__ == "__main__":

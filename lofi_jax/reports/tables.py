@@ -55,6 +55,26 @@ def study(runs: Sequence[Mapping]) -> str:
     return align(lines, words=3)
 
 
+def metrics(scores: Mapping) -> str:
+    """The metrics of a prediction file, in percent.
+
+    Args:
+        scores: from `detection.metrics.evaluate`.
+    """
+
+    def rows(title: str, heads: Sequence[str], name: str, values: Sequence[float]) -> str:
+        head = f"{title:<10}" + "".join(f"{head:>9}" for head in heads)
+        return head + f"\n{name:<10}" + "".join(f"{100 * value:9.2f}" for value in values)
+
+    mean_ap, recall = scores["mAP"], scores["AR"]
+    return "\n\n".join(
+        [
+            rows("tIoU", [*mean_ap, "average"], "mAP", [*mean_ap.values(), scores["average_mAP"]]),
+            rows("proposals", [*recall, "AUC"], "AR", [*recall.values(), scores["AUC"]]),
+        ]
+    )
+
+
 def plan(rows: Sequence[Mapping]) -> str:
     """One line per row of what `lofi_jax.plan` writes, with its work a video, and why compilation
     failed.
