@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Container
 
 from lofi_jax.comma_separated import names
+from lofi_jax.data import video_ids
 from lofi_jax.data.video.packets import VideoError
 from lofi_jax.data.video.video_file import EXTENSIONS
 from lofi_jax.errors import UserError
@@ -27,8 +28,8 @@ def run(
 ) -> str:
     """Detects in each video, saves after each, and draws timelines if asked for.
 
-    A video's id is its file name without the extension; with it if that is taken, or else with a
-    number. A video that cannot be decoded is left out; of a damaged one, the part that decodes is
+    A video's id is its file's, as `video_ids.of_file` has it; if that is taken, the file's name
+    without and then with the ending, or else with a number. A video that cannot be decoded is left out; of a damaged one, the part that decodes is
     used.
 
     Returns:
@@ -67,7 +68,7 @@ def run(
 
 def _new_id(path: pathlib.Path, taken: Container[str]) -> str:
     numbered = (f"{path.stem}_{n}" for n in itertools.count(2))
-    possible = itertools.chain((path.stem, path.name), numbered)
+    possible = itertools.chain((video_ids.of_file(path), path.stem, path.name), numbered)
     return next(name for name in possible if name not in taken)
 
 
