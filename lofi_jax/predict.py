@@ -27,8 +27,14 @@ _OUTPUT = flags.DEFINE_string(
 _TIMELINE_DIR = flags.DEFINE_string("timeline_dir", "", "Folder for an image of each video.")
 
 
+_ROW = flags.DEFINE_string(
+    "row", "", "Which of the run's rows, such as lofi_temporal_gtad; default: the best evaluated."
+)
+
+
 def main() -> None:
-    localizer = Localizer.load(_WORKDIR.value)
+    localizer = Localizer.load(_WORKDIR.value, _ROW.value)
+    print(f"row {localizer.row.name}: {localizer.why}", flush=True)
     keep_compiled(localizer.run.config, localizer.run.workdir)
     timelines = pathlib.Path(_TIMELINE_DIR.value) if _TIMELINE_DIR.value else None
     videos, output = predict.expand(_VIDEOS.value), pathlib.Path(_OUTPUT.value)

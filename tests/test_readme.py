@@ -13,10 +13,11 @@ import subprocess
 import sys
 
 import pytest
+import wheels
 from commands import ENVIRONMENT, ROOT, TINY
-from test_wheel import pytestmark as pytestmark  # the first block installs, so it builds
 
-PARTS = ("lofi_jax", "configs", "pyproject.toml", "setup.py", "README.md", "LICENSE")
+pytestmark = wheels.can_be_built  # the first block installs
+
 BLOCKS = re.findall(r"^```(bash|python)\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
 
 CONFIG = """import runpy
@@ -33,7 +34,7 @@ OWN = {"dataset": "video_folder", "rows": "acp", "timelines": 1}
 def folder(finished_run, tmp_path_factory) -> pathlib.Path:
     """A checkout, in which the first run has been made, and the reader's videos."""
     done, folder = finished_run[0], tmp_path_factory.mktemp("reader")
-    for part in PARTS:
+    for part in wheels.PARTS:
         (shutil.copytree if (ROOT / part).is_dir() else shutil.copy)(ROOT / part, folder / part)
     cache = str(done.parent / "cache")
     for name, changes in (("synthetic", {}), ("video_folder", OWN)):

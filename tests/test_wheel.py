@@ -2,51 +2,27 @@
 among it.
 """
 
-import importlib.util
-import pathlib
 import shutil
 import subprocess
-import sys
-import venv
-from importlib import metadata
 
 import public_resnet18
 import pytest
+import wheels
 from commands import ENVIRONMENT, ROOT, TINY
 from safetensors.numpy import save_file
 
 from lofi_jax.__main__ import COMMANDS
 
-# Of a site-packages' folder, which may hold an older wheel, setuptools reads a licence's name from
-# 77 on.
-_VERSION = metadata.version("setuptools") if importlib.util.find_spec("setuptools") else "0"
-pytestmark = pytest.mark.skipif(
-    int(_VERSION.partition(".")[0]) < 77, reason="no setuptools that builds the wheel"
-)
-PARTS = ("lofi_jax", "configs", "pyproject.toml", "setup.py", "README.md", "LICENSE")
+pytestmark = wheels.can_be_built
 
 
 @pytest.fixture(scope="module")
 def scripts(tmp_path_factory):
     """The folder bin/ of a fresh environment in which the wheel is installed."""
-    source, built, fresh = (tmp_path_factory.mktemp(name) for name in ("source", "built", "fresh"))
-    for part in PARTS:
-        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
-        copy(ROOT / part, source / part)
-    build = f"from setuptools import build_meta; build_meta.build_wheel({str(built)!r})"
-    subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True)
-    venv.create(fresh, symlinks=True)
-    (own,) = fresh.glob("lib/python3*/site-packages")
-    # Nothing can be downloaded here: what the package needs is taken from where these tests have
-    # it.
-    there = [
-        path for path in sys.path if pathlib.Path(path).name in ("site-packages", "dist-packages")
-    ]
-    (own / "dependencies.pth").write_text("\n".join(there))
-    pip = [sys.executable, "-m", "pip", "--python", fresh, "install", "--no-deps", "--no-index"]
-    options = ["--quiet", "--disable-pip-version-check", "--ignore-installed"]
-    subprocess.run([*pip, *options, *built.glob("*.whl")], check=True)
-    return fresh / "bin"
+    built, fresh = (tmp_path_factory.mktemp(name) for name in ("built", "fresh"))
+    scripts = wheels.environment(fresh)
+    wheels.install(wheels.build(built), fresh)
+    return scripts
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from lofi_jax.data.loader.window_clips import Pieces
 from lofi_jax.data.streamed.video_frames import open_video
 from lofi_jax.data.video.packets import VideoError
 from lofi_jax.errors import UserError
-from lofi_jax.jobs import detection
+from lofi_jax.jobs import best, detection
 from lofi_jax.jobs.trainings import CLASSIFIER_STANDARDISES, classifier_encoder
 from lofi_jax.results.detections import Detections
 from lofi_jax.run import checkpoints, features, sources
@@ -46,16 +46,17 @@ class Localizer:
     Attributes:
         run: what the workdir holds.
         row: whose encoder and head these are.
+        why: this row was taken.
         classes: the names of the actions.
     """
 
-    def __init__(self, run: Run, row: Row):
-        """Takes a run and one of its rows; usually called through `load`.
+    def __init__(self, run: Run, row: Row, why: str = "as named"):
+        """Takes a run and one of its rows, and why it is this one; usually called through `load`.
 
         Raises:
             UserError: something that the row needs is not trained.
         """
-        self.run, self.row = run, row
+        self.run, self.row, self.why = run, row, why
         self._labels_by = classifier_encoder(run)
         self._classify = detection.classifier(run)
         self.classes: tuple[str, ...] = self._classify.classes
@@ -67,16 +68,18 @@ class Localizer:
         self._stores = {name: features.store(run, name) for name in (row.encoder, self._labels_by)}
 
     @classmethod
-    def load(cls, path: Path) -> "Localizer":
-        """Loads the last fully trained row of a run, or the row of one training.
+    def load(cls, path: Path, row: str = "") -> "Localizer":
+        """Loads a row of a run: of those that are fully trained the one that scored best in the
+        run's evaluation, or the last where there was none.
 
         Args:
             path: a workdir of `lofi_jax.main`; or a head's or encoder's folder in it, such as
-                WORKDIR/heads/acp_gtad or WORKDIR/encoders/lofi_temporal_gtad, whose last row is
-                taken.
+                WORKDIR/heads/acp_gtad or WORKDIR/encoders/lofi_temporal_gtad, whose rows alone
+                are meant.
+            row: the name of one, such as lofi_temporal_gtad, in place of the best.
 
         Raises:
-            UserError: no such folder, no run in it, or a missing file; names it.
+            UserError: no such folder, no run in it, no such row, or a missing file; names it.
         """
         path = pathlib.Path(path).absolute()
         root = next((p for p in (path, *path.parents[:3]) if Workdir(p).config.is_file()), None)
@@ -90,7 +93,8 @@ class Localizer:
             trained = [row for row in trained if any(map(path.is_relative_to, _folders(run, row)))]
         if not trained:
             raise UserError(f"{path}: no head has been trained on it: load {root}")
-        return cls(run, trained[-1])
+        chosen = best.named(trained, row) if row else best.of_workdir(trained, run.workdir)
+        return cls(run, *chosen)
 
     def detect(self, video: Path, min_score: float = 0.0, top_k: int | None = None) -> Detections:
         """The actions in a video file, best first.
