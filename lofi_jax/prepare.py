@@ -30,8 +30,8 @@ VIDEO_DIR = flags.DEFINE_string("video_dir", None, "Folder of videos, at any dep
 ANNOTATIONS = flags.DEFINE_string(
     "annotations",
     None,
-    "Annotation file in the ActivityNet form, THUMOS14's folder of text files, or Kinetics' .csv"
-    " file or folder of them.",
+    "Annotation file in the ActivityNet form, THUMOS14's folder of text files, Kinetics' .csv file"
+    " or folder of them, Label Studio's exported JSON, or CVAT's .xml file or folder of them.",
     required=True,
 )
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder that gets the dataset.", required=True)
