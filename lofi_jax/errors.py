@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from absl import app, flags, logging
 
+from lofi_jax import interrupts
+
 
 class UserError(Exception):
     """An error the user can fix: one line that names the file, video or key, and what to do."""
@@ -45,12 +47,14 @@ def run(
     parse: Callable[[Sequence[str]], Sequence[str]] = flags.FLAGS,
 ) -> None:
     """Runs a command under absl; a `UserError`, a bad flag or an argument that is no flag becomes
-    one line on stderr and exit code 2.
+    one line on stderr and exit code 2; Ctrl-C one line and exit code 130.
 
     Args:
         main: the command; may return an exit code.
         parse: parses the flags of the command line.
     """
+
+    interrupts.end_at_once_on_the_second()
 
     def guarded(argv: Sequence[str]) -> int | None:
         # The libraries' log messages about saving, restoring and errors that they also raise are
@@ -88,6 +92,8 @@ def _ending() -> Iterator[None]:
         sys.stderr.flush()
         # Exit at once: after a full disk the libraries' exit handlers would fail again, verbosely.
         os._exit(2)
+    except KeyboardInterrupt as interrupt:
+        interrupts.end(interrupt)
     except BrokenPipeError:
         if _is_read():
             raise  # another pipe broke

@@ -8,6 +8,7 @@ segment is one proposal, suppression ignores classes, and an external classifier
 from its scores per video, in the CUHK form.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from absl import flags
 
 from lofi_jax import errors
 from lofi_jax.comma_separated import names
+from lofi_jax.data import video_ids
 from lofi_jax.detection.nms import METHODS
 from lofi_jax.detection.proposals import Proposals, Suppression, suppress, union, with_classes
 from lofi_jax.errors import UserError, first
@@ -39,7 +41,7 @@ _BATCH = 16  # videos suppressed at once
 def main() -> None:
     paths = names(PREDICTIONS.value)
     weights = _weights(len(paths))
-    systems = [_load(path) for path in paths]
+    systems = _with_common_ids([_load(path) for path in paths])
     videos = list(dict.fromkeys(video for system in systems for video in system.video_ids))
     labels = tuple(sorted({label for system in systems for label in system.labels}))
     parts = [_by_video(system, labels) for system in systems]
@@ -74,6 +76,15 @@ def _load(path: str) -> Predictions:
             video, entry = system.video[at], at - np.searchsorted(system.video, system.video[at])
             raise UserError(f"{path}: video {system.video_ids[video]!r}, entry {entry}: {what}")
     return system
+
+
+def _with_common_ids(systems: Sequence[Predictions]) -> list[Predictions]:
+    """The systems with the first one's ids of the videos that it shares."""
+    known = set(systems[0].video_ids)
+    return [
+        dataclasses.replace(system, video_ids=video_ids.aligned(system.video_ids, known))
+        for system in systems
+    ]
 
 
 def _weights(count: int) -> list[float]:

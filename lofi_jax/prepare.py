@@ -3,7 +3,7 @@
 python -m lofi_jax.prepare --dataset=activitynet --video_dir=videos \\
     --annotations=activity_net.v1-3.min.json --data_dir=data
 
-A video lies anywhere below its folder as v_<id>.mp4 or <id>.mp4 (or .mkv, .avi, .mov, .webm).
+A video lies anywhere below its folder as <id>.mp4 or v_<id>.mp4 (or .mkv, .avi, .mov, .webm).
 Missing and broken videos are listed and left out. The required disk space is printed first. A
 killed run resumes with its unfinished files; a finished one is recognised at once. See
 lofi_jax/data/README.md for each public dataset.
@@ -30,8 +30,8 @@ VIDEO_DIR = flags.DEFINE_string("video_dir", None, "Folder of videos, at any dep
 ANNOTATIONS = flags.DEFINE_string(
     "annotations",
     None,
-    "Annotation file in the ActivityNet form, THUMOS14's folder of text files, or Kinetics' .csv"
-    " file or folder of them.",
+    "Annotation file in the ActivityNet form, THUMOS14's folder of text files, Kinetics' .csv file"
+    " or folder of them, Label Studio's exported JSON, or CVAT's .xml file or folder of them.",
     required=True,
 )
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder that gets the dataset.", required=True)

@@ -10,13 +10,17 @@ segments that end after their video. The exit code is 0 where nothing is wrong, 
 from absl import flags
 
 from lofi_jax import errors
-from lofi_jax.data.annotations import activitynet
+from lofi_jax.data.annotations import formats
+from lofi_jax.data.ingest import video_folder
 from lofi_jax.errors import UserError
 from lofi_jax.results import submissions
 from lofi_jax.results.ground_truth import Truth
 
 PREDICTIONS = flags.DEFINE_string("predictions", None, "Prediction file.", required=True)
-GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Annotation file.")
+GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Annotation file, of any known form.")
+VIDEO_DIR = flags.DEFINE_string(
+    "video_dir", None, "Folder of the videos, for CVAT's annotations, whose times are frames."
+)
 SUBSET = flags.DEFINE_string("subset", None, "The videos that the predictions are to be of.")
 
 
@@ -25,7 +29,8 @@ def main() -> int:
     if (GROUND_TRUTH.value is None) != (SUBSET.value is None):
         raise UserError("--ground_truth and --subset: give both or neither")
     if GROUND_TRUTH.value and SUBSET.value is not None:
-        annotated = activitynet.load(GROUND_TRUTH.value, repair=False)
+        files = video_folder.find_videos(VIDEO_DIR.value) if VIDEO_DIR.value else None
+        annotated = formats.load(GROUND_TRUTH.value, files, repair=False)
         truth = Truth(annotated, SUBSET.value, annotated.subset(SUBSET.value), annotated.classes)
     count = 0
     for finding in submissions.findings(PREDICTIONS.value, truth):

@@ -140,16 +140,23 @@ def test_a_run_killed_again_and_again_ends_with_the_same_numbers(finished_run):
     assert (workdir / "detections.json").read_text() == (unbroken / "detections.json").read_text()
 
 
-def test_a_training_that_is_told_to_end_saves_where_it_is(finished_run):
+@pytest.mark.parametrize(
+    ("number", "says", "code"),
+    [
+        (signal.SIGTERM, r"error: joint \(.*\): received SIGTERM; saved at step (\d+); rerun", 2),
+        (signal.SIGINT, r"joint \(.*\): interrupted; saved at step (\d+); rerun to resume\n", 130),
+    ],
+)
+def test_a_training_that_is_told_to_end_saves_where_it_is(finished_run, number, says, code):
     unbroken, _ = finished_run
-    workdir = unbroken.with_name("told")
+    workdir = unbroken.with_name(f"told_{number.name}")
     folder = begun(workdir, unbroken)
     with start(*main(workdir, *LONG)) as process:
         wait_for_steps(folder, process)
-        process.terminate()
+        process.send_signal(number)
         _, err = process.communicate(timeout=60)
-    step = int(re.search(r"joint \(.*\): received SIGTERM; saved at step (\d+); rerun", err)[1])
-    assert process.returncode == 2 and step >= 1
+    step = int(re.match(says, err)[1])
+    assert process.returncode == code and err.count("\n") == 1 and step >= 1
     assert [path.name for path in (folder / "checkpoints").iterdir()] == [str(step)]
     with start(*main(workdir, *LONG)) as process:
         assert any(f"resuming from {step} of 10000 steps" in line for line in process.stdout)

@@ -2,49 +2,27 @@
 among it.
 """
 
-import importlib.util
-import pathlib
 import shutil
 import subprocess
-import sys
-import venv
-from importlib import metadata
 
+import public_resnet18
 import pytest
+import wheels
 from commands import ENVIRONMENT, ROOT, TINY
+from safetensors.numpy import save_file
 
 from lofi_jax.__main__ import COMMANDS
 
-# Of a site-packages' folder, which may hold an older wheel, setuptools reads a licence's name from
-# 77 on.
-_VERSION = metadata.version("setuptools") if importlib.util.find_spec("setuptools") else "0"
-pytestmark = pytest.mark.skipif(
-    int(_VERSION.partition(".")[0]) < 77, reason="no setuptools that builds the wheel"
-)
-PARTS = ("lofi_jax", "configs", "pyproject.toml", "setup.py", "README.md", "LICENSE")
+pytestmark = wheels.can_be_built
 
 
 @pytest.fixture(scope="module")
 def scripts(tmp_path_factory):
     """The folder bin/ of a fresh environment in which the wheel is installed."""
-    source, built, fresh = (tmp_path_factory.mktemp(name) for name in ("source", "built", "fresh"))
-    for part in PARTS:
-        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
-        copy(ROOT / part, source / part)
-    build = f"from setuptools import build_meta; build_meta.build_wheel({str(built)!r})"
-    subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True)
-    venv.create(fresh, symlinks=True)
-    (own,) = fresh.glob("lib/python3*/site-packages")
-    # Nothing can be downloaded here: what the package needs is taken from where these tests have
-    # it.
-    there = [
-        path for path in sys.path if pathlib.Path(path).name in ("site-packages", "dist-packages")
-    ]
-    (own / "dependencies.pth").write_text("\n".join(there))
-    pip = [sys.executable, "-m", "pip", "--python", fresh, "install", "--no-deps", "--no-index"]
-    options = ["--quiet", "--disable-pip-version-check", "--ignore-installed"]
-    subprocess.run([*pip, *options, *built.glob("*.whl")], check=True)
-    return fresh / "bin"
+    built, fresh = (tmp_path_factory.mktemp(name) for name in ("built", "fresh"))
+    scripts = wheels.environment(fresh)
+    wheels.install(wheels.build(built), fresh)
+    return scripts
 
 
 @pytest.fixture(scope="module")
@@ -106,20 +84,66 @@ def test_a_shipped_config_is_found_by_name(lofi, tmp_path):
     assert ended.stderr == "error: config.dtype is 'float16': choose one of float32, bfloat16\n"
 
 
-def test_study_main_predict_and_evaluate_work_outside_the_checkout(lofi, finished_run, tmp_path):
-    done, _ = finished_run
-    run, cache = tmp_path / "seed_0", done.parent / "cache"
+@pytest.fixture(scope="module")
+def everything(lofi, finished_run, tmp_path_factory):
+    """How every command ends outside the checkout, one after the other, by its name; each takes
+    what those before it have made.
+    """
+    done, folder = finished_run[0], tmp_path_factory.mktemp("everything")
+    run = folder / "seed_0"
     shutil.copytree(done / "data", run / "data")  # rendered and prepared, as it would be here
-    usual = (f"--config={TINY}", "--config.rows=icp", f"--config.log.cache_dir={cache}")
-    ended = lofi("study", *usual, f"--workdir={tmp_path}", "--seeds=0")
-    assert ended.returncode == 0 and ended.stderr == "", ended.stderr
-    again = lofi("main", *usual, f"--workdir={run}")
-    assert again.returncode == 0 and again.stderr == "", again.stderr
-    assert again.stdout.endswith(f"{run}\n")
     target = run / "data" / "world" / "target"
-    video, found = next((target / "videos").glob("*test*.mp4")), tmp_path / "found.json"
-    predicted = lofi("predict", f"--workdir={run}", f"--videos={video}", f"--output={found}")
-    assert predicted.returncode == 0 and found.exists(), predicted.stderr
-    truth = (f"--ground_truth={target / 'annotations.json'}", "--subset=testing")
-    scores = lofi("evaluate", *truth, f"--predictions={run / 'detections.json'}")
-    assert scores.returncode == 0 and "average" in scores.stdout, scores.stderr
+    found, truth = folder / "found.json", f"--ground_truth={target / 'annotations.json'}"
+    usual = (
+        f"--config={TINY}",
+        "--config.rows=icp",
+        f"--config.log.cache_dir={done.parent / 'cache'}",
+    )
+    of, one = f"--predictions={found}", "--subset=testing"
+    weights = folder / "encoder.safetensors"
+    save_file(public_resnet18.arrays(), weights)
+    arguments = {
+        "study": [*usual, f"--workdir={folder}", "--seeds=0"],
+        "main": [*usual, f"--workdir={run}"],
+        "predict": [f"--workdir={run}", f"--videos={target}/videos/*test*", f"--output={found}"],
+        "evaluate": [truth, of, one],
+        "diagnose": [truth, of, one, f"--output_dir={folder / 'why'}"],
+        "compare": [truth, f"{of},{run / 'detections.json'}", one, "--resamples=10"],
+        "fuse": [f"{of},{run / 'detections.json'}", f"--output={folder / 'fused.json'}"],
+        "validate": [truth, of, one],
+        "plan": [f"--config={TINY}", "--batch_sizes=1", "--chunks=0", "--fidelities=temporal"],
+        "prepare": [
+            "--dataset=video_folder",
+            f"--video_dir={target / 'videos'}",
+            f"--annotations={target / 'annotations.json'}",
+            f"--data_dir={folder / 'prepared'}",
+            "--snippets=2",
+            "--frames_per_snippet=1",
+            "--short_side=16",
+        ],
+        "convert": [
+            f"--source={weights}",
+            "--encoder=tsm_resnet18",
+            f"--output={folder / 'encoder'}",
+        ],
+        "export": [
+            f"--workdir={run}",
+            "--encoder=icp",
+            "--layout=opentad",
+            f"--output={folder / 'exported'}",
+        ],
+    }
+    return {name: lofi(name, *given) for name, given in arguments.items()}, folder
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_works_outside_the_checkout(everything, name):
+    ended = everything[0][name]
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_what_is_predicted_can_be_measured(everything):
+    ended, folder = everything
+    assert ended["main"].stdout.endswith(f"{folder / 'seed_0'}\n")
+    assert "in 4 videos of 'testing'" in ended["evaluate"].stdout
+    assert ended["validate"].stdout == f"{folder / 'found.json'}: valid\n"

@@ -2,11 +2,15 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 
 
 def end_with_parent(*_) -> None:
-    """Makes a worker exit when its parent is killed; call it in the worker."""
+    """Makes a worker exit when its parent is killed, and leave Ctrl-C to it; call it in the
+    worker.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     parent = multiprocessing.parent_process()
     if parent is None:

@@ -38,13 +38,17 @@ class Windows:
         """A window's length in seconds."""
         return self.size / self.rate
 
+    @property
+    def step(self) -> int:
+        """Snippets from the beginning of a window to that of the next."""
+        return max(1, round(self.size * (1 - self.overlap)))
+
     def starts(self, length: int) -> np.ndarray:
         """The first snippet of each window of a video of `length` snippets, (W,) int64, ascending,
         at least one.
         """
-        step = max(1, round(self.size * (1 - self.overlap)))
         last = max(0, length - self.size)
-        return np.append(np.arange(0, last, step), last)
+        return np.append(np.arange(0, last, self.step), last)
 
     def split(self, features: np.ndarray) -> np.ndarray:
         """A video's features (n, C), window after window: (W, size, C)."""

@@ -1,10 +1,13 @@
 """Temporal action localization in any video file, with a trained run."""
 
+import dataclasses
 import functools
 import math
+import operator
 import os
 import pathlib
 import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -13,22 +16,31 @@ from jaxtyping import Float
 
 from lofi_jax.config import full_fidelity, rows_of
 from lofi_jax.config.rows import Row
-from lofi_jax.data.ingest.sampling import read_record
+from lofi_jax.data import video_ids
+from lofi_jax.data.ingest.sampling import Sampling, read_record
 from lofi_jax.data.loader import clips
 from lofi_jax.data.loader.window_clips import Pieces
+from lofi_jax.data.streamed.snippets import FileSnippets, Stored
 from lofi_jax.data.streamed.video_frames import open_video
+from lofi_jax.data.video import video_file
 from lofi_jax.data.video.packets import VideoError
+from lofi_jax.detection.windows import Windows
 from lofi_jax.errors import UserError
-from lofi_jax.jobs import detection
+from lofi_jax.fidelity import Fidelity
+from lofi_jax.files import read_own_json
+from lofi_jax.jobs import best, detection, windowed
 from lofi_jax.jobs.trainings import CLASSIFIER_STANDARDISES, classifier_encoder
 from lofi_jax.results.detections import Detections
-from lofi_jax.run import checkpoints, features, sources
+from lofi_jax.run import checkpoints, datasets, features, sources
 from lofi_jax.run.networks import make_encoder
 from lofi_jax.run.start import Run, load_run
 from lofi_jax.run.workdir import Workdir
 from lofi_jax.stages.extract import FullFidelityEncoder
 from lofi_jax.training.checkpoints import load_state
 from lofi_jax.training.sharding import make_mesh
+
+# Of the windows of a video longer than those trained on.
+_OVERLAP = 0.5
 
 Path = str | os.PathLike
 Record = dict[str, Any]
@@ -46,16 +58,17 @@ class Localizer:
     Attributes:
         run: what the workdir holds.
         row: whose encoder and head these are.
+        why: this row was taken.
         classes: the names of the actions.
     """
 
-    def __init__(self, run: Run, row: Row):
-        """Takes a run and one of its rows; usually called through `load`.
+    def __init__(self, run: Run, row: Row, why: str = "as named"):
+        """Takes a run and one of its rows, and why it is this one; usually called through `load`.
 
         Raises:
             UserError: something that the row needs is not trained.
         """
-        self.run, self.row = run, row
+        self.run, self.row, self.why = run, row, why
         self._labels_by = classifier_encoder(run)
         self._classify = detection.classifier(run)
         self.classes: tuple[str, ...] = self._classify.classes
@@ -63,20 +76,24 @@ class Localizer:
         parts = {*row.encoder.split("+"), *self._labels_by.split("+")}
         if "external" in parts:
             raise UserError(f"{run.workdir.root}: works on external features, not on videos")
-        self._encoders = {part: _encoder(run, part) for part in sorted(parts)}
+        self._encoders = {
+            part: _encoder(run, part, full_fidelity(run.config).snippets) for part in sorted(parts)
+        }
         self._stores = {name: features.store(run, name) for name in (row.encoder, self._labels_by)}
 
     @classmethod
-    def load(cls, path: Path) -> "Localizer":
-        """Loads the last fully trained row of a run, or the row of one training.
+    def load(cls, path: Path, row: str = "") -> "Localizer":
+        """Loads a row of a run: of those that are fully trained the one that scored best in the
+        run's evaluation, or the last where there was none.
 
         Args:
             path: a workdir of `lofi_jax.main`; or a head's or encoder's folder in it, such as
-                WORKDIR/heads/acp_gtad or WORKDIR/encoders/lofi_temporal_gtad, whose last row is
-                taken.
+                WORKDIR/heads/acp_gtad or WORKDIR/encoders/lofi_temporal_gtad, whose rows alone
+                are meant.
+            row: the name of one, such as lofi_temporal_gtad, in place of the best.
 
         Raises:
-            UserError: no such folder, no run in it, or a missing file; names it.
+            UserError: no such folder, no run in it, no such row, or a missing file; names it.
         """
         path = pathlib.Path(path).absolute()
         root = next((p for p in (path, *path.parents[:3]) if Workdir(p).config.is_file()), None)
@@ -90,20 +107,135 @@ class Localizer:
             trained = [row for row in trained if any(map(path.is_relative_to, _folders(run, row)))]
         if not trained:
             raise UserError(f"{path}: no head has been trained on it: load {root}")
-        return cls(run, trained[-1])
+        chosen = best.named(trained, row) if row else best.of_workdir(trained, run.workdir)
+        return cls(run, *chosen)
 
     def detect(self, video: Path, min_score: float = 0.0, top_k: int | None = None) -> Detections:
         """The actions in a video file, best first.
 
+        A video much longer than those that the run was trained on is cut into windows of that
+        length (see `windows_for`) and read piece by piece.
+
         Args:
             video: the file. Of a damaged file, the part that decodes is used, with a warning.
             min_score: of a detection.
-            top_k: most detections to return; never more than the run's config.detect.top_k.
+            top_k: most detections to return; never more than the run's config.detect.top_k of a
+                video or a window.
 
         Raises:
             UserError: the file cannot be decoded.
         """
-        return self.detect_in(self._record(video)).filter(min_score).top(top_k)
+        try:
+            found, covered = self.detect_file(video)
+        except VideoError as error:
+            raise UserError(str(error)) from error
+        if covered:
+            warnings.warn(f"{video}: {covered}", stacklevel=2)
+        return found.filter(min_score).top(top_k)
+
+    def detect_file(
+        self, video: Path, show: Callable[[float, float], None] = lambda done, total: None
+    ) -> tuple[Detections, str]:
+        """The actions in a video file, best first, and of a damaged file how much is used; see
+        `sampling.read_record`.
+
+        Args:
+            video: the file.
+            show: called with the seconds that are done and the video's duration, once a window.
+
+        Raises:
+            VideoError: nothing can be decoded.
+        """
+        if self.windows_for(video_file.probe(video).duration) is None:
+            record, covered = self.read(video)
+            return self.detect_in(record), covered
+        snippets = FileSnippets(video, self.windowed_sampling)
+        found = [Detections([], [], [], video_ids.of_file(video))]
+        for seconds, one in self.detect_windows(
+            snippets, lambda: snippets.duration, found[0].video
+        ):
+            found.append(one)
+            show(seconds, snippets.duration)
+        return functools.reduce(operator.add, found).top(), snippets.covered
+
+    def windows_for(self, duration: float) -> Windows | None:
+        """How a video is cut that lasts longer than any that the run was trained on; None for
+        others, for a run that cuts all videos itself, and where it is not known how long they were.
+
+        The windows are as long as the longest of those videos and overlap by half. Up to a tenth
+        more is no matter.
+        """
+        longest = self._longest_seconds
+        if self.run.config.data.window or not longest or duration <= 1.1 * longest:
+            return None
+        return self.windows
+
+    @functools.cached_property
+    def windows(self) -> Windows:
+        """The windows of a video that comes in pieces: the run's own, or as long as the longest
+        video that it was trained on.
+
+        Raises:
+            UserError: it is not known how long they were.
+        """
+        own = datasets.windows_of(self.run.config)
+        if own is not None:
+            return own
+        if not self._longest_seconds:
+            raise UserError(
+                f"{self.run.workdir.root}: does not tell how long its training videos are: rerun"
+                " lofi_jax.main on it"
+            )
+        snippets = self.run.config.data.snippets
+        return Windows(snippets, _OVERLAP, snippets / self._longest_seconds)
+
+    @property
+    def windowed_sampling(self) -> Sampling:
+        """How a video is sampled that is cut into `windows`."""
+        sampling = sources.sampling_of(self.run.config)
+        return dataclasses.replace(sampling, snippets_per_second=self.windows.rate)
+
+    def detect_windows(
+        self,
+        snippets: Iterable[list[Stored]],
+        duration: Callable[[], float],
+        video: str,
+    ) -> Iterator[tuple[float, Detections]]:
+        """The detections of each window of a video once its snippets have come; see
+        `windowed.detect`.
+
+        Args:
+            snippets: as `windowed_sampling` has them.
+            duration: of the video, when they have ended.
+            video: its id.
+        """
+        step = self.windows.step
+        full = dataclasses.replace(full_fidelity(self.run.config), snippets=step)
+        pieces = (
+            self._encode_with(self._step_encoders, _record_of(piece), full)
+            for piece in windowed.batches(snippets, step)
+        )
+
+        def in_window(parts: dict[str, np.ndarray]) -> Detections:
+            return self._detect_on(parts, self.windows.seconds, video)
+
+        return windowed.detect(pieces, self.windows, in_window, duration)
+
+    @functools.cached_property
+    def _step_encoders(self) -> dict[str, FullFidelityEncoder]:
+        """The encoders for as many snippets as lie between the beginnings of two windows."""
+        return {part: _encoder(self.run, part, self.windows.step) for part in self._encoders}
+
+    @functools.cached_property
+    def _longest_seconds(self) -> float:
+        """The duration of the longest training video, 0 where it is not known."""
+        path = self.run.workdir.classifier(self._labels_by) / "trained_on.json"
+        if path.exists():
+            return read_own_json(path)["longest_seconds"]
+        try:  # a workdir from before that was noted
+            return max(v.known_duration for v in datasets.target(self.run).train_videos)
+        except UserError:
+            return 0.0
 
     def features(self, video: Path) -> Float[np.ndarray, "L C"]:
         """The encoder's features of a video's snippets, as the stage extract stores them.
@@ -125,18 +257,15 @@ class Localizer:
 
     def detect_in(self, record: Record) -> Detections:
         """The actions in a record, from `read` or a dataset, best first."""
-        parts = self._encode(record)
+        return self._detect_on(self._encode(record), record["duration"], record["video_id"])
+
+    def _detect_on(self, parts: dict[str, np.ndarray], duration: float, video: str) -> Detections:
+        """The actions in a video, from the features of each encoder."""
         standardise = self.run.config.head_training.standardise
         seen = self._joined(parts, self.row.encoder, standardise)
         whole = self._joined(parts, self._labels_by, CLASSIFIER_STANDARDISES)
-        return detection.labelled(
-            self.run,
-            self._propose(seen, record["duration"]),
-            self._classify.video(whole),
-            self.classes,
-            record["duration"],
-            record["video_id"],
-        )
+        found, probabilities = self._propose(seen, duration), self._classify.video(whole)
+        return detection.labelled(self.run, found, probabilities, self.classes, duration, video)
 
     def _record(self, video: Path) -> Record:
         try:
@@ -149,13 +278,18 @@ class Localizer:
 
     def _encode(self, record: Record) -> dict[str, np.ndarray]:
         """The features (L, C) of each encoder, in pieces of the full fidelity's length."""
-        full, frames = full_fidelity(self.run.config), self.run.config.data.frames
+        return self._encode_with(self._encoders, record, full_fidelity(self.run.config))
+
+    def _encode_with(
+        self, encoders: Mapping[str, FullFidelityEncoder], record: Record, full: Fidelity
+    ) -> dict[str, np.ndarray]:
+        frames = self.run.config.data.frames
         whole = clips.WholeVideo(lambda index: full, frames, 0, clips.NONE, 0)
         length = len(record["frames"]) // frames
-        encoded = {part: [] for part in self._encoders}
+        encoded = {part: [] for part in encoders}
         for piece in Pieces([record], [length], full.snippets, frames):
             clip = whole.map_with_index(0, piece)["frames"].read()
-            for part, encode in self._encoders.items():
+            for part, encode in encoders.items():
                 encoded[part].append(encode(clip[None])[0])
         return {part: np.concatenate(rows)[:length] for part, rows in encoded.items()}
 
@@ -169,9 +303,26 @@ def _first_device():
     return make_mesh(1, 1, jax.local_devices()[:1])
 
 
-def _encoder(run: Run, name: str) -> FullFidelityEncoder:
-    """A trained encoder on the first device, for one piece of a video at a time."""
-    chunk = math.gcd(run.config.extract.chunk, full_fidelity(run.config).snippets)
+def _record_of(piece: list[list[Stored]]) -> Record:
+    """A piece of a video as a record."""
+    frames = [frame for snippet in piece for frame in snippet]
+    height, width = frames[0].size
+    return {
+        "video_id": "",
+        "frames": [frame.jpeg for frame in frames],
+        "height": height,
+        "width": width,
+        "duration": 1.0,
+        "segments": np.zeros((0, 2)),
+        "labels": np.zeros(0, np.int64),
+    }
+
+
+def _encoder(run: Run, name: str, snippets: int) -> FullFidelityEncoder:
+    """A trained encoder on the first device, for one piece of a video, of so many snippets, at a
+    time.
+    """
+    chunk = math.gcd(run.config.extract.chunk, snippets)
     variables = checkpoints.encoder_variables(run, name)
     return FullFidelityEncoder(make_encoder(run.config), variables, _first_device(), 1, chunk)
 

@@ -7,7 +7,7 @@ from lofi_jax.config import rows_of
 from lofi_jax.config.rows import Row
 from lofi_jax.errors import UserError
 from lofi_jax.files import read_own_json, read_text, write_json, write_text
-from lofi_jax.jobs import auto, detection, images, trainings
+from lofi_jax.jobs import auto, best, detection, images, trainings
 from lofi_jax.jobs.extraction import extract_features
 from lofi_jax.run import datasets, divisibility
 from lofi_jax.run.checkpoints import ORIGIN
@@ -54,8 +54,11 @@ def run(run: Run) -> dict | None:
             return None
         images.draw(run)
     results["seconds"] = _seconds(run)
+    chosen = best.of_results(table, results)
+    results["detections"] = chosen.row.name
     write_json(run.workdir.results, results, indent=1)
-    write_text(run.workdir.best_detections, read_text(run.workdir.detections(table[-1])))
+    write_text(run.workdir.best_detections, read_text(run.workdir.detections(chosen.row)))
+    print(f"detections.json: {chosen.row.name}, {chosen.why}")
     return results
 
 

@@ -183,6 +183,8 @@ def train_classifier(run: Run) -> None:
         return
     if processes.is_first():
         write_json(folder / "classes.json", target.classes)
+        longest = max(video.known_duration for video in target.train_videos)
+        write_json(folder / "trained_on.json", {"longest_seconds": longest})
     examples = features.training_examples(run, encoder, CLASSIFIER_STANDARDISES)
     model = classifier_model(run, len(target.classes))
     classify.run(model, examples, settings, folder, run.session)

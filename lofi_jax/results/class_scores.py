@@ -5,6 +5,7 @@
 
 import numpy as np
 
+from lofi_jax.data.video_ids import aligned
 from lofi_jax.errors import UserError, first
 from lofi_jax.files import read_json
 
@@ -55,6 +56,7 @@ def select(
             f" its {len(names)}, such as {first(names)})"
         )
     columns = [names.index(name) for name in classes]
+    results = dict(zip(aligned(results, set(video_ids)), results.values(), strict=True))
     missing = [video_id for video_id in video_ids if video_id not in results]
     if len(missing) == len(video_ids):
         raise UserError(f"{path}: has scores of none of the videos, such as {first(missing)}")

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from lofi_jax import errors
+from lofi_jax.data import video_ids
 from lofi_jax.data.annotations import activitynet
 from lofi_jax.data.annotations.activitynet import Annotations, Video
 from lofi_jax.detection.metrics import Instances
@@ -94,12 +95,14 @@ def load_truth(path: str | os.PathLike, subset: str) -> Truth:
 
 
 def load_predictions(path: str | os.PathLike, truth: Truth) -> Predictions:
-    """Reads predictions of some of the videos.
+    """Reads predictions of some of the videos, under the ids of the annotations.
 
     Raises:
         UserError: as `predictions.load`; no video in common.
     """
     found = predictions.load(path)
+    ids = video_ids.aligned(found.video_ids, truth.videos)
+    found = dataclasses.replace(found, video_ids=ids)
     if truth.videos.keys().isdisjoint(found.video_ids):
         raise UserError(
             f"{path}: no video in common with subset {truth.subset!r} of {truth.annotated.path}: "

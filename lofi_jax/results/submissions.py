@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from lofi_jax.data import video_ids
 from lofi_jax.data.annotations.activitynet import DURATION_TOLERANCE
 from lofi_jax.errors import UserError
 from lofi_jax.files import is_number, read_json
@@ -40,6 +41,9 @@ def findings(path: str | os.PathLike, truth: Truth | None = None) -> Iterator[st
         return
     if not results and "results" in data:
         yield f"{path}: the results hold no videos"
+    if truth:
+        names = video_ids.aligned(results, truth.annotated.videos)
+        results = dict(zip(names, results.values(), strict=True))
     for video_id, entries in results.items():
         yield from (
             f"{path}: video {video_id!r}{text}" for text in _of_video(video_id, entries, truth)

@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import json
 import pathlib
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ from tensorboardX import SummaryWriter
 
 from lofi_jax.errors import UserError
 from lofi_jax.files import write_text
+from lofi_jax.interrupts import Interrupted
 from lofi_jax.training.checkpoints import Checkpoints
 from lofi_jax.training.memory import naming_exhausted_memory
 from lofi_jax.training.preemption import told_to_end
@@ -54,6 +56,7 @@ def train(training: Training, batches: grain.IterDataset, session: Session) -> T
 
     Raises:
         UserError: received SIGTERM; the state is saved.
+        Interrupted: likewise SIGINT.
         OutOfMemory: a step does not fit into the device.
     """
     name, folder, steps, mesh = training.name, training.folder, training.steps, session.mesh
@@ -90,10 +93,14 @@ def train(training: Training, batches: grain.IterDataset, session: Session) -> T
                 values["waiting_for_data"] = waited / max(progress.elapsed(), 1e-9)
                 curve.add(i + 1, values)
                 progress.show(i + 1, values)
-            if told() or checkpoints.preempted(i + 1):
+            signalled = told()
+            if signalled or checkpoints.preempted(i + 1):
                 checkpoints.save(i + 1, state)
                 checkpoints.close()
-                raise UserError(f"{name}: received SIGTERM; saved at step {i + 1}; rerun to resume")
+                saved = f"saved at step {i + 1}; rerun to resume"
+                if signalled == signal.SIGINT:
+                    raise Interrupted(f"{name}: interrupted; {saved}")
+                raise UserError(f"{name}: received SIGTERM; {saved}")
             # Several processes save together, so they compare clocks where they wait for a step
             # anyway.
             may_save = i + 1 < steps and (place()[1] == 1 or (i + 1) % session.log_every == 0)

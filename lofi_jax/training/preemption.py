@@ -1,5 +1,5 @@
-"""SIGTERM, with which clusters announce a job's end: a training saves after its current step and
-stops.
+"""SIGTERM, with which clusters announce a job's end, and SIGINT, which is Ctrl-C: a training saves
+after its current step and stops.
 """
 
 import contextlib
@@ -11,18 +11,24 @@ from lofi_jax.training.processes import place
 
 
 @contextlib.contextmanager
-def told_to_end() -> Iterator[Callable[[], bool]]:
-    """Catches SIGTERM while a training runs; yields a function that says whether it came.
+def told_to_end() -> Iterator[Callable[[], signal.Signals | None]]:
+    """Catches both while a training runs; yields a function that says which came, if any.
 
-    Several processes have to stop together: see `Checkpoints.preempted`.
+    Several processes have to stop together, on SIGTERM alone: see `Checkpoints.preempted`.
     """
-    told = threading.Event()
+    told: list[signal.Signals] = []
     main = threading.current_thread() is threading.main_thread()
     if place()[1] > 1 or not main:
-        yield told.is_set
+        yield lambda: None
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: told.set())
+
+    def tell(number, _):
+        told.append(signal.Signals(number))
+
+    caught = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, tell) for number in caught]
     try:
-        yield told.is_set
+        yield lambda: told[0] if told else None
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(caught, before, strict=True):
+            signal.signal(number, handler)

@@ -39,7 +39,7 @@ def localizer(workdir) -> lofi_jax.Localizer:
 def test_finds_in_a_file_what_the_run_found_in_it(localizer, workdir, video):
     found = localizer.detect(video)
     saved = lofi_jax.load_detections(workdir / "detections.json")["target_testing_00000"]
-    assert found.video == "v_target_testing_00000"
+    assert found.video == "target_testing_00000"
     assert found.labels == saved.labels and set(found.labels) <= set(localizer.classes)
     np.testing.assert_allclose(found.segments, saved.segments, rtol=1e-5)
     np.testing.assert_allclose(found.scores, saved.scores, rtol=1e-4)

@@ -14,6 +14,7 @@ import commands
 import jax
 import ml_dtypes
 import numpy as np
+import public_resnet18
 import pytest
 from flax.traverse_util import flatten_dict
 from safetensors.numpy import save_file
@@ -32,32 +33,12 @@ from lofi_jax.weights import (
 )
 
 ROOT = commands.ROOT
-BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
 
 
 @pytest.fixture(scope="module")
 def resnet18():
     """The arrays of a torchvision ResNet-18, by what is known of them."""
-    rng = np.random.default_rng(0)
-    shapes = {"conv1": (64, 3, 7, 7), "bn1": (64,)}
-    inputs = 64
-    for i, width in enumerate((64, 128, 256, 512), 1):
-        for j in range(2):
-            block = f"layer{i}.{j}"
-            shapes[f"{block}.conv1"] = (width, inputs, 3, 3)
-            shapes[f"{block}.conv2"] = (width, width, 3, 3)
-            shapes[f"{block}.bn1"] = shapes[f"{block}.bn2"] = (width,)
-            if inputs != width:
-                shapes[f"{block}.downsample.0"] = (width, inputs, 1, 1)
-                shapes[f"{block}.downsample.1"] = (width,)
-            inputs = width
-    arrays = {"fc.weight": np.zeros((10, 512), np.float32), "fc.bias": np.zeros(10, np.float32)}
-    for name, shape in shapes.items():
-        for kind in BATCH_NORM if len(shape) == 1 else ("weight",):
-            arrays[f"{name}.{kind}"] = rng.standard_normal(shape, np.float32)
-        if len(shape) == 1:
-            arrays[f"{name}.num_batches_tracked"] = np.array(7)
-    return arrays
+    return public_resnet18.arrays()
 
 
 def run(*arguments, code="pass"):

@@ -3,9 +3,14 @@
 import dataclasses
 import os
 import pathlib
+from collections.abc import Mapping
 
-from lofi_jax.data.annotations import activitynet, kinetics, thumos
+from lofi_jax.data import video_ids
+from lofi_jax.data.annotations import activitynet, cvat, kinetics, label_studio, thumos
 from lofi_jax.data.annotations.activitynet import Annotations
+from lofi_jax.data.video import video_file
+from lofi_jax.data.video.packets import VideoError
+from lofi_jax.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,9 +47,19 @@ PUBLISHED = {
 }
 
 
-def load(path: str | os.PathLike) -> Annotations:
-    """Reads annotations by their form: a JSON file (ActivityNet, HACS, the usual THUMOS14 file), a
-    .csv file or a folder with some (Kinetics), or a folder with a text file a class (THUMOS14).
+def load(
+    path: str | os.PathLike,
+    files: Mapping[str, pathlib.Path] | None = None,
+    repair: bool = True,
+) -> Annotations:
+    """Reads annotations by their form: a JSON file (ActivityNet, HACS, the usual THUMOS14 file, or
+    Label Studio's export), a .csv file or a folder with some (Kinetics), an .xml file or a folder
+    with some (CVAT), or a folder with a text file a class (THUMOS14).
+
+    Args:
+        path: the file or folder.
+        files: the video files by name, from which CVAT's frames get their times.
+        repair: see `activitynet.load`; of ActivityNet's, Label Studio's and CVAT's form.
 
     Raises:
         UserError: no such file, or not what its form should be.
@@ -52,9 +67,32 @@ def load(path: str | os.PathLike) -> Annotations:
     path = pathlib.Path(path)
     if kinetics.is_form(path):
         return kinetics.load(path)
+    if cvat.is_form(path):
+        return cvat.load(path, _Rates(path, files or {}), repair)
     if path.is_dir():
         return thumos.load(path)
-    return activitynet.load(path)
+    if label_studio.is_form(path):
+        return label_studio.load(path, repair)
+    return activitynet.load(path, repair)
+
+
+class _Rates:
+    """The frame rates of videos, by id."""
+
+    def __init__(self, annotations: pathlib.Path, files: Mapping[str, pathlib.Path]):
+        self._annotations, self._files = annotations, files
+
+    def __call__(self, video: str) -> float:
+        name = video_ids.find(video, self._files)
+        if name is None:
+            raise UserError(
+                f"{self._annotations}: CVAT's times are frames, and no file of the video {video!r}"
+                " tells its frame rate: name the folder of the videos"
+            )
+        try:
+            return video_file.probe(self._files[name]).fps
+        except VideoError as error:
+            raise UserError(str(error)) from error
 
 
 def files_of(path: str | os.PathLike) -> list[pathlib.Path]:
@@ -62,6 +100,8 @@ def files_of(path: str | os.PathLike) -> list[pathlib.Path]:
     path = pathlib.Path(path)
     if kinetics.is_form(path):
         return kinetics.files_of(path)
+    if cvat.is_form(path):
+        return cvat.files_of(path)
     return thumos.files_of(path) if path.is_dir() else [path]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from lofi_jax.data import video_ids
 from lofi_jax.errors import UserError
 
 
@@ -30,7 +31,7 @@ def read(folders: Sequence[str], video_id: str, snippets: int) -> np.ndarray:
 
 
 def _find(folder: str, video_id: str) -> pathlib.Path:
-    for name in (video_id, f"v_{video_id}"):
+    for name in video_ids.possible(video_id):
         for ending in _READERS:
             path = pathlib.Path(folder.strip(), name + ending)
             if path.exists():

@@ -3,12 +3,12 @@
 import dataclasses
 import math
 import os
-import pathlib
 from typing import Any
 
 import cv2
 import numpy as np
 
+from lofi_jax.data import video_ids
 from lofi_jax.data.video import video_file as video_files
 from lofi_jax.data.video.sample_times import snippets_in
 from lofi_jax.errors import UserError
@@ -96,7 +96,7 @@ def read_record(path: str | os.PathLike, sampling: Sampling) -> tuple[dict[str, 
     height, width = sample.frames[0][1]
     duration = sample.info.duration
     record = {
-        "video_id": pathlib.Path(path).stem,
+        "video_id": video_ids.of_file(path),
         "frames": [jpeg for jpeg, _ in sample.frames],
         "height": height,
         "width": width,

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lofi_jax import errors
+from lofi_jax.data import video_ids
 from lofi_jax.data.annotations import activitynet as annotation_files
 from lofi_jax.data.annotations import formats
 from lofi_jax.data.video import video_file as video_files
@@ -61,8 +62,9 @@ def match(
     """The annotated videos found, by subset, in the order of the annotations."""
     jobs: dict[str, list[Job]] = collections.defaultdict(list)
     for video_id, video in parsed.videos.items():
-        path = files.get(f"v_{video_id}", files.get(video_id))
-        if path is not None:
+        name = video_ids.find(video_id, files)
+        if name is not None:
+            path = files[name]
             file = path.stat()
             jobs[video.subset].append(Job(video, path, file.st_size, file.st_mtime_ns))
     for subset in jobs:

@@ -71,10 +71,10 @@ def build(
         UserError: bad annotations, no usable video at all, a subset that cannot name a split, a
             disk that is full or too small, or a dataset made from other input in the same place.
     """
-    parsed = formats.load(annotations)
     # Beam's workers may start in another folder.
     video_dir = pathlib.Path(video_dir).absolute()
     files = video_folder.find_videos(video_dir)
+    parsed = formats.load(annotations, files)
     jobs = video_folder.match(parsed, files)
     source = video_folder.fingerprint(annotations, video_dir, jobs)
     folder = records.folder_of(data_dir, name, sampling)

@@ -113,9 +113,9 @@ def scan(
     Raises:
         UserError: bad annotations, no usable video at all, or a file made from other input.
     """
-    parsed = formats.load(annotations)
     video_dir = pathlib.Path(video_dir).absolute()
     files = video_folder.find_videos(video_dir)
+    parsed = formats.load(annotations, files)
     jobs = video_folder.match(parsed, files)
     source = video_folder.fingerprint(annotations, video_dir, jobs)
     path = _file(data_dir, name, sampling)

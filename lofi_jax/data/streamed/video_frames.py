@@ -2,12 +2,12 @@
 
 import functools
 import os
-import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple, overload
 
 import numpy as np
 
+from lofi_jax.data import video_ids
 from lofi_jax.data.ingest.sampling import Sampling
 from lofi_jax.data.video import jpeg
 from lofi_jax.data.video import video_file as video_files
@@ -58,7 +58,7 @@ def record(
         sampling.snippets_per_second,
     )
     return {
-        "video_id": pathlib.Path(path).stem,
+        "video_id": video_ids.of_file(path),
         "frames": VideoFrames(os.fspath(path), times, sampling.short_side),
         "height": size[0],
         "width": size[1],

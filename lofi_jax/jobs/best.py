@@ -1,0 +1,52 @@
+"""Which row of a run to take: the one that is named, or the one that scored best."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from lofi_jax.config.rows import Row
+from lofi_jax.errors import UserError
+from lofi_jax.files import read_own_json
+from lofi_jax.run.workdir import Workdir
+
+
+class Choice(NamedTuple):
+    """A row, and why it was taken, such as "the better of 2 rows: average mAP 62.03"."""
+
+    row: Row
+    why: str
+
+
+def of_results(rows: Sequence[Row], results: Mapping[str, Any]) -> Choice:
+    """The row of the highest average mAP in what `results.json` holds; of equals the last. Where
+    none of them was evaluated, the last row.
+    """
+    measured = {
+        (row["start"], row["fidelity"], row["head"]): row["average_mAP"]
+        for row in results.get("rows", ())
+        if "average_mAP" in row
+    }
+    scores = {row: measured.get((row.start, row.fidelity, row.head)) for row in rows}
+    known = [score for score in scores.values() if score is not None]
+    if not known:
+        return Choice(rows[-1], "the last row, since none was evaluated")
+    best = [row for row in rows if scores[row] == max(known)][-1]
+    of = f"the best of {len(known)} rows: " if len(known) > 1 else ""
+    return Choice(best, f"{of}average mAP {100 * max(known):.2f}")
+
+
+def of_workdir(rows: Sequence[Row], workdir: Workdir) -> Choice:
+    """As `of_results`, with what the workdir's run has measured."""
+    path = workdir.results
+    return of_results(rows, read_own_json(path) if path.exists() else {})
+
+
+def named(rows: Sequence[Row], name: str) -> Choice:
+    """The row of a name, such as lofi_temporal_gtad.
+
+    Raises:
+        UserError: there is none.
+    """
+    for row in rows:
+        if row.name == name:
+            return Choice(row, "as named")
+    raise UserError(f"no trained row {name!r}: there are {', '.join(row.name for row in rows)}")
