@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from absl import app, flags, logging
 
-
 # Of a message, which is one line whatever a file or a library puts into it.
 LONGEST = 300
 
@@ -117,7 +116,8 @@ def one_line(text: str, most: int = 120) -> str:
     >>> one_line("cannot be read:\\n  no such file", 24)
     'cannot be rea...uch file'
     """
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    line = " ".join(part.strip() for part in text.splitlines())
+    line = "".join(c if c.isprintable() else "?" for c in line)
     tail = most // 3
     return line if len(line) <= most else f"{line[: most - tail - 3]}...{line[-tail:]}"
 

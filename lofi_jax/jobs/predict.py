@@ -3,13 +3,15 @@
 import dataclasses
 import glob
 import itertools
+import os
 import pathlib
 from collections.abc import Container
 
 from lofi_jax.comma_separated import names
+from lofi_jax.data.ingest.video_folder import video_files_in
 from lofi_jax.data.video.packets import VideoError
-from lofi_jax.data.video.video_file import EXTENSIONS
-from lofi_jax.errors import UserError
+from lofi_jax.errors import LONGEST, UserError, one_line
+from lofi_jax.files import safe_name
 from lofi_jax.jobs import images
 from lofi_jax.jobs.localizer import Localizer
 from lofi_jax.reports import timelines
@@ -49,15 +51,16 @@ def run(
         try:
             record, covered = localizer.read(path)
         except VideoError as error:
-            notes.append(f"skipped {error}")
+            notes.append(one_line(f"skipped {error}", LONGEST))
         else:
             if covered:
-                notes.append(f"used in part: {path}: {covered}")
+                notes.append(one_line(f"used in part: {path}: {covered}", LONGEST))
             video_id = _new_id(path, results)
             results[video_id] = localizer.detect_in(record | {"video_id": video_id})
             detection_files.save(output, results)
             if timeline_dir:
-                _draw(localizer, timeline_dir / f"{video_id}.png", record, results[video_id])
+                image = timeline_dir / f"{safe_name(video_id)}.png"
+                _draw(localizer, image, record, results[video_id])
         progress.show(i + 1, {})
     progress.close()
     if not results:
@@ -66,15 +69,17 @@ def run(
 
 
 def _new_id(path: pathlib.Path, taken: Container[str]) -> str:
-    numbered = (f"{path.stem}_{n}" for n in itertools.count(2))
-    possible = itertools.chain((path.stem, path.name), numbered)
+    # A name may hold bytes that are no text.
+    stem, name = (os.fsencode(part).decode(errors="replace") for part in (path.stem, path.name))
+    numbered = (f"{stem}_{n}" for n in itertools.count(2))
+    possible = itertools.chain((stem, name), numbered)
     return next(name for name in possible if name not in taken)
 
 
 def _draw(localizer: Localizer, path: pathlib.Path, record, found: Detections) -> None:
     row = (row_name(dataclasses.asdict(localizer.row)), images.strongest(found))
     frames = images.thumbnails(localizer.run, record)
-    timelines.draw(path, path.stem, record["duration"], [row], frames, localizer.classes)
+    timelines.draw(path, found.video, record["duration"], [row], frames, localizer.classes)
 
 
 def expand(paths: str) -> list[pathlib.Path]:
@@ -87,7 +92,7 @@ def expand(paths: str) -> list[pathlib.Path]:
     for entry in names(paths):
         path = pathlib.Path(entry)
         if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.name.lower().endswith(EXTENSIONS))
+            found = sorted(video_files_in(path))
         elif path.exists():
             found = [path]
         else:
