@@ -11,15 +11,21 @@ from absl import app, flags, logging
 
 from lofi_jax import interrupts
 
+# Of a message, which is one line whatever a file or a library puts into it.
+LONGEST = 300
+
 
 class UserError(Exception):
     """An error the user can fix: one line that names the file, video or key, and what to do."""
+
+    def __init__(self, message: str):
+        super().__init__(one_line(message, LONGEST))
 
 
 def warn(warnings: Iterable[str]) -> None:
     """Prints warnings to stderr, one line each, and continues."""
     for warning in warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        print(f"warning: {one_line(warning, LONGEST)}", file=sys.stderr)
 
 
 # The errors of a full disk; C++ libraries only have them in the text of the error.
@@ -107,6 +113,19 @@ def _is_read() -> bool:
     output = select.poll()
     output.register(sys.stdout.fileno(), 0)
     return not any(event & select.POLLERR for _, event in output.poll(0))
+
+
+def one_line(text: str, most: int = 120) -> str:
+    """Text from a file or a library as a part of a message: one printable line, its middle left
+    out where it is longer than `most`.
+
+    >>> one_line("cannot be read:\\n  no such file", 24)
+    'cannot be rea...uch file'
+    """
+    line = " ".join(part.strip() for part in text.splitlines())
+    line = "".join(c if c.isprintable() else "?" for c in line)
+    tail = most // 3
+    return line if len(line) <= most else f"{line[: most - tail - 3]}...{line[-tail:]}"
 
 
 def first(entries: Sequence[str], count: int = 3) -> str:

@@ -1,18 +1,29 @@
 """Files: one reader of JSON and text, and one writer, whose readers never see half a file."""
 
 import contextlib
+import csv
+import errno
+import hashlib
+import io
 import json
 import numbers
 import os
 import pathlib
+import re
+import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeGuard
 
 from lofi_jax.errors import UserError
 
 # Parsed JSON takes about six times the file's size in memory.
 MAX_JSON_BYTES = 1_000_000_000
+MAX_BYTES = 4_000_000_000
+MOST = 1e15  # of a time or a score
+# Bytes of a file's name without its ending; systems allow 255 with it.
+_LONGEST_NAME = 200
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def read_json(path: str | os.PathLike) -> tuple[Any, list[str]]:
@@ -35,20 +46,16 @@ def read_json(path: str | os.PathLike) -> tuple[Any, list[str]]:
                     result[key] = value
         return result
 
+    text = read_text(path, MAX_JSON_BYTES)
+    if not text.strip():
+        raise UserError(f"{path}: the file is empty")
     try:
-        size = os.stat(path).st_size
-        if size > MAX_JSON_BYTES:
-            raise UserError(
-                f"{path}: {size / 1e9:.1f} GB; at most {MAX_JSON_BYTES / 1e9:.0f} GB are "
-                "read as JSON: split it, or keep fewer entries per video"
-            )
-        with open(path, encoding="utf-8-sig") as file:
-            text = file.read()
-        if not text.strip():
-            raise UserError(f"{path}: the file is empty")
-        return json.loads(text, object_pairs_hook=to_dict), repeated
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+        value = json.loads(text, object_pairs_hook=to_dict)
+        if _SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
+        return value, repeated
+    except UnicodeEncodeError as error:
+        raise UserError(f"{path}: holds half a character, a lone surrogate") from error
     except ValueError as error:
         raise UserError(f"{path}: not JSON ({error})") from error
     except RecursionError as error:
@@ -74,18 +81,74 @@ def write_json(path: str | os.PathLike, value: Any, indent: int | None = None) -
     write_text(path, text)
 
 
-def read_text(path: str | os.PathLike) -> str:
+def read_text(path: str | os.PathLike, most: int = MAX_BYTES) -> str:
     """A text file's content, in UTF-8.
 
     Raises:
-        UserError: no such file, or not text.
+        UserError: as `read_bytes`, or not text.
     """
     try:
-        return pathlib.Path(path).read_text(encoding="utf-8-sig")
+        return read_bytes(path, most).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not text in UTF-8 ({error.reason})") from error
+
+
+def csv_rows(
+    path: str | os.PathLike, columns: Sequence[str]
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a file of comma-separated values by column, each with the number of its last
+    line.
+
+    Raises:
+        UserError: as `read_text`; one of `columns` is missing from its first line, or a row is
+            damaged.
+    """
+    rows = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    try:
+        missing = [name for name in columns if name not in (rows.fieldnames or ())]
+        if missing:
+            needed = ", ".join(columns)
+            raise UserError(f"{path}: no column {missing[0]!r} in its first line: needs {needed}")
+        for row in rows:
+            yield rows.line_num, row
+    except csv.Error as error:
+        raise UserError(f"{path}, line {rows.line_num}: {error}") from error
+
+
+def read_bytes(path: str | os.PathLike, most: int = MAX_BYTES) -> bytes:
+    """A file's content.
+
+    Raises:
+        UserError: no such file, no permission, not a file, or over `most` bytes.
+    """
+    try:
+        if (size := regular(path).st_size) > most:
+            raise UserError(
+                f"{path}: {size / 1e9:.1f} GB; at most {most / 1e9:g} GB are read at once: split"
+                " it, or keep fewer entries per video"
+            )
+        with open(path, "rb") as file:
+            return file.read(most)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise UserError(f"{path}: not text ({error})") from error
+
+
+def regular(path: str | os.PathLike) -> os.stat_result:
+    """What the system knows of a file that can be read from end to end: a folder, a pipe or a
+    device could not be, or never ends.
+
+    Raises:
+        OSError: there is none, or it is something else.
+    """
+    try:
+        known = os.stat(path)
+    except ValueError as error:  # a NUL in its name
+        raise OSError(errno.EINVAL, "no such name is possible") from error
+    if stat.S_ISDIR(known.st_mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(known.st_mode):
+        raise OSError(errno.EINVAL, "it is a pipe, a device or a socket, not a file")
+    return known
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
@@ -129,8 +192,28 @@ def aside(path: str | os.PathLike, lasting: bool = True) -> Iterator[pathlib.Pat
         unfinished.unlink(missing_ok=True)
 
 
+def safe_name(name: str) -> str:
+    """A name from a file, such as a video's id, as the name of a file: never a path, never hidden,
+    never too long. A name that is none of these stays as it is.
+
+    >>> safe_name("v_abc"), safe_name("../a/b")
+    ('v_abc', '.._a_b~0b2fe7ab')
+    """
+    bad = name.startswith(".") or not name or len(os.fsencode(_encodable(name))) > _LONGEST_NAME
+    if not bad and name.isprintable() and not set(name) & set("/\\"):
+        return name
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:8]
+    plain = "".join(c if c.isprintable() and c not in "/\\" else "_" for c in name)
+    # A character takes up to four bytes.
+    return f"{plain[: _LONGEST_NAME // 4]}~{digest}".replace(".", "_", 1 if name[:1] == "." else 0)
+
+
+def _encodable(name: str) -> str:
+    return name.encode(errors="replace").decode()
+
+
 def is_number(value: Any) -> TypeGuard[float]:
     """Whether a value is a finite number of a size that a time or a score can have."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return False
-    return bool(value <= 1e15 and not value < -1e15)
+    return bool(value <= MOST and not value < -MOST)

@@ -2,9 +2,8 @@
 
 from lofi_jax import fidelity
 from lofi_jax.comma_separated import names
+from lofi_jax.config import ranges
 from lofi_jax.config.settings import (
-    AUTO,
-    AUTO_KEYS,
     DATASETS,
     DTYPES,
     OWN,
@@ -21,19 +20,6 @@ from lofi_jax.models import ENCODERS, HEADS, chunked
 from lofi_jax.training.optimizer import OPTIMIZERS, SCHEDULES
 from lofi_jax.training.sharding import PARAMETERS
 
-# Section, key and minimum.
-_NUMBERS = (
-    ("pretrain", "batch_size", 1),
-    ("fine_tune", "batch_size", 1),
-    ("joint", "batch_size", 1),
-    ("joint", "chunk", 0),
-    ("joint", "accumulate", 1),
-    ("extract", "batch_size", 1),
-    ("extract", "chunk", 0),
-    ("head_training", "batch_size", 1),
-    ("classifier", "batch_size", 1),
-)
-
 
 def validate(config: Config) -> None:
     """Checks everything that can be checked before any work starts, except for the data's paths.
@@ -41,6 +27,7 @@ def validate(config: Config) -> None:
     Raises:
         UserError: naming the key and the fix.
     """
+    ranges.check(config)
     _choice("dataset", config.dataset, DATASETS)
     for stage in names(config.stages):
         _choice("stages", stage, STAGES)
@@ -56,30 +43,15 @@ def validate(config: Config) -> None:
     )
     _choice("dtype", config.dtype, DTYPES)
     _choice("synthetic.world", config.synthetic.world, WORLDS)
-    for part in ("pretrain", "fine_tune", "joint", "head_training", "classifier"):
+    for part in ranges.TRAININGS:
         settings = getattr(config, part).optimizer
         _choice(f"{part}.optimizer.name", settings.name, OPTIMIZERS)
         _choice(f"{part}.optimizer.schedule", settings.schedule, SCHEDULES)
     _choice("joint.keep", config.joint.keep, chunked.KEEPS)
     _choice("mesh.parameters", config.mesh.parameters, PARAMETERS)
-    for key in ("snippets", "frames", "height", "width", "short_side"):
-        if (number := getattr(config.data, key)) < 1:
-            raise UserError(f"config.data.{key} is {number}: it must be at least 1")
-    for part, key, least in _NUMBERS:
-        number, name = getattr(getattr(config, part), key), f"{part}.{key}"
-        if number < least and not (name in AUTO_KEYS and number == AUTO):
-            raise UserError(f"config.{name} is {number}: it must be at least {least}")
     _check_windows(config.data)
     _check_source(config)
     _choice("detect.nms", config.detect.nms, (OWN, *METHODS))
-    for key in ("nms_threshold", "vote"):
-        if not 0 <= (tiou := getattr(config.detect, key)) <= 1:
-            raise UserError(f"config.detect.{key} is {tiou}: a tIoU is in 0..1")
-    for key in ("top_k", "batch_size"):
-        if (number := getattr(config.detect, key)) < 1:
-            raise UserError(f"config.detect.{key} is {number}: it must be at least 1")
-    if not config.detect.nms_sigma > 0:
-        raise UserError(f"config.detect.nms_sigma is {config.detect.nms_sigma}: it must be above 0")
     _check_own_suppression(config.detect)
     tious(config)
     for row in rows_of(config):
@@ -99,13 +71,7 @@ def _check_own_suppression(detect: Detect) -> None:
 
 
 def _check_windows(data: Data) -> None:
-    rate, window, overlap = data.snippets_per_second, data.window, data.window_overlap
-    if rate < 0:
-        raise UserError(
-            f"config.data.snippets_per_second is {rate}: it must be a positive rate, or 0"
-        )
-    if window < 0:
-        raise UserError(f"config.data.window is {window}: it must be a number of snippets, or 0")
+    rate, window = data.snippets_per_second, data.window
     if window and not rate:
         raise UserError(
             f"config.data.window is {window} and config.data.snippets_per_second is 0: windows"
@@ -116,8 +82,6 @@ def _check_windows(data: Data) -> None:
             f"config.data.snippets_per_second is {rate} and config.data.window is 0: videos of many"
             " lengths need a window"
         )
-    if not 0 <= overlap < 1:
-        raise UserError(f"config.data.window_overlap is {overlap}: it must be in [0, 1)")
 
 
 def _check_source(config: Config) -> None:
@@ -142,8 +106,6 @@ def _check_source(config: Config) -> None:
             " clip: set"
             " config.source.snippets, or config.source.snippets_per_second"
         )
-    if source.stride < 1:
-        raise UserError(f"config.source.stride is {source.stride}: it must be at least 1")
 
 
 def validate_data(config: Config) -> None:

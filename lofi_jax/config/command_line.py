@@ -1,5 +1,6 @@
 """The flags of a command that has a config, and the config's keys among them."""
 
+import itertools
 import re
 import traceback
 from collections.abc import Iterator, Sequence
@@ -9,7 +10,7 @@ from ml_collections import ConfigDict, config_flags
 
 from lofi_jax.config import shipped
 from lofi_jax.config.settings import AUTO, AUTO_KEYS
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UserError, one_line
 
 
 def define_config() -> flags.FlagHolder[ConfigDict]:
@@ -31,20 +32,27 @@ def parse_flags(argv: Sequence[str]) -> Sequence[str]:
         arguments = flags.FLAGS(list(_rewritten(argv)))
         flags.FLAGS.config.keys()  # raises the error of reading the file
         return arguments
+    except (flags.Error, UserError):
+        raise
     except OSError as error:
         raise UserError(f"--config: {str(error).splitlines()[-1].strip()}") from error
     except (AttributeError, KeyError) as error:
-        if isinstance(error, AttributeError) and not isinstance(error.args[0], KeyError):
-            raise
-        found = re.search(r"""["'](\w+)\\?["']""", str(error))
+        known = isinstance(error, KeyError) or isinstance(error.args[0], KeyError)
+        # <class 'int'>.key is a key below a value.
+        found = (
+            re.search(r"""(?<=>\.)\w+|(?<=["'])\w+(?=\\?["'])(?!'>)""", str(error))
+            if known
+            else None
+        )
+        place = _place(error, found[0] if found else "", argv)
         if found is None:
-            raise
-        key = found[1]
+            raise UserError(f"{place}: no config ({one_line(str(error))})") from error
         meant = re.search(r'Did you mean ("\w+")', str(error))
         hint = f": did you mean {meant[1]}?" if meant else ""
-        raise UserError(
-            f"{_place(error, key, argv)}: the config has no key {key!r}{hint}"
-        ) from error
+        raise UserError(f"{place}: the config has no key {found[0]!r}{hint}") from error
+    except Exception as error:  # a config file is a program
+        place = _place(error, "", argv)
+        raise UserError(f"{place}: {type(error).__name__}: {one_line(str(error))}") from error
 
 
 def _rewritten(argv: Sequence[str]) -> Iterator[str]:
@@ -67,8 +75,12 @@ def _rewritten(argv: Sequence[str]) -> Iterator[str]:
 
 
 def _place(error: Exception, key: str, argv: Sequence[str]) -> str:
-    """Where an unknown key is: a line of the config file, or an argument."""
+    """Where an error is: a line of the config file, or an argument."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if frame.name == "get_config":
             return f"{frame.filename}, line {frame.lineno}"
-    return next(a for a in argv if key in a.partition("=")[0].split("."))
+    with_key = (a for a in argv if key in a.partition("=")[0].split("."))
+    nested = (a for a in argv if a.lstrip("-").startswith("config."))
+    return next(
+        itertools.chain(with_key, nested if key else (), (a for a in argv if "config" in a))
+    )

@@ -10,6 +10,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from lofi_jax.config.settings import Config, Named
+from lofi_jax.errors import UserError
 from lofi_jax.training.optimizer import Optimizer
 
 
@@ -31,7 +32,16 @@ def optimizer(**changes: Any) -> ConfigDict:
 
 
 def typed(config: ConfigDict) -> Config:
-    """The config as a value."""
+    """The config as a value.
+
+    Raises:
+        UserError: a key that no config has, or a value of another type than its key's.
+    """
+    known = [f.name for f in dataclasses.fields(Config)]
+    if unknown := [key for key in config if key not in known]:
+        raise UserError(
+            f"the config has no key {unknown[0]!r}: begin with lofi_jax.config.defaults()"
+        )
     return from_plain(config.to_dict())
 
 
@@ -41,8 +51,12 @@ def to_plain(config: Config) -> dict[str, Any]:
 
 
 def from_plain(plain: Mapping[str, Any]) -> Config:
-    """The config that `to_plain` took apart; absent keys have their defaults."""
-    return _from_plain(Config, plain)
+    """The config that `to_plain` took apart; absent keys have their defaults.
+
+    Raises:
+        UserError: a value of another type than its key's.
+    """
+    return _from_plain(Config, plain, "config")
 
 
 def _to_plain(value: Any) -> Any:
@@ -53,18 +67,46 @@ def _to_plain(value: Any) -> Any:
     return value
 
 
-def _from_plain(kind: Any, plain: Mapping[str, Any]) -> Any:
+def _from_plain(kind: Any, plain: Any, key: str) -> Any:
+    if not isinstance(plain, Mapping) or not all(isinstance(name, str) for name in plain):
+        raise UserError(f"{key} is {plain!r:.40}: it must be an object of keys")
     if kind is Named:
-        options = {key: _as_tuples(value) for key, value in plain.items() if key != "name"}
-        return Named(plain["name"], options)
+        options = {name: _as_tuples(value) for name, value in plain.items() if name != "name"}
+        return Named(_checked(str, plain.get("name"), f"{key}.name"), options)
     kinds = typing.get_type_hints(kind)
     values = {}
     for f in dataclasses.fields(kind):
         if f.name in plain:
-            value, of = plain[f.name], kinds[f.name]
+            value, of, name = plain[f.name], kinds[f.name], f"{key}.{f.name}"
             nested = dataclasses.is_dataclass(of)
-            values[f.name] = _from_plain(of, value) if nested else _as_tuples(value)
+            values[f.name] = _from_plain(of, value, name) if nested else _checked(of, value, name)
     return kind(**values)
+
+
+_TYPES = {
+    int: (int, "a whole number"),
+    float: ((int, float), "a number"),
+    str: (str, "text"),
+    bool: (bool, "true or false"),
+}
+
+
+def _checked(of: Any, value: Any, key: str) -> Any:
+    """The value, if it is of its key's type: one of `_TYPES`, a tuple of them, or a mapping."""
+    value = _as_tuples(value)
+    if of in _TYPES:
+        kinds, wanted = _TYPES[of]
+        if isinstance(value, kinds) and (of is bool or not isinstance(value, bool)):
+            return value
+    elif typing.get_origin(of) is tuple:
+        parts, wanted = typing.get_args(of), f"{len(typing.get_args(of))} values"
+        if isinstance(value, tuple) and len(value) == len(parts):
+            return tuple(_checked(part, one, key) for part, one in zip(parts, value, strict=True))
+    else:
+        wanted = "an object of keys"
+        if isinstance(value, Mapping):
+            return value
+    raise UserError(f"{key} is {value!r:.40}: it must be {wanted}")
 
 
 def _as_tuples(value: Any) -> Any:

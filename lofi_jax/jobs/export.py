@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 
 from lofi_jax.errors import UserError
-from lofi_jax.files import aside, write_json, write_text
+from lofi_jax.files import aside, safe_name, write_json, write_text
 from lofi_jax.jobs import export_layouts
 from lofi_jax.run import datasets
 from lofi_jax.run import features as run_features
@@ -40,6 +40,12 @@ def run(run: Run, encoder: str, layout: str, output: pathlib.Path) -> str:
     # Both projects train only on videos with an action.
     train = [video for video in target.train_videos if video.labels]
     videos = [*train, *target.test_videos]
+    for video in videos:
+        if safe_name(video.video_id) != video.video_id:
+            raise UserError(
+                f"video {video.video_id!r}: these projects name its file after its id, which no"
+                " file can have: rename it in the annotations"
+            )
     classes = [c for c in target.classes if any(c in video.labels for video in videos)]
     output = output.absolute()
     features, annotations = output / "features", output / "annotations.json"

@@ -9,6 +9,7 @@ from lofi_jax.config import full_fidelity, rows_of
 from lofi_jax.data.loader import clips
 from lofi_jax.data.video import jpeg
 from lofi_jax.fidelity import Fidelity
+from lofi_jax.files import safe_name
 from lofi_jax.jobs import detection
 from lofi_jax.reports import curves, timelines
 from lofi_jax.reports.tables import row_name
@@ -39,7 +40,7 @@ def draw(run: Run) -> None:
         rows = [("ground truth", truth)]
         rows += [(name, strongest(found[name][video.video_id])) for name in found]
         timelines.draw(
-            folder / f"{video.video_id}.png",
+            folder / f"{safe_name(video.video_id)}.png",
             video.video_id,
             video.known_duration,
             rows,

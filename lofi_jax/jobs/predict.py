@@ -3,6 +3,7 @@
 import dataclasses
 import glob
 import itertools
+import os
 import pathlib
 from collections.abc import Container
 from typing import NamedTuple
@@ -11,11 +12,12 @@ import numpy as np
 
 from lofi_jax.comma_separated import names
 from lofi_jax.data import video_ids
+from lofi_jax.data.ingest.video_folder import video_files_in
 from lofi_jax.data.streamed.video_frames import open_video
 from lofi_jax.data.video import video_file
 from lofi_jax.data.video.packets import VideoError
-from lofi_jax.data.video.video_file import EXTENSIONS
-from lofi_jax.errors import UserError
+from lofi_jax.errors import LONGEST, UserError, one_line
+from lofi_jax.files import safe_name
 from lofi_jax.jobs import images
 from lofi_jax.jobs.localizer import Localizer
 from lofi_jax.reports import timelines
@@ -117,15 +119,16 @@ def run(
         try:
             found, covered, frames = _detect(localizer, path, timeline_dir is not None)
         except VideoError as error:
-            notes.append(f"skipped {error}")
+            notes.append(one_line(f"skipped {error}", LONGEST))
         else:
             if covered:
-                notes.append(f"used in part: {path}: {covered}")
+                notes.append(one_line(f"used in part: {path}: {covered}", LONGEST))
             video_id = _new_id(path, results)
             results[video_id] = kept.of(dataclasses.replace(found, video=video_id))
             detection_files.save(output, results)
             if timeline_dir:
-                _draw(localizer, timeline_dir / f"{video_id}.png", results[video_id], frames)
+                image = timeline_dir / f"{safe_name(video_id)}.png"
+                _draw(localizer, image, results[video_id], frames)
         progress.show(i + 1, {})
     progress.close()
     if not results:
@@ -168,8 +171,11 @@ def _detect(
 
 
 def _new_id(path: pathlib.Path, taken: Container[str]) -> str:
-    numbered = (f"{path.stem}_{n}" for n in itertools.count(2))
-    possible = itertools.chain((video_ids.of_file(path), path.stem, path.name), numbered)
+    # A name may hold bytes that are no text.
+    readable = pathlib.Path(os.fsencode(path).decode(errors="replace"))
+    stem = readable.stem
+    numbered = (f"{stem}_{n}" for n in itertools.count(2))
+    possible = itertools.chain((video_ids.of_file(readable), stem, readable.name), numbered)
     return next(name for name in possible if name not in taken)
 
 
@@ -191,7 +197,7 @@ def expand(paths: str) -> list[pathlib.Path]:
     for entry in names(paths):
         path = pathlib.Path(entry)
         if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.name.lower().endswith(EXTENSIONS))
+            found = sorted(video_files_in(path))
         elif path.exists():
             found = [path]
         else:

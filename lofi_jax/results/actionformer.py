@@ -7,7 +7,6 @@ happyharrycn/actionformer_release.
 
 import io
 import os
-import pathlib
 import pickle
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from lofi_jax.errors import UserError
-from lofi_jax.files import write_bytes
+from lofi_jax.files import read_bytes, write_bytes
 from lofi_jax.results.detections import Detections, by_video
 
 _COLUMNS = ("video-id", "t-start", "t-end", "label", "score")
@@ -50,12 +49,11 @@ def load(path: str | os.PathLike, classes: Sequence[str]) -> dict[str, Detection
     Raises:
         UserError: no such file, not this form, or an entry that is no detection or of no class.
     """
+    content = read_bytes(path)
     try:
-        columns = _ArraysOnly(io.BytesIO(pathlib.Path(path).read_bytes())).load()
+        columns = _ArraysOnly(io.BytesIO(content)).load()
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except Exception as error:  # What damaged bytes lead to has no one type.
         raise UserError(f"{path}: damaged, or no pickle ({type(error).__name__})") from error
     if not isinstance(columns, Mapping) or any(name not in columns for name in _COLUMNS):

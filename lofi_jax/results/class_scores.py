@@ -7,7 +7,7 @@ import numpy as np
 
 from lofi_jax.data.video_ids import aligned
 from lofi_jax.errors import UserError, first
-from lofi_jax.files import read_json
+from lofi_jax.files import is_number, read_json
 
 
 def load(path: str, video_ids: list[str], classes: tuple[str, ...]) -> tuple[np.ndarray, list[str]]:
@@ -39,6 +39,10 @@ def read(path: str) -> tuple[list[str], dict[str, list[float]]]:
     names, results = (data.get(k) if isinstance(data, dict) else None for k in ("class", "results"))
     if not (isinstance(names, list) and isinstance(results, dict)):
         raise UserError(f"{path}: not class scores: it needs the keys 'class' and 'results'")
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise UserError(f"{path}: 'class' holds other than names of classes")
+    if len(set(names)) < len(names):
+        raise UserError(f"{path}: 'class' names a class twice")
     return names, results
 
 
@@ -63,11 +67,8 @@ def select(
     scores = np.full((len(video_ids), len(classes)), 1 / len(classes))
     for i, video_id in enumerate(video_ids):
         if video_id in results:
-            try:
-                row = np.asarray(results[video_id], np.float64)
-            except (TypeError, ValueError):
-                row = np.empty(0)
-            if row.shape != (len(names),) or not np.isfinite(row).all():
+            row = results[video_id]
+            if not (isinstance(row, list) and len(row) == len(names) and all(map(is_number, row))):
                 raise UserError(f"{path}: video {video_id!r}: not {len(names)} finite scores")
-            scores[i] = row[columns]
+            scores[i] = np.array(row, np.float64)[columns]
     return scores, missing

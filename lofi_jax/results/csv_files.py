@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping
 
 from lofi_jax.errors import UserError
-from lofi_jax.files import read_text
+from lofi_jax.files import csv_rows
 from lofi_jax.results.detections import Detections, by_video
 
 COLUMNS = ("video", "start", "end", "label", "score")
@@ -20,18 +20,14 @@ def load(path: str | os.PathLike) -> dict[str, Detections]:
     Raises:
         UserError: no such file, a missing column, or a row that is no detection; names the line.
     """
-    rows = csv.DictReader(io.StringIO(read_text(path)))
-    missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
-    if missing:
-        raise UserError(f"{path}: no column {missing[0]!r}: it needs {', '.join(COLUMNS)}")
     videos, segments, labels, scores = [], [], [], []
-    for row in rows:
+    for number, row in csv_rows(path, COLUMNS):
         try:
             start, end, score = (float(row[name]) for name in ("start", "end", "score"))
             # Here, where the line is known.
             Detections([[start, end]], [row["label"]], [score], row["video"])
         except (TypeError, ValueError, UserError) as error:
-            raise UserError(f"{path}, line {rows.line_num}: {error}") from error
+            raise UserError(f"{path}, line {number}: {error}") from error
         videos.append(row["video"])
         segments.append([start, end])
         labels.append(row["label"])

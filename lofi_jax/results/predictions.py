@@ -14,7 +14,7 @@ import numpy as np
 
 from lofi_jax.detection.metrics import Instances
 from lofi_jax.errors import UserError
-from lofi_jax.files import is_number, read_json, write_json
+from lofi_jax.files import MOST, is_number, read_json, write_json
 from lofi_jax.results.detections import Detections, by_video
 
 
@@ -189,8 +189,10 @@ def _columns(
         and segment.shape == (len(entries), 2)
         and score.dtype.kind in "iuf"
         and segment.dtype.kind in "iuf"
-        and np.isfinite(score).all()
-        and np.isfinite(segment).all()
+        and (np.abs(score) <= MOST).all()
+        and (np.abs(segment) <= MOST).all()
+        and bool not in {type(entry["score"]) for entry in entries}
+        and bool not in {type(time) for entry in entries for time in entry["segment"]}
     )
     if not sound:
         raise ValueError("an entry is bad")

@@ -16,7 +16,7 @@ from lofi_jax.errors import UserError
 from lofi_jax.files import read_text
 from lofi_jax.results.detections import Detection, Detections
 
-_TIME = r"(?:(\d+):)?(\d+):(\d+)[.,](\d{3})"
+_TIME = r"(?:(\d{1,9}):)?(\d{1,9}):(\d{1,9})[.,](\d{3})"
 _TIMES = re.compile(rf"^[ \t]*{_TIME}[ \t]+-->[ \t]+{_TIME}.*$", re.MULTILINE)
 _SCORED = re.compile(r"(.*) \((\d+(?:\.\d+)?(?:e[-+]?\d+)?)\)")
 

@@ -1,6 +1,7 @@
 """Makes the networks that a config names."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 from lofi_jax import config as configs
 from lofi_jax.config import Config
 from lofi_jax.config.settings import Named
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UserError, one_line
 from lofi_jax.models import ENCODERS, HEADS
 from lofi_jax.models.find import find
 from lofi_jax.models.protocols import Encoder, Head
@@ -18,14 +19,44 @@ from lofi_jax.training.networks import Chunks
 
 
 def check(config: Config) -> None:
-    """Makes all modules that the config names.
+    """Makes all modules that the config names, and traces them on the shapes that they will see.
 
     Raises:
-        UserError: options that one of them does not have.
+        UserError: options that one of them does not have, or that do not fit together or with the
+            fidelities.
     """
-    make_encoder(config)
-    for row in configs.rows_of(config):
+    table, full = configs.rows_of(config), configs.full_fidelity(config)
+    encoder, width = make_encoder(config), 0
+    if any(row.start != "external" for row in table):
+        shape = snippet_shape(config)
+        with _naming("config.encoder", config.encoder.name, f"snippets of {shape}"):
+            width = networks.feature_width(encoder, shape)
+    inputs: dict[tuple[str, int, int], None] = {}
+    for row in table:
         make_head(config, row.head, classes=1)
+        channels = width * len(row.start.split("+"))
+        lows = configs.fidelities(config, row.fidelity) if row.start == "lofi" else []
+        if "external" not in row.start:
+            inputs |= dict.fromkeys((row.head, at.snippets, channels) for at in (full, *lows))
+    for name, length, channels in inputs:
+        features = jax.ShapeDtypeStruct((1, length, channels), jnp.float32)
+        with _naming("config.head", name, f"{length} snippets of {channels} channels"):
+            head = make_head(config, name, classes=1)
+            jax.eval_shape(head.init, jax.eval_shape(lambda: jax.random.key(0)), features)
+
+
+@contextlib.contextmanager
+def _naming(key: str, name: str, what: str) -> Iterator[None]:
+    """Turns whatever a module raises on inputs that do not suit its options into a `UserError`."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+        raise UserError(
+            f"{key}: {name} with these options cannot work on {what} ({one_line(said)})"
+        ) from error
 
 
 def make_encoder(config: Config) -> Encoder:
@@ -61,11 +92,13 @@ def classifies(name: str) -> bool:
 
 def _make(known: Mapping[str, Any], settings: Named, key: str, **options: Any) -> Any:
     options |= settings.options
+    made = find(known, settings.name, key)
     try:
-        return find(known, settings.name, key)(**options)
-    except TypeError as error:
+        return made(**options)
+    except Exception as error:
         raise UserError(
-            f"{key}: {settings.name} cannot be made with {options} ({error})"
+            f"{key}: {settings.name} cannot be made with {one_line(str(options))}"
+            f" ({one_line(str(error))})"
         ) from error
 
 

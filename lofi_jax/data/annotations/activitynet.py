@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from lofi_jax.errors import UserError, first
+from lofi_jax.errors import UserError, first, one_line
 from lofi_jax.files import is_number, read_json, write_json
 
 # Annotation files round times to a few decimals, so an end may pass the duration by that much.
@@ -135,8 +135,8 @@ def collect(
     videos = {}
     for video in parsed:
         video_id = video.video_id
-        if video.duration is not None and not 0 < video.duration < math.inf:
-            repaired[BAD_DURATION].append(f"{video_id}: {video.duration}")
+        if video.duration is not None and not (is_number(video.duration) and video.duration > 0):
+            repaired[BAD_DURATION].append(f"{video_id}: {one_line(repr(video.duration), 40)}")
             video = dataclasses.replace(video, duration=None)
         if repair:
             video, found = _repair(video)

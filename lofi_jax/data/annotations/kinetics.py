@@ -5,7 +5,6 @@ clip is a file called <youtube_id>_<start>_<end>.* with both times in six digits
 here.
 """
 
-import csv
 import os
 import pathlib
 
@@ -14,6 +13,7 @@ import numpy as np
 from lofi_jax.data.annotations import activitynet
 from lofi_jax.data.annotations.activitynet import Annotations, Video
 from lofi_jax.errors import UserError
+from lofi_jax.files import csv_rows, is_number
 
 _COLUMNS = ("youtube_id", "time_start", "time_end", "split")
 _SUBSETS = {"validate": "val", "validation": "val"}
@@ -42,21 +42,12 @@ def load(path: str | os.PathLike) -> Annotations:
     videos: dict[str, Video] = {}
     problems: dict[str, list[str]] = {}
     for file in files_of(path):
-        try:
-            with open(file, encoding="utf-8-sig", newline="") as lines:
-                rows = csv.DictReader(lines)
-                missing = [c for c in _COLUMNS if c not in (rows.fieldnames or ())]
-                if missing:
-                    raise UserError(f"{file}: no column {missing[0]!r} in its first line")
-                for row in rows:
-                    video = _video(row, f"{file}, line {rows.line_num}")
-                    if video.video_id in videos:
-                        problems.setdefault(activitynet.DUPLICATE, []).append(video.video_id)
-                    else:
-                        videos[video.video_id] = video
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise UserError(f"{file}: cannot be read ({reason})") from error
+        for number, row in csv_rows(file, _COLUMNS):
+            video = _video(row, f"{file}, line {number}")
+            if video.video_id in videos:
+                problems.setdefault(activitynet.DUPLICATE, []).append(video.video_id)
+            else:
+                videos[video.video_id] = video
     if not videos:
         raise UserError(f"{path}: lists no clips")
     return activitynet.collect(path, videos.values(), problems)
@@ -65,6 +56,8 @@ def load(path: str | os.PathLike) -> Annotations:
 def _video(row: dict[str, str], where: str) -> Video:
     try:
         start, end = float(row["time_start"]), float(row["time_end"])
+        if not (is_number(start) and is_number(end)):
+            raise ValueError
         video_id = f"{row['youtube_id']}_{int(start):06d}_{int(end):06d}"
     except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{where}: 'time_start' and 'time_end' are not two numbers") from error

@@ -8,7 +8,6 @@ here.
 """
 
 import collections
-import math
 import os
 import pathlib
 
@@ -17,6 +16,7 @@ import numpy as np
 from lofi_jax.data.annotations import activitynet
 from lofi_jax.data.annotations.activitynet import Annotations, Video
 from lofi_jax.errors import UserError
+from lofi_jax.files import is_number, read_text
 
 AMBIGUOUS = "segments marked Ambiguous (left out)"
 MISANNOTATED = "videos left out, as in the usual file of 210 test videos"
@@ -50,7 +50,7 @@ def load(folder: str | os.PathLike) -> Annotations:
     problems: dict[str, list[str]] = collections.defaultdict(list)
     for path in files_of(folder):
         label, _, subset = path.stem.rpartition("_")
-        for number, line in enumerate(_text(path).splitlines(), start=1):
+        for number, line in enumerate(read_text(path).splitlines(), start=1):
             if not line.strip():
                 continue
             video_id, start, end = _parse(line, f"{path}, line {number}")
@@ -69,19 +69,11 @@ def load(folder: str | os.PathLike) -> Annotations:
     return activitynet.collect(folder, videos, problems)
 
 
-def _text(path: pathlib.Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{path}: cannot be read ({reason})") from error
-
-
 def _parse(line: str, where: str) -> tuple[str, float, float]:
     try:
         video_id, start, end = line.split()
         start, end = float(start), float(end)
-        if not (math.isfinite(start) and math.isfinite(end)):
+        if not (is_number(start) and is_number(end)):
             raise ValueError
         return video_id, start, end
     except ValueError as error:

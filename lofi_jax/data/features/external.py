@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from lofi_jax.data import video_ids
-from lofi_jax.errors import UserError
+from lofi_jax.data.features import arrays
+from lofi_jax.errors import UserError, one_line
+from lofi_jax.files import read_text, safe_name
 
 
 def read(folders: Sequence[str], video_id: str, snippets: int) -> np.ndarray:
@@ -31,7 +33,7 @@ def read(folders: Sequence[str], video_id: str, snippets: int) -> np.ndarray:
 
 
 def _find(folder: str, video_id: str) -> pathlib.Path:
-    for name in video_ids.possible(video_id):
+    for name in map(safe_name, video_ids.possible(video_id)):
         for ending in _READERS:
             path = pathlib.Path(folder.strip(), name + ending)
             if path.exists():
@@ -41,46 +43,34 @@ def _find(folder: str, video_id: str) -> pathlib.Path:
 
 def _load(path: pathlib.Path) -> np.ndarray:
     try:
-        features = np.asarray(_READERS[path.suffix](path), np.float64)
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        raise UserError(f"{path}: cannot be read as features ({error})") from error
+        with np.errstate(all="ignore"):  # what is not finite is refused below
+            features = np.asarray(_READERS[path.suffix](path), np.float64)
+    except OSError as error:
+        reason = one_line(error.strerror or str(error))
+        raise UserError(f"{path}: cannot be read as features ({reason})") from error
+    except (ValueError, EOFError) as error:
+        raise UserError(f"{path}: cannot be read as features ({one_line(str(error))})") from error
     if features.ndim != 2 or not features.size:
         raise UserError(f"{path}: features of shape {features.shape}, not (length, channels)")
-    if not np.isfinite(features).all():
+    if not (np.abs(features) <= np.finfo(np.float32).max).all():  # NaN compares as false
         raise UserError(f"{path}: holds a number that is not finite")
     return features
 
 
-def _only(arrays) -> np.ndarray:
-    """The one array of a file of named arrays."""
-    if len(arrays) != 1:
-        raise ValueError(f"{len(arrays)} arrays in one file: {', '.join(arrays)}")
-    return next(iter(arrays.values()))[...]
-
-
-def _read_npz(path: pathlib.Path) -> np.ndarray:
-    with np.load(path, allow_pickle=False) as arrays:
-        return _only(arrays)
-
-
-def _read_h5(path: pathlib.Path) -> np.ndarray:
-    import h5py  # an import that only these files pay for
-
-    with h5py.File(path, "r") as arrays:
-        return _only(arrays)
-
-
 def _read_csv(path: pathlib.Path) -> np.ndarray:
     """Rows of numbers; a first line of names is passed over."""
-    with path.open() as file:
-        header = any(character.isalpha() and character not in "eE" for character in file.readline())
-    return np.loadtxt(path, delimiter=",", skiprows=int(header), ndmin=2)
+    lines = [line for line in read_text(path).splitlines() if line.strip()]
+    if lines and any(c.isalpha() and c not in "eE" for c in lines[0]):
+        lines = lines[1:]
+    if not lines:
+        raise ValueError("it holds no numbers")
+    return np.loadtxt(lines, delimiter=",", ndmin=2)
 
 
 _READERS: dict[str, Callable[[pathlib.Path], np.ndarray]] = {
-    ".npy": lambda path: np.load(path, allow_pickle=False),
-    ".npz": _read_npz,
-    ".h5": _read_h5,
+    ".npy": arrays.read_npy,
+    ".npz": arrays.read_npz,
+    ".h5": arrays.read_h5,
     ".csv": _read_csv,
 }
 

@@ -18,9 +18,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lofi_jax.data.features.arrays import read_npy
 from lofi_jax.data.features.fingerprints import Fingerprint, differences
-from lofi_jax.errors import UserError
-from lofi_jax.files import aside, read_own_json, write_json
+from lofi_jax.errors import UserError, one_line, warn
+from lofi_jax.files import aside, is_number, read_own_json, safe_name, write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,12 +31,17 @@ class FeatureStore:
     folder: pathlib.Path
 
     def begin(self, encoder: str, fingerprint: Fingerprint) -> None:
-        """Makes the folder, or resumes an extraction with the same fingerprint.
+        """Makes the folder, or resumes an extraction with the same fingerprint. Where features.json
+        is damaged, nobody knows whose features they are, so all are made again, with a warning.
 
         Raises:
             UserError: it holds features that are, or may be, of another encoder.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        if self._path.exists() and not self._is_sound():
+            warn([f"{self._path}: is damaged, so all features beside it are made again"])
+            for path in (*self.folder.glob("*.npy"), self._path):
+                path.unlink()
         if self._path.exists():
             self.check(fingerprint)
         elif next(self.folder.glob("*.npy"), None):
@@ -95,12 +101,24 @@ class FeatureStore:
         return self._path.exists() and "mean" in self._description()
 
     def missing(self, video_ids: Sequence[str]) -> list[int]:
-        """The indices of the videos without features."""
-        return [i for i, video_id in enumerate(video_ids) if not self.path(video_id).exists()]
+        """The indices of the videos without features; damaged ones are deleted, with a warning."""
+        return [i for i, video_id in enumerate(video_ids) if not self._holds(video_id)]
+
+    def _holds(self, video_id: str) -> bool:
+        path = self.path(video_id)
+        if not path.exists():
+            return False
+        try:
+            self.read(video_id)
+        except UserError:
+            warn([f"{path}: is damaged, so these features are made again"])
+            path.unlink()
+            return False
+        return True
 
     def path(self, video_id: str) -> pathlib.Path:
         """The file of a video's features."""
-        return self.folder / f"{video_id}.npy"
+        return self.folder / f"{safe_name(video_id)}.npy"
 
     def write(self, video_id: str, features: np.ndarray) -> None:
         """Writes a video's features (L, C), atomically."""
@@ -115,19 +133,25 @@ class FeatureStore:
         """
         path = self.path(video_id)
         try:
-            features = np.load(path)
+            features = read_npy(path)
         except FileNotFoundError as error:
             raise UserError(f"{path}: is missing: run the stage extract again") from error
         except (OSError, ValueError, EOFError) as error:
             raise UserError(
-                f"{path}: cannot be read as features ({error}): delete it and run the stage"
+                f"{path}: cannot be read as features ({one_line(str(error))}): delete it and run"
+                " the stage"
                 " extract again"
             ) from error
-        if features.ndim != 2:
+        wrong = ""
+        if features.ndim != 2 or not features.size or features.dtype != np.float32:
+            wrong = f"{features.dtype} of shape {features.shape}, not (snippets, channels) float32"
+        elif self._width not in (None, features.shape[1]):
+            wrong = f"{features.shape[1]} channels, where the others have {self._width}"
+        elif not np.isfinite(features).all():
+            wrong = "a number that is not finite"
+        if wrong:
             raise UserError(
-                f"{path}: features of shape {features.shape}, not (snippets, channels): delete it"
-                " and run the stage"
-                " extract again"
+                f"{path}: damaged: holds {wrong}: delete it and run the stage extract again"
             )
         return features
 
@@ -142,17 +166,50 @@ class FeatureStore:
         mean, std = (np.array(description[key], np.float32) for key in ("mean", "std"))
         return mean, std + 1e-6
 
+    @functools.cached_property
+    def _width(self) -> int | None:
+        """The channels, once an extraction has finished."""
+        return self._description().get("width") if self._path.exists() else None
+
     @property
     def _path(self) -> pathlib.Path:
         return self.folder / "features.json"
 
     def _description(self) -> dict:
         try:
-            return read_own_json(self._path)
+            description = read_own_json(self._path)
+            if not _is_description(description):
+                raise UserError(f"{self._path}: damaged")
+            return description
         except UserError as error:
             raise UserError(
                 f"{error}: delete the folder that it is in and run the stage extract again"
             ) from error
 
+    def _is_sound(self) -> bool:
+        try:
+            self._description()
+        except UserError:
+            return False
+        return True
+
     def _describe(self, description: dict) -> None:
         write_json(self._path, description)
+
+
+def _is_description(value: object) -> bool:
+    """Whether a value is what `FeatureStore` writes: unfinished, or with statistics of one
+    length.
+    """
+    if not isinstance(value, dict) or not isinstance(value.get("fingerprint"), dict):
+        return False
+    mean, std, width = (value.get(key) for key in ("mean", "std", "width"))
+    if (mean, std, width) == (None, None, None):
+        return True
+    return (
+        isinstance(mean, list)
+        and isinstance(std, list)
+        and len(mean) == len(std) == width
+        and all(map(is_number, mean))
+        and all(is_number(deviation) and deviation >= 0 for deviation in std)
+    )

@@ -6,7 +6,7 @@ import hashlib
 import os
 import pathlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lofi_jax import errors
@@ -15,6 +15,7 @@ from lofi_jax.data.annotations import activitynet as annotation_files
 from lofi_jax.data.annotations import formats
 from lofi_jax.data.video import video_file as video_files
 from lofi_jax.errors import UserError
+from lofi_jax.files import read_bytes, regular
 
 MISSING = "annotated videos missing from the folder"
 UNANNOTATED = "video files without an annotation"
@@ -30,16 +31,27 @@ def find_videos(video_dir: str | os.PathLike) -> dict[str, pathlib.Path]:
     root = pathlib.Path(video_dir)
     if not root.is_dir():
         raise UserError(f"{root}: no such folder of videos")
-    paths = [
-        pathlib.Path(folder, name)
-        for folder, _, names in os.walk(root, followlinks=True)
-        for name in names
-        if name.lower().endswith(video_files.EXTENSIONS)
-    ]
     found: dict[str, pathlib.Path] = {}
-    for path in sorted(paths, key=lambda path: (len(path.parts), path)):
+    for path in sorted(video_files_in(root), key=lambda path: (len(path.parts), path)):
         found.setdefault(path.stem, path)
     return found
+
+
+def video_files_in(root: pathlib.Path) -> Iterator[pathlib.Path]:
+    """All files below a folder that are named as videos; each folder is looked into once, however
+    many links lead to it.
+    """
+    seen = set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        known = os.stat(folder)
+        if (known.st_dev, known.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((known.st_dev, known.st_ino))
+        folders.sort()
+        for name in names:
+            if name.lower().endswith(video_files.EXTENSIONS):
+                yield pathlib.Path(folder, name)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -65,8 +77,12 @@ def match(
         name = video_ids.find(video_id, files)
         if name is not None:
             path = files[name]
-            file = path.stat()
-            jobs[video.subset].append(Job(video, path, file.st_size, file.st_mtime_ns))
+            try:
+                file = regular(path)
+                size, modified = file.st_size, file.st_mtime_ns
+            except OSError:  # the build says why it cannot be read
+                size, modified = 0, 0
+            jobs[video.subset].append(Job(video, path, size, modified))
     for subset in jobs:
         if not re.fullmatch(r"[\w-]+", subset) or subset == "all":
             raise UserError(
@@ -89,7 +105,7 @@ def known_problems(
     if missing := [video_id for video_id in parsed.videos if video_id not in chosen]:
         problems[MISSING] = missing
     if idle := set(files.values()) - set(chosen.values()):
-        problems[UNANNOTATED] = sorted(path.name for path in idle)
+        problems[UNANNOTATED] = sorted(errors.one_line(path.name) for path in idle)
     return problems
 
 
@@ -112,7 +128,7 @@ def fingerprint(
 def _hash(files: Sequence[pathlib.Path]) -> str:
     digest = hashlib.sha256()
     for path in files:
-        digest.update(path.read_bytes())
+        digest.update(read_bytes(path))
     return digest.hexdigest()
 
 

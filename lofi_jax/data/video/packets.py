@@ -15,6 +15,9 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.stream import Disposition
 
+from lofi_jax.errors import LONGEST, one_line
+from lofi_jax.files import regular
+
 # Seconds. What is nearer is reached by reading on.
 _NEAR = 1.0
 
@@ -27,6 +30,9 @@ _LENIENT: dict[str, Any] = (
 
 class VideoError(Exception):
     """A video that cannot be used: one line that names the file and the reason."""
+
+    def __init__(self, message: str):
+        super().__init__(one_line(message, LONGEST))
 
 
 class BrokenVideo(VideoError):
@@ -41,14 +47,33 @@ class FalseKeyframe(Exception):
     """Decoding did not start at what is called a keyframe, as in a stream refreshed bit by bit."""
 
 
+# Those that hold frames themselves: a playlist leads to other files, on other machines too.
+_FORMATS = (
+    "mov,matroska,webm,avi,flv,mpegts,mpeg,mpegvideo,ogg,asf,mxf,nut,ivf,rm,dv,wtv,gif,h264,hevc,"
+    "m4v,obu,yuv4mpegpipe"
+)
+_ONLY_ITSELF = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
+
+
+def _opened(path: str | os.PathLike) -> InputContainer:
+    """A file as FFmpeg reads it, whatever its name seems to ask for ("clip:1.mp4", "-y.mp4")."""
+    regular(path)
+    name = os.fspath(path)
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # PyAV takes no such name
+        return av.open(open(path, "rb"), options=_ONLY_ITSELF, **_LENIENT)
+    return av.open(f"file:{name}", options=_ONLY_ITSELF, **_LENIENT)
+
+
 @contextlib.contextmanager
 def open_video(
     path: str | os.PathLike,
 ) -> Iterator[tuple[InputContainer, av.VideoStream]]:
     """Opens a file and its first video stream; a cover image is none."""
     try:
-        container = av.open(os.fspath(path), **_LENIENT)
-    except (FFmpegError, OSError) as error:
+        container = _opened(path)
+    except (FFmpegError, OSError, ValueError) as error:
         raise VideoError(f"{path}: cannot be opened as a video ({reason(error)})") from error
     with container:
         streams = [
@@ -85,7 +110,8 @@ def tick(stream: av.VideoStream) -> Fraction:
         VideoError: the file says none.
     """
     if stream.time_base is None:
-        raise VideoError(f"{stream.container.name}: does not say in what unit its times are")
+        path = stream.container.name.removeprefix("file:")
+        raise VideoError(f"{path}: does not say in what unit its times are")
     return stream.time_base
 
 
