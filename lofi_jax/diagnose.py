@@ -20,7 +20,7 @@ from lofi_jax.detection.matching import Instances, ranked
 from lofi_jax.errors import UserError
 from lofi_jax.files import aside, write_json, write_text
 from lofi_jax.reports import diagnosis as report
-from lofi_jax.reports import pages, timelines
+from lofi_jax.reports import inline_images, pages, timelines
 from lofi_jax.results import ground_truth
 from lofi_jax.results.ground_truth import Truth
 from lofi_jax.results.predictions import Predictions
@@ -131,7 +131,7 @@ def _page(truth: Truth, found: Predictions, result: Mapping, figures: Sequence) 
             "(Alwassel et al., ECCV 2018)."
         ),
         pages.heading("What goes wrong"),
-        pages.image(errors_plot, "predictions by type, and the gain from fixing each type"),
+        inline_images.image(errors_plot, "predictions by type, and the gain from fixing each type"),
         pages.paragraph(
             "G is a class's number of instances; its best 10G predictions are looked at. One that"
             " is not true is "
@@ -143,9 +143,9 @@ def _page(truth: Truth, found: Predictions, result: Mapping, figures: Sequence) 
         ),
         pages.table(report.error_rows(result)),
         pages.heading("What is missed"),
-        pages.image(missed_plot, f"share of the instances missed, by {kinds}"),
+        inline_images.image(missed_plot, f"share of the instances missed, by {kinds}"),
         pages.heading("What is found how well"),
-        pages.image(precision_plot, f"normalised mAP by {kinds}"),
+        inline_images.image(precision_plot, f"normalised mAP by {kinds}"),
         pages.paragraph(
             "The dashed line is all instances. Context is the free time around an instance over"
             " its length, which is "
@@ -173,7 +173,7 @@ def _timeline(
     rows = [("ground truth", wanted), ("detections", of_video)]
     classes = truth.annotated.classes
     figure = timelines.figure(title, annotated.duration or max(last, 1e-3), rows, classes=classes)
-    return pages.image(figure, f"timeline of {title}, with {instances} instances")
+    return inline_images.image(figure, f"timeline of {title}, with {instances} instances")
 
 
 if __name__ == "__main__":
