@@ -25,15 +25,19 @@ _OUTPUT = flags.DEFINE_string(
     "output", None, "The JSON file to write, in the ActivityNet form.", required=True
 )
 _TIMELINE_DIR = flags.DEFINE_string("timeline_dir", "", "Folder for an image of each video.")
+_VIEW = flags.DEFINE_string(
+    "view", "", "Folder for a page that plays the videos beside their detections."
+)
 
 
 def main() -> None:
     localizer = Localizer.load(_WORKDIR.value)
     keep_compiled(localizer.run.config, localizer.run.workdir)
     timelines = pathlib.Path(_TIMELINE_DIR.value) if _TIMELINE_DIR.value else None
+    page = pathlib.Path(_VIEW.value) if _VIEW.value else None
     videos, output = predict.expand(_VIDEOS.value), pathlib.Path(_OUTPUT.value)
     with errors.naming_full_disk(output.parent):
-        print(predict.run(localizer, videos, output, timelines))
+        print(predict.run(localizer, videos, output, timelines, page))
 
 
 if __name__ == "__main__":

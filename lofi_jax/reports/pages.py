@@ -15,8 +15,10 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
 body:has(.viewer) { max-width: 96rem; margin: 0 auto; padding: 1rem; }
 h1 { font-size: 1.5rem; }
+h3 { font-size: 1rem; margin: 1rem 0 .25rem; }
 h2 { font-size: 1.15rem; margin-top: 2.5rem; border-bottom: 1px solid var(--line); }
 a { color: var(--accent); }
+ul { margin: .25rem 0; padding-left: 1.2rem; }
 img { max-width: 100%; height: auto; display: block; margin: 1rem 0; background: #fff; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
@@ -45,6 +47,19 @@ def page(title: str, parts: Sequence[str], style: str = "", policy: str = "") ->
 def heading(text: str) -> str:
     """The title of a section."""
     return f"<h2>{html.escape(text)}</h2>"
+
+
+def subheading(text: str) -> str:
+    """The title of a part of a section."""
+    return f"<h3>{html.escape(text)}</h3>"
+
+
+def links(rows: Sequence[tuple[str, str]]) -> str:
+    """A list of texts that lead to addresses; "none" where it is empty."""
+    if not rows:
+        return paragraph("none")
+    lines = (f'<li><a href="{html.escape(to)}">{html.escape(text)}</a></li>' for text, to in rows)
+    return "<ul>\n" + "\n".join(lines) + "\n</ul>"
 
 
 def paragraph(text: str) -> str:

@@ -15,6 +15,8 @@ from browser import chromium
 from small_videos import annotated, save_annotations
 
 from lofi_jax.detection.false_positives import TYPES
+from lofi_jax.errors import UserError
+from lofi_jax.jobs import view
 from lofi_jax.reports import server
 from lofi_jax.reports.viewer import part
 
@@ -115,14 +117,38 @@ def test_text_from_files_is_no_markup_and_the_page_fetches_nothing(written):
 def test_videos_are_linked_copied_and_linked_again(folder, tmp_path):
     source = folder / "videos" / f"{SILENT}.avi"
     for flags, says, shared in (
-        ((), "hard-linked", True),
+        ((), "2 hard-linked", True),
+        ((), "2 there already", True),
         (("--copy_videos",), "2 copied", False),
-        ((), "hard-linked", True),
+        ((), "2 hard-linked", True),
     ):
         ended = commands.run(*arguments(folder, tmp_path / "page", *flags))
         there = tmp_path / "page" / "videos" / source.name
         assert says in ended.stdout and there.read_bytes() == source.read_bytes()
         assert there.samefile(source) == shared
+
+
+def test_no_video_is_lost_to_a_page(tmp_path):
+    data = {
+        "videos": [
+            {"id": key, "duration": 1.0, "truth": None, "found": []} for key in ("x", "x.mp4")
+        ]
+    }
+    files = {"x": tmp_path / "videos" / "x.mp4", "x.mp4": tmp_path / "deep" / "x.mp4"}
+    for number, path in enumerate(files.values()):
+        videos.write(path.parent.mkdir() or path, [videos.numbered(number)] * (9 * number + 1))
+    before = [path.read_bytes() for path in files.values()]
+    # The folder of the videos is the page's own; and two files have one name.
+    for copy in (False, True, False):
+        shown, placed = view.with_videos(data, files, tmp_path, copy)
+        assert [video["file"] for video in shown["videos"]] == ["videos/x.mp4", "videos/2_x.mp4"]
+        assert placed.kept == 1
+        assert [path.read_bytes() for path in files.values()] == before
+        assert (tmp_path / "videos" / "2_x.mp4").read_bytes() == before[1]
+    other = {"x": files["x.mp4"]}
+    with pytest.raises(UserError, match="is another file"):
+        view.with_videos({"videos": data["videos"][:1]}, other, tmp_path, True)
+    assert files["x"].read_bytes() == before[0]
 
 
 def test_starts_without_the_heavy_libraries():
@@ -388,14 +414,14 @@ def test_nothing_overflows_at_any_width(written, tmp_path, width, dark):
         page.wait("document.querySelectorAll('.bar').length > 0")
         for name in (PLAYED, SILENT):
             open_video(page, name)
-            assert page("document.documentElement.scrollWidth <= innerWidth")
+            assert page("document.documentElement.scrollWidth") <= width
         shade = page("getComputedStyle(document.body).backgroundColor")
         assert (np.mean([int(x) for x in shade[4:-1].split(",")]) < 60) == dark
         if width < 600:
             assert not page("document.querySelector('.side').checkVisibility()")
             page.click(".open-side")
             assert page("document.querySelector('.side').checkVisibility()")
-            assert page("document.documentElement.scrollWidth <= innerWidth")
+            assert page("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.browser

@@ -246,6 +246,9 @@ function start(data, root) {
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || help.open) return;
+    // In a longer page the keys are the page's own until the viewer is in sight.
+    const box = root.getBoundingClientRect();
+    if (box.top > innerHeight * 0.7 || box.bottom < 0) return;
     const on = event.target;
     if (on.matches("input, select, textarea, [contenteditable]")) {
       if (event.key === "Escape") on.blur();
