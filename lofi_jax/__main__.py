@@ -12,6 +12,7 @@ COMMANDS = {
     "prepare": "a dataset on disk, from videos and an annotation file",
     "predict": "detections in any video files, with a trained run",
     "evaluate": "the metrics of a prediction file",
+    "view": "a page that plays videos beside their timelines",
     "diagnose": "why detections are wrong",
     "compare": "the difference of two prediction files, and whether it is chance",
     "fuse": "several prediction files in one",

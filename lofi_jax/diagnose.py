@@ -5,11 +5,12 @@ python -m lofi_jax.diagnose --ground_truth=annotations.json --predictions=detect
 
 Predictions in videos outside the subset are false, unless --ignore_other_videos is given. Writes
 diagnosis.json, three plots, and report.html: the same in a single file that opens offline, with
-timelines of the best and the worst videos.
+links to the errors that cost most, on timelines of their videos. With --video_dir the page plays
+them too, linked into the folder.
 """
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 from absl import flags
@@ -19,11 +20,12 @@ from lofi_jax.detection import buckets, diagnosis, metrics, thresholds
 from lofi_jax.detection.matching import Instances, ranked
 from lofi_jax.errors import UserError
 from lofi_jax.files import aside, write_json, write_text
+from lofi_jax.jobs import view
 from lofi_jax.reports import diagnosis as report
-from lofi_jax.reports import pages, timelines
-from lofi_jax.results import ground_truth
+from lofi_jax.reports import inline_images, pages
+from lofi_jax.reports.viewer import links, part
+from lofi_jax.results import ground_truth, side_by_side
 from lofi_jax.results.ground_truth import Truth
-from lofi_jax.results.predictions import Predictions
 
 GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Annotation file.", required=True)
 PREDICTIONS = flags.DEFINE_string("predictions", None, "Prediction file.", required=True)
@@ -36,9 +38,12 @@ TIOU = flags.DEFINE_string("tiou", thresholds.ACTIVITYNET, "Thresholds, first:st
 BUCKETS = flags.DEFINE_enum(
     "buckets", "activitynet", buckets.NAMES, "Whose lengths, coverages, ... instances go by."
 )
-VIDEOS = flags.DEFINE_integer("videos", 5, "Best and worst videos whose timelines are drawn.", 0)
+VIDEOS = flags.DEFINE_integer(
+    "videos", 5, "Best and worst videos that are shown, and errors of each type.", 0
+)
+VIDEO_DIR = flags.DEFINE_string("video_dir", "", "Folder of the videos, for the page to play.")
 
-_STRONGEST = 12  # detections of a video that its timeline shows
+_EXTREMES = (("best_videos", "The best videos"), ("worst_videos", "The worst videos"))
 _PLOTS = {
     "false_positives.png": report.false_positives,
     "missed.png": lambda result: report.instances(result, "missed"),
@@ -60,8 +65,16 @@ def main() -> None:
         for name, figure in figures.items():
             with aside(folder / name) as unfinished:
                 figure.savefig(unfinished, format="png")
-    write_text(folder / "report.html", _page(truth, found, result, list(figures.values())))
+    judged = side_by_side.judged(truth, {pathlib.Path(PREDICTIONS.value).name: found}, tious)
+    moments = links.errors(judged, VIDEOS.value)
+    shown = {one.video for many in moments.values() for one in many}
+    shown |= {one["video"] for key, _ in _EXTREMES for one in result[key]}
+    data, placed = view.with_videos(_some(judged, shown), _files(), folder)
+    page = _page(truth, result, list(figures.values()), moments, data)
+    write_text(folder / "report.html", page)
     print(_summary(result) + "\n\n" + report.text(result))
+    if VIDEO_DIR.value:
+        print(f"\n{placed.summary()}")
     print(f"\n{folder / 'report.html'} has everything, with plots and timelines")
 
 
@@ -119,7 +132,13 @@ def _summary(result: Mapping) -> str:
     )
 
 
-def _page(truth: Truth, found: Predictions, result: Mapping, figures: Sequence) -> str:
+def _page(
+    truth: Truth,
+    result: Mapping,
+    figures: Sequence,
+    moments: Mapping[str, Sequence[links.Moment]],
+    data: Mapping,
+) -> str:
     errors_plot, missed_plot, precision_plot = figures
     kinds = ", ".join(result["instances"])
     parts = [
@@ -131,7 +150,7 @@ def _page(truth: Truth, found: Predictions, result: Mapping, figures: Sequence) 
             "(Alwassel et al., ECCV 2018)."
         ),
         pages.heading("What goes wrong"),
-        pages.image(errors_plot, "predictions by type, and the gain from fixing each type"),
+        inline_images.image(errors_plot, "predictions by type, and the gain from fixing each type"),
         pages.paragraph(
             "G is a class's number of instances; its best 10G predictions are looked at. One that"
             " is not true is "
@@ -143,9 +162,9 @@ def _page(truth: Truth, found: Predictions, result: Mapping, figures: Sequence) 
         ),
         pages.table(report.error_rows(result)),
         pages.heading("What is missed"),
-        pages.image(missed_plot, f"share of the instances missed, by {kinds}"),
+        inline_images.image(missed_plot, f"share of the instances missed, by {kinds}"),
         pages.heading("What is found how well"),
-        pages.image(precision_plot, f"normalised mAP by {kinds}"),
+        inline_images.image(precision_plot, f"normalised mAP by {kinds}"),
         pages.paragraph(
             "The dashed line is all instances. Context is the free time around an instance over"
             " its length, which is "
@@ -153,27 +172,38 @@ def _page(truth: Truth, found: Predictions, result: Mapping, figures: Sequence) 
         ),
         pages.table(report.instance_rows(result)),
     ]
-    for key, title in (("best_videos", "The best videos"), ("worst_videos", "The worst videos")):
-        parts.append(pages.heading(title))
-        parts += [_timeline(truth, found, **entry) for entry in result[key]]
-    return pages.page(f"Diagnosis of {pathlib.Path(PREDICTIONS.value).name}", parts)
-
-
-def _timeline(
-    truth: Truth, found: Predictions, video: str, average_precision: float, instances: int
-) -> str:
-    annotated = truth.videos[video]
-    wanted = [
-        {"label": label, "segment": segment}
-        for label, segment in zip(annotated.labels, annotated.segments.tolist(), strict=True)
+    parts += [
+        pages.heading("Where it goes wrong"),
+        pages.paragraph(
+            f"At tIoU {data['tious'][0]}: of each type the detections with the best scores, and the"
+            " longest of the instances that none matches. A link leads to the moment below."
+        ),
     ]
-    of_video = found.of(video)[:_STRONGEST]
-    last = max(x["segment"][1] for x in [*wanted, *of_video])
-    title = f"{video}: average precision {100 * average_precision:.1f}"
-    rows = [("ground truth", wanted), ("detections", of_video)]
-    classes = truth.annotated.classes
-    figure = timelines.figure(title, annotated.duration or max(last, 1e-3), rows, classes=classes)
-    return pages.image(figure, f"timeline of {title}, with {instances} instances")
+    for kind, rows in moments.items():
+        parts += [pages.subheading(kind), pages.links([row[1:] for row in rows])]
+    for key, title in _EXTREMES:
+        rows = [
+            (f"{one['video']}: {100 * one['average_precision']:.1f}", links.of_video(one["video"]))
+            for one in result[key]
+        ]
+        parts += [pages.heading(title), pages.links(rows)]
+    parts += [pages.heading("The moments themselves"), part.viewer(data)]
+    title = f"Diagnosis of {pathlib.Path(PREDICTIONS.value).name}"
+    return pages.page(title, parts, part.STYLE, part.POLICY)
+
+
+def _some(data: Mapping, ids: Container[str]) -> dict:
+    """The viewer's data with some of the videos."""
+    return {**data, "videos": [video for video in data["videos"] if video["id"] in ids]}
+
+
+def _files() -> dict[str, pathlib.Path] | None:
+    if not VIDEO_DIR.value:
+        return None
+    # Only here: it brings the libraries that read images.
+    from lofi_jax.data.ingest.video_folder import find_videos
+
+    return find_videos(VIDEO_DIR.value)
 
 
 if __name__ == "__main__":

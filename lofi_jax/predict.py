@@ -35,6 +35,9 @@ _PROPOSALS_ONLY = flags.DEFINE_bool(
     "proposals_only", False, f"Segments without a class, all of the label {predict.PROPOSAL!r}."
 )
 _TIMELINE_DIR = flags.DEFINE_string("timeline_dir", "", "Folder for an image of each video.")
+_VIEW = flags.DEFINE_string(
+    "view", "", "Folder for a page that plays the videos beside their detections."
+)
 
 
 _ROW = flags.DEFINE_string(
@@ -53,8 +56,9 @@ def main() -> None:
     print(f"row {localizer.row.name}: {localizer.why}", flush=True)
     keep_compiled(localizer.run.config, localizer.run.workdir)
     timelines = pathlib.Path(_TIMELINE_DIR.value) if _TIMELINE_DIR.value else None
+    page = pathlib.Path(_VIEW.value) if _VIEW.value else None
     with errors.naming_full_disk(output.parent):
-        print(predict.run(localizer, videos, output, timelines, kept))
+        print(predict.run(localizer, videos, output, timelines, kept, page))
 
 
 if __name__ == "__main__":

@@ -37,8 +37,9 @@ def real_files(finished_run, shared_data, tmp_path_factory):
     (folder / "hollow.mp4").touch()
     pattern = shared_data / "videos" / "*.*"
     videos = [pattern, folder / "text.mp4", folder]
-    output, images = folder / "out" / "found.json", folder / "timelines"
-    return run(*arguments(finished_run[0], videos, output, timeline_dir=images)), folder
+    output, images, page = folder / "out" / "found.json", folder / "timelines", folder / "page"
+    more = {"timeline_dir": images, "view": page}
+    return run(*arguments(finished_run[0], videos, output, **more)), folder
 
 
 def test_every_real_file_gets_detections_inside_it(real_files, shared_data):
@@ -71,6 +72,18 @@ def test_what_is_broken_is_used_in_part_or_skipped_and_said(real_files, shared_d
     for line, name in zip(skipped, ("text.mp4", "hollow.mp4"), strict=True):
         assert line.startswith(f"skipped {folder / name}: ")
     assert lines[-1] == f"7 of 9 videos -> {folder / 'out' / 'found.json'}"
+
+
+def test_the_page_holds_every_video_beside_its_detections(real_files):
+    ended, folder = real_files
+    text = (folder / "page" / "index.html").read_text()
+    data = json.loads(text.split('id="viewer-data">')[1].split("</script>")[0])
+    written = json.loads((folder / "out" / "found.json").read_text())["results"]
+    assert [video["id"] for video in data["videos"]] == list(written)
+    for video in data["videos"]:
+        assert (folder / "page" / video["file"]).exists()
+        assert len(video["found"][0]) == len(written[video["id"]]) and video["truth"] is None
+    assert "7 hard-linked" in ended.stdout or "7 linked by name" in ended.stdout
 
 
 def test_every_video_gets_a_timeline(real_files):

@@ -5,7 +5,7 @@ import glob
 import itertools
 import os
 import pathlib
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -18,11 +18,11 @@ from lofi_jax.data.video import video_file
 from lofi_jax.data.video.packets import VideoError
 from lofi_jax.errors import LONGEST, UserError, one_line
 from lofi_jax.files import safe_name
-from lofi_jax.jobs import images
+from lofi_jax.jobs import images, view
 from lofi_jax.jobs.localizer import Localizer
 from lofi_jax.reports import timelines
 from lofi_jax.reports.tables import row_name
-from lofi_jax.results import detection_files
+from lofi_jax.results import detection_files, predictions, side_by_side
 from lofi_jax.results.detections import Detections
 from lofi_jax.run import sources
 from lofi_jax.training.progress import Progress
@@ -93,8 +93,10 @@ def run(
     output: pathlib.Path,
     timeline_dir: pathlib.Path | None = None,
     kept: Kept = ALL,
+    view_dir: pathlib.Path | None = None,
 ) -> str:
-    """Detects in each video, saves after each, and draws timelines if asked for.
+    """Detects in each video, saves after each, and draws timelines and a page that plays the videos
+    if asked for.
 
     A video's id is its file's, as `video_ids.of_file` has it; if that is taken, the file's name
     without and then with the ending, or else with a number. A video that cannot be decoded is left
@@ -107,12 +109,13 @@ def run(
     Raises:
         UserError: the output cannot be written, or no video could be decoded.
     """
-    for folder in filter(None, (output.parent, timeline_dir)):
+    for folder in filter(None, (output.parent, timeline_dir, view_dir)):
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"{folder}: cannot be written ({error.strerror})") from error
     results: dict[str, Detections] = {}
+    files: dict[str, pathlib.Path] = {}
     notes: list[str] = []
     progress = Progress("predict", len(videos), unit="videos")
     for i, path in enumerate(videos):
@@ -124,6 +127,7 @@ def run(
             if covered:
                 notes.append(one_line(f"used in part: {path}: {covered}", LONGEST))
             video_id = _new_id(path, results)
+            files[video_id] = path
             results[video_id] = kept.of(dataclasses.replace(found, video=video_id))
             detection_files.save(output, results)
             if timeline_dir:
@@ -133,6 +137,8 @@ def run(
     progress.close()
     if not results:
         raise UserError("; ".join(notes))
+    if view_dir:
+        notes.append(_write_view(view_dir, results, files))
     return "\n".join([*notes, f"{len(results)} of {len(videos)} videos -> {output}"])
 
 
@@ -168,6 +174,15 @@ def _detect(
         record, _ = open_video(path, sources.sampling_of(localizer.run.config))
         frames = images.thumbnails(localizer.run, record)
     return found, covered, _Pictures(duration, frames)
+
+
+def _write_view(
+    folder: pathlib.Path, results: Mapping[str, Detections], files: Mapping[str, pathlib.Path]
+) -> str:
+    found = {"detections": predictions.of_detections(results)}
+    data, placed = view.with_videos(side_by_side.unjudged(found), files, folder)
+    view.write(folder, f"Detections in {len(results)} videos", data)
+    return f"{folder / 'index.html'} plays them; {placed.summary()}"
 
 
 def _new_id(path: pathlib.Path, taken: Container[str]) -> str:

@@ -80,6 +80,29 @@ def load(
     return truth, found
 
 
+def load_predicted(
+    ground_truth: str | os.PathLike, paths: Sequence[str]
+) -> tuple[Truth, list[Predictions]]:
+    """As `load`, with those annotated videos that any of the files names, of whatever subset.
+
+    Raises:
+        UserError: as `activitynet.load` and `predictions.load`; no video in common, or none with
+            segments.
+    """
+    annotated = activitynet.load(ground_truth, repair=False)
+    found = [predictions.load(path) for path in paths]
+    named = {key for one in found for key in one.video_ids}
+    videos = {key: video for key, video in annotated.videos.items() if key in named}
+    labels = {label for video in videos.values() for label in video.labels}
+    if not labels:
+        raise UserError(
+            f"{first(paths)}: no annotated video in common with {ground_truth}: "
+            f"{found[0].video_ids[0]!r} and others, not {next(iter(annotated.videos))!r}"
+        )
+    truth = Truth(annotated, "", videos, tuple(sorted(labels)))
+    return truth, [predictions.of_videos(one, videos.keys()) for one in found]
+
+
 def load_truth(path: str | os.PathLike, subset: str) -> Truth:
     """Reads the annotations of a subset.
 

@@ -1,0 +1,1 @@
+"""The viewer: videos beside their timelines, in plain HTML, CSS and JavaScript."""
