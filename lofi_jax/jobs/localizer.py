@@ -19,8 +19,7 @@ from lofi_jax.data.loader.window_clips import Pieces
 from lofi_jax.data.streamed.video_frames import open_video
 from lofi_jax.data.video.packets import VideoError
 from lofi_jax.errors import UserError
-from lofi_jax.jobs import detection
-from lofi_jax.jobs.trainings import CLASSIFIER_STANDARDISES, classifier_encoder
+from lofi_jax.jobs import detection, labels
 from lofi_jax.results.detections import Detections
 from lofi_jax.run import checkpoints, features, sources
 from lofi_jax.run.networks import make_encoder
@@ -56,9 +55,9 @@ class Localizer:
             UserError: something that the row needs is not trained.
         """
         self.run, self.row = run, row
-        self._labels_by = classifier_encoder(run)
-        self._classify = detection.classifier(run)
-        self.classes: tuple[str, ...] = self._classify.classes
+        self._labels_by = labels.encoder_of(run)
+        self.classes: tuple[str, ...] = tuple(labels.classes(run))
+        self._classify = labels.of_any_video(run)
         self._propose = detection.proposer(run, row, len(self.classes))
         parts = {*row.encoder.split("+"), *self._labels_by.split("+")}
         if "external" in parts:
@@ -128,13 +127,15 @@ class Localizer:
         parts = self._encode(record)
         standardise = self.run.config.head_training.standardise
         seen = self._joined(parts, self.row.encoder, standardise)
-        whole = self._joined(parts, self._labels_by, CLASSIFIER_STANDARDISES)
+        whole = self._joined(parts, self._labels_by, labels.STANDARDISES)
+        found, duration = self._propose(seen, record["duration"]), record["duration"]
+        unlabelled = found.labels is None
         return detection.labelled(
             self.run,
-            self._propose(seen, record["duration"]),
-            self._classify.video(whole),
+            found,
+            self._classify(whole, found.segments, duration) if unlabelled else None,
             self.classes,
-            record["duration"],
+            duration,
             record["video_id"],
         )
 
