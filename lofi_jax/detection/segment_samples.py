@@ -55,8 +55,8 @@ def targets(
     labels: Int[AnyArray, " M"],
     valid: Bool[AnyArray, " M"],
     classes: int,
-) -> tuple[Float[Array, "P classes+1"], Bool[Array, " P"]]:
-    """Each segment's distribution over the classes and background (the last), and whether it has
+) -> tuple[Float[Array, "P K"], Bool[Array, " P"]]:
+    """Each segment's distribution over K: the classes and background (the last); and whether it has
     one.
 
     Classes that overlap in time share it equally.

@@ -32,16 +32,15 @@ class SegmentClassifier(nn.Module):
         features: Float[AnyArray, "B L D"],
         segments: Float[AnyArray, "B P 2"],
         length: int | Float[AnyArray, ""] | None = None,
-    ) -> Float[Array, "B P classes+1"]:
-        """The logits.
+    ) -> Float[Array, "B P K"]:
+        """The logits, K of the classes and then background.
 
         Args:
             segments: start and end in snippets.
             length: snippets of the video, where those after it are padding with zeros; None: L.
         """
         x = nn.relu(nn.Conv(self.hidden, (3,), name="hidden")(features))
-        length = features.shape[1] if length is None else length
-        pooled = pool(x, parts(segments), length)
+        pooled = pool(x, parts(segments), features.shape[1] if length is None else length)
         lasts = jnp.log(jnp.maximum(segments[..., 1:] - segments[..., :1], 0.1))
         seen = jnp.concatenate([pooled.reshape(*pooled.shape[:2], -1), lasts], axis=-1)
         y = nn.relu(nn.Dense(self.hidden, name="segment")(seen))
