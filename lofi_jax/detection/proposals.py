@@ -151,22 +151,22 @@ def _kept(found: Proposals, index: np.ndarray, scores: np.ndarray, threshold: fl
 
 
 def with_classes(found: Proposals, probabilities: np.ndarray, top_classes: int) -> Proposals:
-    """Each proposal with each of the video's most probable classes, scores multiplied; best first.
+    """Each proposal with each of its most probable classes, scores multiplied; best first.
 
     So G-TAD (arXiv 1911.11462, section 4) and BMN label proposals on ActivityNet, with the two best
-    classes of an external classifier.
+    classes that an external classifier finds in the video.
 
     Args:
         found: without labels.
-        probabilities: (classes,) of the video.
+        probabilities: (classes,) of the video, or (P, classes) of each proposal.
         top_classes: how many classes.
     """
-    best = np.argsort(-probabilities, kind="stable")[:top_classes]
-    scores = (found.scores[:, None] * probabilities[best]).ravel()
+    probabilities = np.broadcast_to(probabilities, (len(found.scores), np.shape(probabilities)[-1]))
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :top_classes]
+    scores = (found.scores[:, None] * np.take_along_axis(probabilities, best, axis=1)).ravel()
     order = np.argsort(-scores, kind="stable")
-    segments = np.repeat(found.segments, len(best), axis=0)
-    labels = np.tile(best, len(found.scores))
-    return Proposals(segments[order], scores[order], labels[order])
+    segments = np.repeat(found.segments, best.shape[1], axis=0)
+    return Proposals(segments[order], scores[order], best.ravel()[order])
 
 
 def union(parts: Sequence[Proposals], weights: Sequence[float]) -> Proposals:

@@ -28,8 +28,7 @@ from lofi_jax.detection.windows import Windows
 from lofi_jax.errors import UserError
 from lofi_jax.fidelity import Fidelity
 from lofi_jax.files import read_own_json
-from lofi_jax.jobs import best, detection, windowed
-from lofi_jax.jobs.trainings import CLASSIFIER_STANDARDISES, classifier_encoder
+from lofi_jax.jobs import best, detection, labels, windowed
 from lofi_jax.results.detections import Detections
 from lofi_jax.run import checkpoints, datasets, features, sources
 from lofi_jax.run.networks import make_encoder
@@ -69,9 +68,9 @@ class Localizer:
             UserError: something that the row needs is not trained.
         """
         self.run, self.row, self.why = run, row, why
-        self._labels_by = classifier_encoder(run)
-        self._classify = detection.classifier(run)
-        self.classes: tuple[str, ...] = self._classify.classes
+        self._labels_by = labels.encoder_of(run)
+        self.classes: tuple[str, ...] = tuple(labels.classes(run))
+        self._classify = labels.of_any_video(run)
         self._propose = detection.proposer(run, row, len(self.classes))
         parts = {*row.encoder.split("+"), *self._labels_by.split("+")}
         if "external" in parts:
@@ -229,7 +228,8 @@ class Localizer:
     @functools.cached_property
     def _longest_seconds(self) -> float:
         """The duration of the longest training video, 0 where it is not known."""
-        path = self.run.workdir.classifier(self._labels_by) / "trained_on.json"
+        level = labels.trained_level(self.run)
+        path = labels.folder(self.run, level) / "trained_on.json"
         if path.exists():
             return read_own_json(path)["longest_seconds"]
         try:  # a workdir from before that was noted
@@ -263,8 +263,10 @@ class Localizer:
         """The actions in a video, from the features of each encoder."""
         standardise = self.run.config.head_training.standardise
         seen = self._joined(parts, self.row.encoder, standardise)
-        whole = self._joined(parts, self._labels_by, CLASSIFIER_STANDARDISES)
-        found, probabilities = self._propose(seen, duration), self._classify.video(whole)
+        whole = self._joined(parts, self._labels_by, labels.STANDARDISES)
+        found = self._propose(seen, duration)
+        unlabelled = found.labels is None
+        probabilities = self._classify(whole, found.segments, duration) if unlabelled else None
         return detection.labelled(self.run, found, probabilities, self.classes, duration, video)
 
     def _record(self, video: Path) -> Record:

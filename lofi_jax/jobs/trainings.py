@@ -3,26 +3,24 @@
 from typing import Any
 
 from lofi_jax import fidelity
-from lofi_jax.config import full_fidelity, rows_of
+from lofi_jax.config import full_fidelity
 from lofi_jax.config.rows import Row
 from lofi_jax.config.settings import Data, Source
 from lofi_jax.data.loader import clips, pretext_clips, trimmed_clips
 from lofi_jax.data.loader.clips import Augmentation
 from lofi_jax.errors import UserError
 from lofi_jax.files import read_own_json, write_json
-from lofi_jax.models.classifier import VideoClassifier
+from lofi_jax.jobs import labels
+from lofi_jax.models.segment_classifier import SegmentClassifier
 from lofi_jax.run import checkpoints, datasets, features, sources, workdir
 from lofi_jax.run.checkpoints import ORIGIN
 from lofi_jax.run.networks import joint_chunks, make_encoder, make_head, snippet_shape
 from lofi_jax.run.start import Run
-from lofi_jax.stages import classify, clip_accuracy, head, joint, pretrain
+from lofi_jax.stages import classify, classify_segments, clip_accuracy, head, joint, pretrain
 from lofi_jax.stages.pretrain import Clips
 from lofi_jax.stages.train import is_finished
 from lofi_jax.training import processes
 from lofi_jax.training.checkpoints import load_state
-
-# Independent of `config.head_training.standardise`, which is for heads: the classifier is ours.
-CLASSIFIER_STANDARDISES = True
 
 
 def pretrain_encoder(run: Run, start: str) -> None:
@@ -60,13 +58,11 @@ def _clips(run: Run, start: str) -> Clips:
         )
     if start in ("acp", "acp_plus"):
         drawing = _source_drawing(run) if start == "acp" else _drawing(run, "snippet", config.data)
-        classes = len(source.classes)
         clip = trimmed_clips.TrainingClip(full, drawing, augmentation, config.seed)
-    else:
-        task = {"arrow_of_time": pretext_clips.ArrowOfTime, "speednet": pretext_clips.SpeedNet}
-        classes = 2
-        clip = task[start](full, config.data.frames, augmentation, config.seed)
-    return Clips(source.records, classes, clip, snippet_shape(config))
+        return Clips(source.actions, len(source.classes), clip, snippet_shape(config))
+    task = {"arrow_of_time": pretext_clips.ArrowOfTime, "speednet": pretext_clips.SpeedNet}
+    clip = task[start](full, config.data.frames, augmentation, config.seed)
+    return Clips(source.records, 2, clip, snippet_shape(config))
 
 
 def _augmentation(data: Data) -> Augmentation:
@@ -96,14 +92,14 @@ def _measure_accuracy(run: Run) -> None:
     if not path.exists():
         source = datasets.source(run, subset)
         clip = trimmed_clips.TestClips(full_fidelity(config), _source_drawing(run))
-        test = Clips(source.records, len(source.classes), clip, snippet_shape(config))
+        test = Clips(source.actions, len(source.classes), clip, snippet_shape(config))
         state = load_state(workdir.checkpoints(folder))
         measured = clip_accuracy.measure(make_encoder(config), state, test)
-        write_json(path, {"subset": subset} | measured)
+        write_json(path, {"subset": subset, "videos": len(source.records)} | measured)
     measured = read_own_json(path)
     print(
-        f"accuracy on {measured['videos']} videos of {subset!r}, {measured['clips']} clips each:"
-        " top-1"
+        f"accuracy on {measured['videos']} videos of {subset!r}, {measured['clips']} clips a"
+        " segment: top-1"
         f" {100 * measured['top1']:.2f}%, top-5 {100 * measured['top5']:.2f}%"
     )
 
@@ -159,25 +155,13 @@ def train_head(run: Run, row: Row) -> None:
         head.run(name, made, config.dtype, examples, settings, folder, run.session)
 
 
-def classifier_encoder(run: Run) -> str:
-    """The encoder whose features the video-level classifier sees: the first row's.
-
-    The same classifier labels the proposals of every row, so rows differ in localization alone. The
-    paper uses one external classifier for all.
-    """
-    return rows_of(run.config)[0].encoder
-
-
-def classifier_model(run: Run, classes: int) -> VideoClassifier:
-    return VideoClassifier(classes, run.config.classifier.hidden)
-
-
 def train_classifier(run: Run) -> None:
-    """Trains the video-level classifier, unless an external file has the scores."""
-    settings, encoder = run.config.classifier, classifier_encoder(run)
+    """Trains the classifier of videos or of segments, unless an external file has the scores."""
+    settings, encoder = run.config.classifier, labels.encoder_of(run)
     if settings.file:
         return
-    target, folder = datasets.target(run), run.workdir.classifier(encoder)
+    target, level = datasets.target(run), labels.level(run)
+    folder = labels.folder(run, level)
     _claim(run, folder, encoder)
     if is_finished(folder, settings, target.training_examples):
         return
@@ -185,9 +169,12 @@ def train_classifier(run: Run) -> None:
         write_json(folder / "classes.json", target.classes)
         longest = max(video.known_duration for video in target.train_videos)
         write_json(folder / "trained_on.json", {"longest_seconds": longest})
-    examples = features.training_examples(run, encoder, CLASSIFIER_STANDARDISES)
-    model = classifier_model(run, len(target.classes))
-    classify.run(model, examples, settings, folder, run.session)
+    examples = features.training_examples(run, encoder, labels.STANDARDISES)
+    model = labels.model(run, level, len(target.classes))
+    if isinstance(model, SegmentClassifier):
+        classify_segments.run(model, examples, settings, folder, run.session)
+    else:
+        classify.run(model, examples, settings, folder, run.session)
 
 
 def _claim(run: Run, folder: Any, encoder: str) -> None:

@@ -12,6 +12,7 @@ import functools
 from lofi_jax.models.actionformer import ActionFormer, ActionFormerAgnostic
 from lofi_jax.models.bmn import BMN
 from lofi_jax.models.gtad import GTAD
+from lofi_jax.models.i3d import I3D
 from lofi_jax.models.r2plus1d import R2Plus1D
 from lofi_jax.models.resnet import Bottleneck
 from lofi_jax.models.tsm import TSM
@@ -27,6 +28,7 @@ ENCODERS = {
     "r2plus1d_34_mmaction2": functools.partial(
         R2Plus1D, stage_sizes=(3, 4, 6, 3), form="mmaction2"
     ),
+    "i3d": functools.partial(I3D, end_point="Mixed_5c"),
 }
 
 HEADS = {

@@ -27,11 +27,15 @@ def convolve(
 
     Large 3 x 3 kernels use `winograd`. The rest use XLA's forward pass and the backward pass of
     `_back`.
+
+    One over time as well becomes one of images: see `_over_time`.
     """
     if options["feature_group_count"] == 1:
         if max(kernel.shape[:-2]) == 1 and (isinstance(padding, str) or not np.any(padding)):
             kept = tuple(slice(None, None, stride) for stride in strides)
             return x[:, *kept] @ kernel.reshape(kernel.shape[-2:])
+        if x.ndim == 5 and not isinstance(padding, str):
+            return _over_time(x, kernel, strides, padding, **options)
         if x.ndim == 4 and not isinstance(padding, str):
             if max(_out(x, kernel, strides, padding)) <= SMALL:
                 return _by_pixels(x, kernel, strides, padding)
@@ -42,6 +46,30 @@ def convolve(
                 return _by_winograd(x, kernel)
             return _convolve(x, kernel, tuple(strides), tuple(padding))
     return lax.conv_general_dilated(x, kernel, strides, padding, **options)
+
+
+def _over_time(x, kernel, strides, padding, **options):
+    """A convolution of (N, T, H, W, C) as one of images, in which the frames that the kernel spans
+    lie side by side as channels.
+
+    XLA takes 2 to 4 times as long for the library's. What the kernel sees of the padding alone, as
+    where few frames are left, is no part of it.
+    """
+    frames, moments = x.shape[1], kernel.shape[0]
+    stride, (before, after) = strides[0], padding[0]
+    out = (frames + before + after - moments) // stride + 1
+    last = stride * (out - 1)
+    seen = [
+        i
+        for i in range(moments)
+        if any(0 <= i - before + k < frames for k in range(0, last + 1, stride))
+    ]
+    x = jnp.pad(x, ((0, 0), (before, after), (0, 0), (0, 0), (0, 0)))
+    x = jnp.concatenate([x[:, i : i + last + 1 : stride] for i in seen], axis=-1)
+    kernel = jnp.concatenate([kernel[i] for i in seen], axis=2)
+    images = x.reshape(-1, *x.shape[2:])
+    y = convolve(images, kernel, strides[1:], padding[1:], **options)
+    return y.reshape(x.shape[0], out, *y.shape[1:])
 
 
 def _out(x, kernel, strides, padding) -> list[int]:

@@ -1,7 +1,8 @@
-"""Max-pooling over windows of three with stride two, as in the stems, with a cheap backward
-pass.
+"""Max-pooling with a cheap backward pass: over windows of three with stride two, as in the stems,
+and as TensorFlow pads.
 """
 
+import functools
 from collections.abc import Sequence
 
 import jax.numpy as jnp
@@ -31,6 +32,38 @@ def _halved(x, axis: int):
     middle, after = (lax.index_in_dim(pairs, k, axis + 1, keepdims=False) for k in range(2))
     before = lax.slice_in_dim(_padded(after, axis, 1, 0), 0, windows, axis=axis)
     return jnp.maximum(jnp.maximum(before, middle), after)
+
+
+def same(
+    x: Float[Array, "N ... C"], window: Sequence[int], strides: Sequence[int]
+) -> Float[Array, "N ... C"]:
+    """As `nn.max_pool` with padding "SAME", for every window and stride of one or more entries;
+    the backward pass is that of `halved`.
+
+    Args:
+        window, strides: along each axis between the first and the last one, no stride longer than
+            its window.
+    """
+    for axis, (size, stride) in enumerate(zip(window, strides, strict=True), start=1):
+        if size > 1:
+            x = _same(x, axis, size, stride)
+    return x
+
+
+def _same(x, axis: int, window: int, stride: int):
+    """Windows along one axis, from groups of as many entries as the stride: no strided slices."""
+    size = x.shape[axis]
+    out = -(-size // stride)
+    groups = out + (window - 1) // stride
+    before = max((out - 1) * stride + window - size, 0) // 2
+    x = _padded(x, axis, before, groups * stride - size - before)
+    x = x.reshape(*x.shape[:axis], groups, stride, *x.shape[axis + 1 :])
+    each = [lax.index_in_dim(x, k, axis + 1, keepdims=False) for k in range(stride)]
+    entries = (
+        lax.slice_in_dim(each[k % stride], k // stride, k // stride + out, axis=axis)
+        for k in range(window)
+    )
+    return functools.reduce(jnp.maximum, entries)
 
 
 def _padded(x, axis: int, before: int, after: int):

@@ -35,9 +35,9 @@ class Module(Protocol):
         ...
 
 
-def apply(module: Module, params: Tree, x: Array) -> Array:
-    """The one array that a module without state makes of an input."""
-    return module.apply({"params": params}, x)
+def apply(module: Module, params: Tree, x: Array, *others: Any) -> Array:
+    """The one array that a module without state makes of an input, and of what else it takes."""
+    return module.apply({"params": params}, x, *others)
 
 
 def by_path(variables: Tree) -> dict[str, Any]:

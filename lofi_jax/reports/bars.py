@@ -15,12 +15,13 @@ _MEASURES = (("average mAP", "#0072B2"), ("class-agnostic average mAP", "#E69F00
 _SMALL = 8  # points
 
 
-def draw(path: str | os.PathLike, runs: Sequence[Mapping]) -> None:
+def draw(path: str | os.PathLike, runs: Sequence[Mapping], title: str) -> None:
     """Writes a PNG of the runs' rows.
 
     Args:
         path: the file.
         runs: for each seed what results.json holds, the same rows in the same order.
+        title: what the bars show.
     """
     rows = runs[0]["rows"]
     fig = Figure((7.0, 0.6 + 0.45 * len(rows)), dpi=150, layout="constrained")
@@ -35,7 +36,7 @@ def draw(path: str | os.PathLike, runs: Sequence[Mapping]) -> None:
     axes.set_yticks(range(len(rows)), [row_name(row) for row in rows], fontsize=_SMALL)
     axes.invert_yaxis()
     axes.set_xlabel("percent", fontsize=_SMALL)
-    axes.set_title(f"mean of {len(runs)} seeds", fontsize=_SMALL + 1, loc="left")
+    axes.set_title(title, fontsize=_SMALL + 1, loc="left")
     axes.tick_params(labelsize=_SMALL)
     axes.spines[["top", "right"]].set_visible(False)
     # Above the bars, where it hides none.

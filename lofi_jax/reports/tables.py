@@ -75,6 +75,29 @@ def metrics(scores: Mapping) -> str:
     )
 
 
+def pooled(results: Mapping) -> str:
+    """One line per row: its average mAP, that of localization alone, and its lead over the same
+    head's frozen row, with the intervals that hold 95 of 100 samples of the videos.
+
+    Args:
+        results: as `folds.pool` gives them.
+    """
+    lines = [["start", "fidelity", "head", "average", "95%", "class-agnostic"]]
+    lines[0] += [f"- {_BASELINE}", "95%"]
+    for row in results["rows"]:
+        lead, interval = "-", "-"
+        if "lead" in row:
+            lead, interval = f"{100 * row['lead']:+.1f}", _interval(row["lead_interval"], "+.1f")
+        measures = [f"{100 * row['average_mAP']:.1f}", _interval(row["interval"], ".1f")]
+        measures.append(f"{100 * row['class_agnostic']['average_mAP']:.1f}")
+        lines.append([row["start"], row["fidelity"], row["head"], *measures, lead, interval])
+    return align(lines, words=3)
+
+
+def _interval(fractions: Sequence[float], form: str) -> str:
+    return " to ".join(format(100 * fraction, form) for fraction in fractions)
+
+
 def plan(rows: Sequence[Mapping]) -> str:
     """One line per row of what `lofi_jax.plan` writes, with its work a video, and why compilation
     failed.

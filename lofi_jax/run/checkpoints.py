@@ -1,6 +1,7 @@
 """Where the weights of a run's encoders and heads come from."""
 
 import pathlib
+from collections.abc import Container
 from typing import Any
 
 import jax
@@ -88,7 +89,7 @@ def load_encoder_of(
     Raises:
         UserError: as `load_encoder`, or it holds another encoder.
     """
-    loaded = load_encoder(path)
+    loaded = _without(getattr(encoder, "beyond", ()), load_encoder(path))
     wanted = jax.eval_shape(lambda: initial_variables(encoder, shape, jax.random.key(0)))
     there, here = (
         {name: x.shape for name, x in by_path(tree).items()} for tree in (loaded, wanted)
@@ -100,3 +101,11 @@ def load_encoder_of(
             f" {there.get(name, 'missing')}, not {here.get(name, 'expected')}"
         )
     return loaded
+
+
+def _without(modules: Container[str], variables: dict[str, Any]) -> dict[str, Any]:
+    """Variables without some modules, as of the whole network where an encoder ends before them."""
+    return {
+        kind: {name: x for name, x in tree.items() if name not in modules}
+        for kind, tree in variables.items()
+    }

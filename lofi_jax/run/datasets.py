@@ -2,11 +2,14 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 from lofi_jax.config import Config, rows_of
-from lofi_jax.data.annotations import formats
-from lofi_jax.data.annotations.activitynet import Video
+from lofi_jax.config.settings import Data
+from lofi_jax.data.annotations import folds, formats
+from lofi_jax.data.annotations.activitynet import Annotations, Video
 from lofi_jax.data.annotations.windows import Window, to_train_on
+from lofi_jax.data.loader.trimmed_clips import Actions
 from lofi_jax.data.loader.window_clips import WindowRecords
 from lofi_jax.data.subset import Subset
 from lofi_jax.data.video.sample_times import snippets_in
@@ -92,9 +95,16 @@ class Target:
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """The source dataset of stage 1: stored clips, and the classes' names."""
+    """The source dataset of stage 1.
+
+    Attributes:
+        records: the videos that have a segment.
+        actions: their segments, each of which gives an epoch a clip.
+        classes: names.
+    """
 
     records: Subset
+    actions: Actions
     classes: tuple[str, ...]
 
 
@@ -119,14 +129,27 @@ def _target(run: Run) -> Target:
     if needs_no_videos(run.config):
         return _annotated(run)
     data, opened = run.config.data, sources.target(run).open(run)
+    windows, records, videos = windows_of(run.config), opened.records, opened.videos
+    if data.fold < 0:
+        train, test = data.train_subset, data.test_subset
+        return Target(
+            records(train), records(test), videos(train), videos(test), opened.classes, windows
+        )
+    both, annotated = records(data.train_subset), videos(data.train_subset)
+    train, test = _split(formats.load(data.annotations), data, annotated)
     return Target(
-        opened.records(data.train_subset),
-        opened.records(data.test_subset),
-        opened.videos(data.train_subset),
-        opened.videos(data.test_subset),
+        Subset(both, train),
+        Subset(both, test),
+        [annotated[i] for i in train],
+        [annotated[i] for i in test],
         opened.classes,
-        windows_of(run.config),
+        windows,
     )
+
+
+def _split(parsed: Annotations, data: Data, videos: Sequence[Video]) -> tuple[list, list]:
+    """The places of the videos to train on, and of those of the fold to test."""
+    return folds.split(parsed, data.train_subset, data.fold, [v.video_id for v in videos])
 
 
 def needs_no_videos(config: Config) -> bool:
@@ -138,7 +161,11 @@ def _annotated(run: Run) -> Target:
     """The target dataset from its annotation file alone, without videos."""
     data = run.config.data
     parsed = formats.load(data.annotations)
-    train, test = (list(parsed.subset(s).values()) for s in (data.train_subset, data.test_subset))
+    train = list(parsed.subset(data.train_subset).values())
+    if data.fold < 0:
+        test = list(parsed.subset(data.test_subset).values())
+    else:
+        train, test = ([train[i] for i in part] for part in _split(parsed, data, train))
     for video in [*train, *test]:
         if not video.duration:
             raise UserError(f"{data.annotations}: video {video.video_id!r} has no duration")
@@ -169,21 +196,12 @@ def joint_examples(run: Run) -> Records:
     )
 
 
-def with_segments(records: Records, videos: list[Video]) -> Subset:
-    """The records of the videos that have a segment, for classification.
-
-    Raises:
-        UserError: there are none.
-    """
-    numbers = [i for i, video in enumerate(videos) if video.labels]
-    if not numbers:
-        raise UserError("no training video has an annotated segment")
-    return Subset(records, numbers)
-
-
 def target_clips(run: Run, subset: str = "") -> Source:
-    """The target's own foreground segments as clips, of its training subset or another one."""
-    return _clips(sources.target(run).open(run), subset or run.config.data.train_subset)
+    """The target's own foreground segments as clips, of its training videos or another subset."""
+    if subset:
+        return _clips(sources.target(run).open(run), subset)
+    own = target(run)
+    return _source(own.train, own.train_videos, own.classes)
 
 
 def source(run: Run, subset: str = "") -> Source:
@@ -195,5 +213,17 @@ def source(run: Run, subset: str = "") -> Source:
 
 
 def _clips(opened: sources.Opened, subset: str) -> Source:
-    clips = with_segments(opened.records(subset), opened.videos(subset))
-    return Source(clips, opened.classes)
+    return _source(opened.records(subset), opened.videos(subset), opened.classes)
+
+
+def _source(records: Records, videos: list[Video], classes: tuple[str, ...]) -> Source:
+    """The source that some videos make.
+
+    Raises:
+        UserError: none has a segment.
+    """
+    numbers = [i for i, video in enumerate(videos) if video.labels]
+    if not numbers:
+        raise UserError("no training video has an annotated segment")
+    chosen = Subset(records, numbers)
+    return Source(chosen, Actions(chosen, [len(videos[i].labels) for i in numbers]), classes)

@@ -34,8 +34,12 @@ class Workdir:
         return self.root / "features" / encoder
 
     def classifier(self, encoder: str) -> pathlib.Path:
-        """The training of the video-level classifier on an encoder's features."""
+        """The training of the classifier of videos on an encoder's features."""
         return self.root / "classifier" / encoder
+
+    def segment_classifier(self, encoder: str) -> pathlib.Path:
+        """The training of the classifier of segments on an encoder's features."""
+        return self.root / "classifier" / f"{encoder}_segments"
 
     def head(self, row: Row) -> pathlib.Path:
         """The training of a row's head."""

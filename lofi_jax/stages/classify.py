@@ -1,4 +1,7 @@
-"""Class probabilities of whole videos, which give proposals their labels: our own classifier's."""
+"""Class probabilities of whole videos, which give proposals their labels: our own classifier's.
+
+For videos with several classes see classify_segments.py.
+"""
 
 import functools
 import pathlib

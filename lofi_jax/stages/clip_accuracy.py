@@ -1,5 +1,5 @@
-"""How well stage 1's encoder classifies clips it has not seen: top-1 and top-5, 10 clips a video
-averaged.
+"""How well stage 1's encoder classifies clips it has not seen: top-1 and top-5, 10 clips a
+segment averaged.
 """
 
 from typing import Any
@@ -17,13 +17,13 @@ from lofi_jax.training.progress import Progress
 def measure(encoder: Encoder, state: dict[str, Any], test: Clips) -> dict[str, Any]:
     """Measures the encoder and the classification layer of stage 1's last train state.
 
-    A video's probabilities are the mean over its clips, centre crop.
+    A segment's probabilities are the mean over its clips, centre crop.
 
     Args:
-        test: videos, of each of which the transformation makes several clips (clips, T, H, W, 3).
+        test: segments, of each of which the transformation makes several clips (clips, T, H, W, 3).
 
     Returns:
-        "videos", "clips" (of each), "top1" and "top5" in 0..1.
+        "segments", "clips" (of each), "top1" and "top5" in 0..1.
     """
     classifier = nn.Dense(test.classes)
     variables = {"params": state["params"]["encoder"], "batch_stats": state["batch_stats"]}
@@ -33,7 +33,7 @@ def measure(encoder: Encoder, state: dict[str, Any], test: Clips) -> dict[str, A
         logits = apply(classifier, weights, encoder.apply(variables, frames))
         return jax.nn.softmax(logits).mean(axis=0)
 
-    progress = Progress("test (acp)", len(test.records), unit="videos")
+    progress = Progress("test (acp)", len(test.records), unit="segments")
     ranks = []
     for batch in clips.evaluation_batches(test.records, test.transformation, batch_size=1):
         weights = state["params"]["classifier"]
@@ -42,7 +42,7 @@ def measure(encoder: Encoder, state: dict[str, Any], test: Clips) -> dict[str, A
         progress.show(len(ranks), {})
     progress.close()
     return {
-        "videos": len(ranks),
+        "segments": len(ranks),
         "clips": trimmed_clips.TEST_CLIPS,
         "top1": float(np.mean(np.array(ranks) < 1)),
         "top5": float(np.mean(np.array(ranks) < 5)),

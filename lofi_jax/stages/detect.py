@@ -137,7 +137,7 @@ def _beside_the_device(jobs: Iterable[Callable], threads: int) -> Iterator:
 
 def label(
     found: Proposals,
-    probabilities: Float[np.ndarray, " classes"],
+    probabilities: Float[np.ndarray, "*P classes"] | None,
     classes: Sequence[str],
     duration: float,
     top_classes: int,
@@ -146,17 +146,19 @@ def label(
 ) -> Detections:
     """A video's proposals with labels, in seconds, best first.
 
-    Proposals without a class get the video's most probable classes, scored proposal times class.
+    Proposals without a class get the most probable ones, scored proposal times class.
 
     Args:
         found: segments in units of the video.
+        probabilities: of the classes, in the video or in each proposal; None: proposals have
+            their class.
         classes: names by label.
         duration: of the video, in seconds.
         top_classes: labels per proposal.
         top_k: detections to keep.
         video: its id.
     """
-    if found.labels is None:
+    if probabilities is not None:
         found = with_classes(found, probabilities, top_classes)
     best = found.first(top_k)
     names = [classes[int(label)] for label in best.known_labels]

@@ -24,7 +24,7 @@ class Clips:
     """The training data of stage 1.
 
     Attributes:
-        records: stored clips, or videos with segments.
+        records: segments of stored clips or videos; or, of the pretext tasks, these themselves.
         classes: their number.
         transformation: maps a record to a clip, "frames" (T, H, W, 3) uint8, and its "label".
         shape: (T, H, W, 3) of a clip.

@@ -16,35 +16,44 @@ from lofi_jax.errors import first
 
 # What a checkpoint may hold that no encoder or head wants.
 _IGNORED = {
-    "a classification layer": re.compile(r"^(module\.)?(base_model\.)?(fc\d?|new_fc|cls_head)\."),
+    "a classification layer": re.compile(
+        r"^(module\.)?(base_model\.)?(fc\d?|new_fc|cls_head|logits)\.|^Logits/"
+    ),
     "counts of batches": re.compile(r"\.num_batches_tracked$"),
     "BMN's sampling weights, which are computed": re.compile(r"^(module\.)?sample_mask$"),
     "BMN's mask of its map, which is computed": re.compile(r"^(module\.)?bm_mask$"),
 }
 
-_LEAVES = {
+# Where a layer's arrays belong, by PyTorch's names and by Flax's.
+PYTORCH = {
     "weight": ("params", "scale"),
     "bias": ("params", "bias"),
     "running_mean": ("batch_stats", "mean"),
     "running_var": ("batch_stats", "var"),
 }
-_KINDS = {"kernel": "weight"} | {ours: kind for kind, (_, ours) in _LEAVES.items()}
+FLAX = {
+    "mean": ("batch_stats", "mean"),
+    "var": ("batch_stats", "var"),
+    "kernel": ("params", "kernel"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """PyTorch's layers under other names than ours.
+    """Layers under other names than ours.
 
     Attributes:
         rules: pairs of a public part of a key and ours, each replaced in turn; "#" is a number, the
             same on both sides, and "^" stands where both begin a key.
         arrange: (path, array) -> array, for arrays that need more than a new name.
         vectors: arrays of shape (1, C, 1) are vectors.
+        leaves: `PYTORCH` or `FLAX`.
     """
 
     rules: tuple[tuple[str, str], ...]
     arrange: Callable[[str, np.ndarray], np.ndarray] = lambda path, array: array
     vectors: bool = False
+    leaves: Mapping[str, tuple[str, str]] = dataclasses.field(default_factory=lambda: PYTORCH)
 
     def __call__(self, key: str, array: np.ndarray) -> tuple[str, np.ndarray]:
         """The array's place among our variables, and the array as it is there."""
@@ -58,14 +67,15 @@ class Layout:
             # (out, in, *space) -> (*space, in, out)
             collection, name, array = "params", "kernel", np.moveaxis(array, (1, 0), (-2, -1))
         else:
-            collection, name = _LEAVES.get(kind, ("params", kind))
+            collection, name = self.leaves.get(kind, ("params", kind))
         path = ".".join(filter(None, (collection, layer, name)))
         return path, self.arrange(path, array)
 
     def key(self, path: str) -> str:
         """The public key of one of our variables, but for what stands before all keys."""
         layer, _, kind = path.partition(".")[2].rpartition(".")
-        key = ".".join(filter(None, (layer, _KINDS.get(kind, kind))))
+        kinds = {"kernel": "weight"} | {ours: theirs for theirs, (_, ours) in self.leaves.items()}
+        key = ".".join(filter(None, (layer, kinds.get(kind, kind))))
         for public, ours in reversed(self.rules):
             key = _replace(ours, public, key)
         return key

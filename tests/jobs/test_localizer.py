@@ -2,6 +2,8 @@
 before.
 """
 
+import dataclasses
+import json
 import pathlib
 import shutil
 
@@ -12,7 +14,10 @@ import videos
 
 import lofi_jax
 from lofi_jax.errors import UserError
+from lofi_jax.jobs import pipeline
 from lofi_jax.models import ENCODERS
+from lofi_jax.results import detection_files
+from lofi_jax.run.start import load_run
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (3, 2, 16, 16, 3)).astype(np.uint8)
 
@@ -153,3 +158,23 @@ def test_a_workdir_without_a_part_says_which(workdir, tmp_path, part, says):
     with pytest.raises(UserError, match=says) as refused:
         lofi_jax.Localizer.load(copied)
     assert str(copied) in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_labels_by_segment_in_a_file_are_those_of_the_run(workdir, video, tmp_path):
+    folder = shutil.copytree(workdir, tmp_path / "by_segment")
+    for part in ("classifier", "detections"):
+        shutil.rmtree(folder / part)
+    content = json.loads((folder / "config.json").read_text())
+    content["classifier"]["level"] = "segment"
+    (folder / "config.json").write_text(json.dumps(content))
+    run = load_run(folder)
+    stages = dataclasses.replace(run.config, stages="head,detect")
+    pipeline.run(dataclasses.replace(run, config=stages))
+    found = lofi_jax.Localizer.load(folder).detect(video)
+    row = detection_files.load(folder / "detections" / "lofi_temporal_gtad.json")
+    saved = row["target_testing_00000"]
+    assert found.labels == saved.labels
+    np.testing.assert_allclose(found.scores, saved.scores, rtol=1e-4)
+    shutil.rmtree(folder / "classifier" / "acp_segments")
+    with pytest.raises(UserError, match="holds no trained classifier"):
+        lofi_jax.Localizer.load(folder)

@@ -33,6 +33,36 @@ def test_values_and_gradients_are_those_of_the_library(size, stride, kernel):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), of(ours), of(library))
 
 
+@pytest.mark.parametrize(
+    ("size", "stride", "kernel"),
+    [
+        ((1, 5, 4), 1, (3, 3, 3)),
+        ((2, 2, 2), 1, (3, 3, 3)),
+        ((3, 4, 4), 2, (3, 3, 3)),
+        ((9, 5, 6), 2, (7, 7, 7)),
+        ((4, 6, 5), 1, (3, 1, 1)),
+    ],
+)
+def test_over_time_too(size, stride, kernel):
+    x = jax.random.normal(jax.random.key(0), (2, *size, 3))
+    padding = lax.padtype_to_pads(size, kernel, 3 * (stride,), "SAME")
+    library = nn.Conv(4, kernel, 3 * (stride,), padding=padding)
+    ours = library.clone(conv_general_dilated=convolution.convolve)
+    params = library.init(jax.random.key(1), x)
+
+    def of(conv):
+        def loss(params, x):
+            y = conv.apply(params, x)
+            return jnp.sin(y).sum(), y
+
+        return jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))(params, x)
+
+    def same(a, b):
+        np.testing.assert_allclose(a, b, atol=2e-5 * np.abs(b).max())
+
+    jax.tree.map(same, of(ours), of(library))
+
+
 def lowered(function, platform, *args):
     """The program that a platform's compiler is given."""
     return jax.jit(function).trace(*args).lower(lowering_platforms=(platform,)).as_text()

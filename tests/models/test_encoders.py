@@ -9,6 +9,7 @@ import pytest
 
 from lofi_jax.errors import UserError
 from lofi_jax.models import ENCODERS
+from lofi_jax.models.i3d import I3D
 from lofi_jax.models.r2plus1d import FORMS, R2Plus1D, middle_channels
 from lofi_jax.models.tsm import TSM
 
@@ -19,6 +20,7 @@ WIDTHS = {
     "r2plus1d_18": 512,
     "r2plus1d_34": 512,
     "r2plus1d_34_mmaction2": 512,
+    "i3d": 1024,
 }
 
 
@@ -34,6 +36,7 @@ def abstract(*shape):
         ("tsm_resnet50", 1000, 25_557_032),
         ("r2plus1d_18", 400, 31_505_325),
         ("r2plus1d_34_mmaction2", 400, 63_759_281),
+        ("i3d", 400, 12_697_264),
     ],
 )
 def test_the_number_of_parameters_is_the_published_one(name, classes, published):
@@ -92,6 +95,7 @@ THIN = {
         form: functools.partial(R2Plus1D, stage_sizes=(1, 1), widths=(8, 16), form=form)
         for form in FORMS
     },
+    "i3d": functools.partial(I3D, end_point="Mixed_4b", divisor=8),
 }
 
 
@@ -154,6 +158,7 @@ def test_a_thin_variant_learns_its_statistics_in_training_alone(thin):
             "one of torchvision, vmz, mmaction2, not 'caffe'",
         ),
         (R2Plus1D((1, 1)), "needs as many widths"),
+        (I3D("Mixed_6a"), "end point is one of Mixed_3b, .*, Mixed_5c, not 'Mixed_6a'"),
     ],
 )
 def test_an_impossible_encoder_is_refused(encoder, message):

@@ -40,3 +40,26 @@ def test_the_way_back_holds_no_indices():
         return program.memory_analysis().temp_size_in_bytes
 
     assert temporaries(lambda x: pooling.halved(x, (1, 2))) < 0.6 * temporaries(library)
+
+
+@pytest.mark.parametrize(
+    ("window", "strides"),
+    [((1, 3, 3), (1, 2, 2)), ((3,) * 3, (2,) * 3), ((2,) * 3, (2,) * 3), ((3,) * 3, (1,) * 3)],
+)
+@pytest.mark.parametrize("size", [(1, 3, 4), (5, 6, 7)])
+def test_as_tensorflow_pads(window, strides, size):
+    """Values and gradients are those of the library."""
+    x = jax.random.normal(jax.random.key(0), (2, *size, 3))
+    ours = pooling.same(x, window, strides)
+    library = nn.max_pool(x, window, strides, "SAME")
+    np.testing.assert_array_equal(ours, library)
+    weights = jax.random.normal(jax.random.key(1), library.shape)
+
+    def gradient(pool):
+        return jax.grad(lambda x: jnp.sum(weights * pool(x)))(x)
+
+    np.testing.assert_allclose(
+        gradient(lambda x: pooling.same(x, window, strides)),
+        gradient(lambda x: nn.max_pool(x, window, strides, "SAME")),
+        atol=1e-6,
+    )

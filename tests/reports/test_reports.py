@@ -368,8 +368,19 @@ def test_a_study_tells_mean_deviation_and_lead():
     ]
 
 
+def test_pooled_folds_tell_intervals_and_the_lead_over_the_frozen_row():
+    run = a_run(("acp", "none", 0.2), ("lofi", "temporal", 0.4))
+    run["rows"][0] |= {"interval": [0.15, 0.26]}
+    run["rows"][1] |= {"interval": [0.3, 0.5], "lead": 0.2, "lead_interval": [-0.011, 0.35]}
+    assert tables.pooled(run).splitlines() == [
+        "start  fidelity  head  average           95%  class-agnostic  - acp            95%",
+        "acp    none      gtad     20.0  15.0 to 26.0            30.0      -              -",
+        "lofi   temporal  gtad     40.0  30.0 to 50.0            50.0  +20.0  -1.1 to +35.0",
+    ]
+
+
 @pytest.mark.parametrize("runs", [STUDY, STUDY[:1]])
 def test_a_study_is_drawn(runs, tmp_path):
-    bars.draw(tmp_path / "study.png", runs)
+    bars.draw(tmp_path / "study.png", runs, "mean of seeds")
     image = cv2.imread(str(tmp_path / "study.png"))
     assert image.shape[1] == 1050 and (image.min(axis=2) < 230).mean() > 0.05

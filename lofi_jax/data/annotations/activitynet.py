@@ -1,7 +1,8 @@
 """Annotation files in the ActivityNet form: the actions of each video.
 
 `{"version": str, "database": {video_id: {"subset": str, "duration": seconds, "annotations":
-[{"segment": [start, end], "label": str}]}}}`, seconds throughout. ActivityNet, HACS and the usual
+[{"segment": [start, end], "label": str}]}}}`, seconds throughout; and, for cross-validation, a
+video's "fold". ActivityNet, HACS and the usual
 THUMOS14 file have this form; THUMOS14 has no durations, and its classes may overlap in time (every
 CliffDiving segment is a Diving segment too), which needs no special care here.
 """
@@ -42,6 +43,8 @@ class Video:
         duration: seconds, or None where the file does not say.
         segments: (M, 2) float64, start and end in seconds.
         labels: M class names.
+        fold: of a data set too small for one split: the number of the part that is tested
+            together; None where the file does not say.
     """
 
     video_id: str
@@ -49,6 +52,7 @@ class Video:
     duration: float | None
     segments: np.ndarray
     labels: tuple[str, ...]
+    fold: int | None = None
 
     @property
     def known_duration(self) -> float:
@@ -162,6 +166,8 @@ def save(path: str | os.PathLike, videos: Iterable[Video], version: str = "1.0")
         entry: dict[str, Any] = {"subset": video.subset}
         if video.duration is not None:
             entry["duration"] = float(video.duration)
+        if video.fold is not None:
+            entry["fold"] = video.fold
         entry["annotations"] = [
             {"segment": segment, "label": label}
             for segment, label in zip(video.segments.tolist(), video.labels, strict=True)
@@ -191,6 +197,9 @@ def _parse(path: str | os.PathLike, video_id: str, entry: Any) -> Video:
             duration = float(duration)
     if not isinstance(duration, int | float | None) or isinstance(duration, bool):
         raise UserError(f"{where}: 'duration' is {duration!r}, not seconds")
+    fold = entry.get("fold")
+    if not isinstance(fold, int | None) or isinstance(fold, bool) or (fold or 0) < 0:
+        raise UserError(f"{where}: 'fold' is {fold!r}, not a number from 0 on")
     annotations = entry.get("annotations")
     if not isinstance(annotations, list):
         raise UserError(f"{where}: 'annotations' is not a list")
@@ -206,7 +215,7 @@ def _parse(path: str | os.PathLike, video_id: str, entry: Any) -> Video:
         segments.append(segment)
         labels.append(label)
     array = np.array(segments, dtype=np.float64).reshape(-1, 2)
-    return Video(video_id, subset, duration, array, tuple(labels))
+    return Video(video_id, subset, duration, array, tuple(labels), fold)
 
 
 def _repair(video: Video) -> tuple[Video, list[tuple[str, str]]]:

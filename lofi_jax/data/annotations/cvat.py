@@ -9,7 +9,6 @@ tell.
 Source: docs.cvat.ai/docs/manual/advanced/xml_format and .../formats/format-cvat.
 """
 
-import os
 import pathlib
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -3,13 +3,15 @@ and test.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
 from lofi_jax.data.loader import clips
+from lofi_jax.data.random_access import RandomAccess
 from lofi_jax.fidelity import Fidelity
 
-# Clips of a video whose probabilities are averaged in test, as usual on Kinetics.
+# Clips of a segment whose probabilities are averaged in test, as usual on Kinetics.
 TEST_CLIPS = 10
 
 
@@ -83,10 +85,28 @@ class Drawing:
         return max(end - begin - (self.frames - 1) * self.stride, 1)
 
 
+class Actions:
+    """Random access to every segment of every video: the video's record, and the segment's number
+    as "instance".
+    """
+
+    def __init__(self, records: RandomAccess[clips.Record], counts: Sequence[int]):
+        """Takes videos and how many segments each has."""
+        self._records = records
+        self._places = [(i, k) for i, count in enumerate(counts) for k in range(count)]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, i: int) -> clips.Record:
+        number, instance = self._places[i]
+        return {**self._records[number], "instance": instance}
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainingClip:
-    """A record as a trimmed clip: frames of one of its segments, drawn at random, and that
-    segment's label.
+    """A record's segment as a trimmed clip: frames of it, drawn at random, and its label; see
+    `Actions`.
     """
 
     fidelity: Fidelity
@@ -97,7 +117,7 @@ class TrainingClip:
     def map_with_index(self, index: int, record: clips.Record) -> clips.Example:
         rng = np.random.default_rng([self.seed, index])
         crop = self.augmentation.crop((record["height"], record["width"]), self.fidelity, rng)
-        instance = int(rng.integers(len(record["labels"])))
+        instance = record["instance"]
         begin, end = self.drawing.action(record, instance)
         numbers = self.drawing.at_random(begin, end, rng)
         clip = clips.Clip(record, numbers, self.fidelity, crop)
@@ -106,8 +126,8 @@ class TrainingClip:
 
 @dataclasses.dataclass(frozen=True)
 class TestClips:
-    """A record as `TEST_CLIPS` clips, evenly spread over its middle segment, centre crop: (clips,
-    T, H, W, 3).
+    """A record's segment as `TEST_CLIPS` clips, evenly spread over it, centre crop: (clips, T, H,
+    W, 3); see `Actions`.
     """
 
     __test__ = False  # no test of pytest's
@@ -118,7 +138,7 @@ class TestClips:
     def map_with_index(self, index: int, record: clips.Record) -> clips.Example:
         size = (record["height"], record["width"])
         crop = clips.NONE.crop(size, self.fidelity, np.random.default_rng(0))
-        instance = len(record["labels"]) // 2
+        instance = record["instance"]
         begin, end = self.drawing.action(record, instance)
         spread = (np.arange(TEST_CLIPS) + 0.5) / TEST_CLIPS
         numbers = np.stack([self.drawing.clip(begin, end, where) for where in spread])

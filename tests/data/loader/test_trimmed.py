@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_clips import FRAMES, FULL, RECORDS, SNIPPETS, VARIED, levels
 
-from lofi_jax.data.loader.trimmed_clips import TEST_CLIPS, Drawing, TestClips, TrainingClip
+from lofi_jax.data.loader import clips
+from lofi_jax.data.loader.trimmed_clips import TEST_CLIPS, Actions, Drawing, TestClips, TrainingClip
 
 NAMES = ("snippet", "dense", "uniform")
 
@@ -21,15 +22,26 @@ def test_random_snippets_lie_inside_their_segment():
     draw = TrainingClip(FULL, drawing(), VARIED, seed=0)
     seen = collections.defaultdict(set)
     for index in range(60):
-        example = draw.map_with_index(index, RECORDS[2])
+        example = draw.map_with_index(index, RECORDS[2] | {"instance": index % 2})
         seen[int(example["label"])].add(int(levels(example["frames"].read())[0] // 20))
     # Snippets last 2 s: the first segment, 2 to 6 s, holds snippets 1 and 2, the second 4 to 7.
     assert seen == {1: {1, 2}, 2: {4, 5, 6, 7}}
 
 
+def test_every_segment_of_every_video_gives_an_epoch_a_clip():
+    counts = [2, 1, 2]
+    actions = Actions(RECORDS, counts)
+    assert [(actions[i]["video_id"], actions[i]["instance"]) for i in range(len(actions))] == [
+        *(("video0", 0), ("video0", 1), ("video1", 0), ("video2", 0), ("video2", 1))
+    ]
+    batches = clips.training_batches(actions, TrainingClip(FULL, drawing(), VARIED, 0), 5, seed=0)
+    labels = sorted(next(iter(batches))["label"].tolist())
+    assert labels == sorted(RECORDS[v]["labels"][k] for v, n in enumerate(counts) for k in range(n))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_segment_shorter_than_a_frame_still_gives_the_one_around_it(name):
-    short = RECORDS[0] | {"segments": np.array([[6.1, 6.2]]), "labels": np.array([0])}
+    short = RECORDS[0] | {"segments": np.array([[6.1, 6.2]]), "labels": [0], "instance": 0}
     draw = TrainingClip(FULL, drawing(name), VARIED, seed=0)
     for index in range(5):
         frames = levels(draw.map_with_index(index, short)["frames"].read()) // 10
@@ -75,7 +87,7 @@ def test_test_clips_are_spread_over_the_action_without_chance():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_ten_clips_of_a_record(name):
-    record = RECORDS[1] | {"segments": np.array([[0.0, 16.0]]), "labels": np.array([2])}
+    record = RECORDS[1] | {"segments": np.array([[0.0, 16.0]]), "labels": [2], "instance": 0}
     example = TestClips(FULL, drawing(name)).map_with_index(0, record)
     assert example["frames"].shape == (TEST_CLIPS, FRAMES, 16, 16, 3) and example["label"] == 2
     again = TestClips(FULL, drawing(name)).map_with_index(7, record)
