@@ -1,9 +1,10 @@
 """A transformer's equal blocks over the clips of a window, in the memory of a few clips.
 
-The blocks' parameters are stacked, depth first: one compiled loop runs them all. Blocks treat clips
-by themselves; adapters mix time over the whole window. So the loop is over depth: in each block over
-chunks of clips, whose activations are recomputed in the backward pass, then the adapter on the whole
-sequence. What stays in memory are each block's and each adapter's inputs; gradients are exact.
+The blocks' parameters are stacked, depth first: one compiled loop runs them all. Blocks treat
+clips by themselves; adapters mix time over the whole window. So the loop is over depth: in each
+block over chunks of clips, whose activations are recomputed in the backward pass, then the adapter
+on the whole sequence. What stays in memory are each block's and each adapter's inputs; gradients
+are exact.
 """
 
 from collections.abc import Callable
@@ -121,7 +122,10 @@ def beside(
     """
     blocks = jax.lax.stop_gradient(blocks)
     first = len(jax.tree.leaves(blocks)[0]) - len(jax.tree.leaves(adapting)[0])
-    lower, upper = (jax.tree.map(lambda p: p[:first], blocks), jax.tree.map(lambda p: p[first:], blocks))
+    lower, upper = (
+        jax.tree.map(lambda p: p[:first], blocks),
+        jax.tree.map(lambda p: p[first:], blocks),
+    )
     x = jax.lax.stop_gradient(through(block, lower, x, chunk))
 
     def layer(carry, params):

@@ -3,8 +3,8 @@ party's.
 
 All are Flax modules, defined by the shapes of their inputs and outputs. A config names one of
 `models.ENCODERS` or `models.HEADS`, or any class as "package.module:Class". There are two kinds of
-encoders: of snippets by themselves (`Encoder`), and of whole windows (`WindowEncoder`), which passes
-wherever the first does; `windows.py` calls either.
+encoders: of snippets by themselves (`Encoder`), and of whole windows (`WindowEncoder`), which
+passes wherever the first does; `windows.py` calls either.
 """
 
 from collections.abc import Mapping, Sequence

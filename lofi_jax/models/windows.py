@@ -90,9 +90,7 @@ def pieces(encoder: Encoder, snippets: int, frames: int) -> int:
     return snippets * frames // encoder.clip
 
 
-def example(
-    encoder: Encoder, snippet: tuple[int, int, int, int]
-) -> tuple[int, int, int, int]:
+def example(encoder: Encoder, snippet: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
     """The shape of the least input that an encoder of snippets (T, H, W, 3) takes."""
     return (encoder.clip, *snippet[1:]) if isinstance(encoder, WindowEncoder) else snippet
 

@@ -32,9 +32,7 @@ class Chunks:
     microbatches: int = 1
 
 
-def encode_videos(
-    encoder: Encoder, mesh: Mesh, chunks: Chunks = Chunks()
-) -> Callable:
+def encode_videos(encoder: Encoder, mesh: Mesh, chunks: Chunks = Chunks()) -> Callable:
     """A function (encoder variables, frames (B, L, T, H, W, 3)) -> features (B, L, C), sharded over
     the mesh; a window stays on one device.
     """
