@@ -1,7 +1,8 @@
 """The encoders and the heads, by name.
 
-An encoder maps snippets (N, T, H, W, 3) to features (N, C), and is made with the dtype that it
-computes in and with `remat`: whether to keep only its blocks' inputs for the backward pass. A head
+An encoder maps snippets (N, T, H, W, 3) to features (N, C), or whole windows (B, F, H, W, 3) to
+features (B, n, C). It is made with the dtype that it computes in and with `remat`: whether to keep
+only its blocks' inputs for the backward pass. A head
 maps features (B, L, C) to raw outputs, offers `loss(outputs, batch, key)` and `proposals(outputs)`,
 has its authors' `suppression`, and says whether it `classifies`: then it is made with the number of
 classes, and its proposals have labels. A new one is a file and a line here.
@@ -15,6 +16,7 @@ from lofi_jax.models.gtad import GTAD
 from lofi_jax.models.r2plus1d import R2Plus1D
 from lofi_jax.models.resnet import Bottleneck
 from lofi_jax.models.tsm import TSM
+from lofi_jax.models.videomae import VideoMAE
 
 ENCODERS = {
     "tsm_resnet": TSM,
@@ -26,6 +28,14 @@ ENCODERS = {
     "r2plus1d_34": functools.partial(R2Plus1D, stage_sizes=(3, 4, 6, 3), form="vmz"),
     "r2plus1d_34_mmaction2": functools.partial(
         R2Plus1D, stage_sizes=(3, 4, 6, 3), form="mmaction2"
+    ),
+    "videomae": VideoMAE,
+    "videomae_small": functools.partial(VideoMAE, width=384, depth=12, heads=6),
+    "videomae_base": functools.partial(VideoMAE, width=768, depth=12, heads=12),
+    "videomae_large": functools.partial(VideoMAE, width=1024, depth=24, heads=16),
+    "videomae_huge": functools.partial(VideoMAE, width=1280, depth=32, heads=16),
+    "videomae_giant": functools.partial(
+        VideoMAE, width=1408, depth=40, heads=16, hidden=6144, patch=14
     ),
 }
 
