@@ -47,9 +47,9 @@ class VJEPA(nn.Module):
         remat: keep only each block's input for the backward pass.
     """
 
-    width: int = 1024
-    depth: int = 24
-    heads: int = 16
+    width: int
+    depth: int
+    heads: int
     version: str = "2"
     clip: int = 16
     patch: int = 16
