@@ -88,7 +88,7 @@ class VJEPA(nn.Module):
         if self.backbone == "frozen":
             backbone = jax.lax.stop_gradient(backbone)
 
-        patches = layers.patches_of(frames, size)
+        patches = layers.patches_of(jnp.asarray(frames), size)
         videos, times, rows, columns, _ = patches.shape
         clips = patches.reshape(-1, self.clip // _TUBE * rows * columns, patches.shape[-1])
         kernel = backbone["patch_embed"]["kernel"].reshape(-1, self.width)
