@@ -17,6 +17,8 @@ from lofi_jax.models.r2plus1d import R2Plus1D
 from lofi_jax.models.resnet import Bottleneck
 from lofi_jax.models.tsm import TSM
 from lofi_jax.models.videomae import VideoMAE
+from lofi_jax.models.videoprism import VideoPrism
+from lofi_jax.models.vjepa import VJEPA
 
 ENCODERS = {
     "tsm_resnet": TSM,
@@ -37,6 +39,13 @@ ENCODERS = {
     "videomae_giant": functools.partial(
         VideoMAE, width=1408, depth=40, heads=16, hidden=6144, patch=14
     ),
+    "videoprism": VideoPrism,
+    "videoprism_base": functools.partial(VideoPrism, width=768, depths=(12, 4), heads=12),
+    "videoprism_large": functools.partial(
+        VideoPrism, width=1024, depths=(24, 4), heads=16, positions=(8, 16, 16), clip=8
+    ),
+    "vjepa2": VJEPA,
+    "vjepa2_large": functools.partial(VJEPA, width=1024, depth=24, heads=16),
 }
 
 HEADS = {

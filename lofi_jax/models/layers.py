@@ -54,7 +54,7 @@ def fresh_mlp(key: PRNGKeyArray, width: int, hidden: int) -> Tree:
 
 def patches_of(
     frames: Real[AnyArray, "B F H W 3"], size: tuple[int, int, int]
-) -> Real[AnyArray, "B F/t H/h W/w t*h*w*3"]:
+) -> Real[AnyArray, "B times rows columns pixels"]:
     """Cuts frames into patches of `size` = (t, h, w) frames and pixels.
 
     A row of pixels stays whole until then, for a TPU's memory; see `chunked.encode`.
