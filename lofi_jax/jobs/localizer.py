@@ -23,7 +23,7 @@ from lofi_jax.jobs import detection
 from lofi_jax.jobs.trainings import CLASSIFIER_STANDARDISES, classifier_encoder
 from lofi_jax.results.detections import Detections
 from lofi_jax.run import checkpoints, features, sources
-from lofi_jax.run.networks import make_encoder
+from lofi_jax.run.networks import make_encoder_of, pieces
 from lofi_jax.run.start import Run, load_run
 from lofi_jax.run.workdir import Workdir
 from lofi_jax.stages.extract import FullFidelityEncoder
@@ -171,9 +171,10 @@ def _first_device():
 
 def _encoder(run: Run, name: str) -> FullFidelityEncoder:
     """A trained encoder on the first device, for one piece of a video at a time."""
-    chunk = math.gcd(run.config.extract.chunk, full_fidelity(run.config).snippets)
+    chunk = math.gcd(run.config.extract.chunk, pieces(run.config, full_fidelity(run.config)))
     variables = checkpoints.encoder_variables(run, name)
-    return FullFidelityEncoder(make_encoder(run.config), variables, _first_device(), 1, chunk)
+    encoder = make_encoder_of(run.config, name)
+    return FullFidelityEncoder(encoder, variables, _first_device(), 1, chunk)
 
 
 def _folders(run: Run, row: Row) -> list[pathlib.Path]:

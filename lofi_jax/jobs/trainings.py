@@ -13,7 +13,13 @@ from lofi_jax.files import read_own_json, write_json
 from lofi_jax.models.classifier import VideoClassifier
 from lofi_jax.run import checkpoints, datasets, features, sources, workdir
 from lofi_jax.run.checkpoints import ORIGIN
-from lofi_jax.run.networks import joint_chunks, make_encoder, make_head, snippet_shape
+from lofi_jax.run.networks import (
+    joint_chunks,
+    make_encoder,
+    make_encoder_of,
+    make_head,
+    snippet_shape,
+)
 from lofi_jax.run.start import Run
 from lofi_jax.stages import classify, clip_accuracy, head, joint, pretrain
 from lofi_jax.stages.pretrain import Clips
@@ -45,7 +51,7 @@ def _pretrain(run: Run, start: str) -> None:
     learned = _clips(run, start)
     if not is_finished(folder, recipe, len(learned.records)):
         origin = checkpoints.encoder_variables(run, ORIGIN[start])
-        encoder = make_encoder(config)
+        encoder = make_encoder_of(config, start)
         pretrain.run(start, encoder, origin, learned, recipe, folder, run.session)
 
 
@@ -98,7 +104,7 @@ def _measure_accuracy(run: Run) -> None:
         clip = trimmed_clips.TestClips(full_fidelity(config), _source_drawing(run))
         test = Clips(source.records, len(source.classes), clip, snippet_shape(config))
         state = load_state(workdir.checkpoints(folder))
-        measured = clip_accuracy.measure(make_encoder(config), state, test)
+        measured = clip_accuracy.measure(make_encoder_of(config, "acp"), state, test)
         write_json(path, {"subset": subset} | measured)
     measured = read_own_json(path)
     print(

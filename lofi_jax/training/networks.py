@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from lofi_jax.models import chunked, windows
 from lofi_jax.models.protocols import Encoder, Head, WindowEncoder
@@ -63,6 +63,26 @@ def apply_heads(head: Head, dtype: str, mesh: Mesh, microbatches: int = 1) -> Ca
         return chunked.in_microbatches(one, features, microbatches)
 
     return over_mesh(apply, mesh, DATA)
+
+
+def with_adapters(
+    encoder: Encoder,
+    variables: dict[str, Tree],
+    shape: tuple[int, int, int, int],
+    key: PRNGKeyArray,
+) -> dict[str, Tree]:
+    """An encoder's variables with fresh adapters, which change nothing yet, where it has some and
+    they have none.
+
+    Args:
+        variables: the encoder's, or those of its backbone alone.
+        shape: (T, H, W, 3) of a snippet.
+    """
+    adapted = isinstance(encoder, WindowEncoder) and encoder.adapter != "none"
+    if not adapted or "adapters" in variables["params"]:
+        return variables
+    fresh = initial_variables(encoder, shape, key)["params"]["adapters"]
+    return variables | {"params": {**variables["params"], "adapters": fresh}}
 
 
 def feature_width(encoder: Encoder, shape: tuple[int, int, int, int]) -> int:
