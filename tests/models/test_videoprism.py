@@ -15,6 +15,7 @@ from lofi_jax.run.checkpoints import load_encoder
 from lofi_jax.weights import convert, videoprism_layout
 
 torch = pytest.importorskip("torch", reason="the reference network needs the extra [torch]")
+import torch_adapters  # noqa: E402
 import torch_videoprism as reference  # noqa: E402
 
 SIZES = {"width": 12, "depths": (3, 2), "heads": 2, "positions": (4, 3, 3), "patch": 6}
@@ -86,28 +87,88 @@ def test_positions_follow_the_grid(clip, height, width, arrays, variables):
     np.testing.assert_allclose(found, expected(tensors(arrays), frames, clip), atol=2e-5)
 
 
-@pytest.mark.parametrize("chunk", [0, 1])
-def test_gradients_equal_the_reference_in_chunks_too(chunk, arrays, variables):
+def adapted(encoder, seed=3):
+    """Parameters of its adapters, none of them special."""
+    frames = jax.ShapeDtypeStruct((1, encoder.clip, 18, 18, 3), np.uint8)
+    shapes = jax.eval_shape(encoder.init, jax.random.key(0), frames)["params"]["adapters"]
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda x: rng.standard_normal(x.shape, np.float32) * 0.4, shapes)
+
+
+def layer(tree, i):
+    return jax.tree.map(lambda x: x[i], tree)
+
+
+def test_gradients_with_adapters_equal_the_reference_in_chunks(arrays, variables):
     frames = images(2, 12, 18)
     cotangent = np.random.default_rng(2).standard_normal((1, 4, 12), np.float32)
-    encoder = VideoPrism(**SIZES, clip=2)
+    encoder = VideoPrism(**SIZES, clip=2, adapter="tia")
+    ours = {"params": {**variables["params"], "adapters": adapted(encoder)}}
 
     @jax.jit
     @jax.grad
     def gradient(variables):
-        return (encoder.apply(variables, frames, chunk=chunk) * cotangent).sum()
+        return (encoder.apply(variables, frames, chunk=1) * cotangent).sum()
+
+    stages = dict(zip(("spatial", "temporal"), SIZES["depths"], strict=True))
+    trees = ours["params"]["adapters"]
+    modules = {
+        stage: [torch_adapters.made(layer(trees[stage], i)) for i in range(depth)]
+        for stage, depth in stages.items()
+    }
+
+    def after(stage, i, x):
+        window = x.flatten(0, 1)[None]
+        return x + modules[stage][i](window).view(x.shape)
 
     theirs = {key: torch.tensor(array, requires_grad=True) for key, array in arrays.items()}
-    (expected(theirs, frames, 2) * torch.tensor(cotangent)).sum().backward()
-    wanted = {}
-    for key, tensor in theirs.items():
-        # A layout counts scales from one: a gradient does not.
-        counted = 1.0 if key.endswith("scale") else 0.0
-        wanted[key] = tensor.grad.numpy() - np.float32(counted)
-    found, wanted = (flatten_dict(tree, sep=".") for tree in (gradient(variables), placed(wanted)))
+    (expected(theirs, frames, 2, after=after) * torch.tensor(cotangent)).sum().backward()
+    # A layout counts scales from one: a gradient does not.
+    wanted = placed(
+        {
+            key: tensor.grad.numpy() - np.float32(key.endswith("scale"))
+            for key, tensor in theirs.items()
+        }
+    )
+    wanted["params"]["adapters"] = {
+        stage: torch_adapters.gradients(several) for stage, several in modules.items()
+    }
+    found, wanted = (flatten_dict(tree, sep=".") for tree in (gradient(ours), wanted))
     assert found.keys() == wanted.keys()
     for path, array in wanted.items():
         np.testing.assert_allclose(found[path], array, atol=1e-4 * max(np.abs(array).max(), 1))
+
+
+def test_adapters_beside_it_leave_the_backbone_without_a_gradient(arrays, variables):
+    frames = images(2, 12, 18)
+    encoder = VideoPrism(**SIZES, clip=2, adapter="side")
+    ours = {"params": {**variables["params"], "adapters": adapted(encoder)}}
+
+    @jax.jit
+    @functools.partial(jax.value_and_grad, has_aux=True)
+    def gradient(variables):
+        features = encoder.apply(variables, frames, chunk=1)
+        return (features**3).sum(), features
+
+    modules = [
+        torch_adapters.made(layer(ours["params"]["adapters"]["temporal"], i)) for i in range(2)
+    ]
+    total = 0
+
+    def after(stage, i, x):
+        nonlocal total
+        if stage == "temporal":
+            total = total + modules[i](x.flatten(0, 1)[None]).view(x.shape)
+        return x + total if (stage, i) == ("temporal", 1) else x
+
+    (_, features), found = gradient(ours)
+    wanted = expected(tensors(arrays), frames, 2, after=after).detach()
+    np.testing.assert_allclose(features, wanted, atol=2e-5)
+    found = flatten_dict(found["params"], sep=".")
+    moved = {path for path, array in found.items() if np.abs(array).max() > 0}
+    assert moved - {"temporal_norm.scale", "temporal_norm.bias"} == {
+        path for path in found if path.startswith("adapters.")
+    }
 
 
 def test_a_public_file_becomes_these_variables(arrays, variables, tmp_path, monkeypatch):
