@@ -196,6 +196,7 @@ def test_a_public_file_becomes_these_variables(arrays, variables, tmp_path, monk
 def test_weights_of_other_sizes_are_refused(change, problem, arrays, tmp_path, monkeypatch):
     other = functools.partial(VideoPrism, **{**SIZES, **change}, clip=CLIP)
     monkeypatch.setitem(ENCODERS, "videoprism_base", other)
+    monkeypatch.setattr(convert, "ENCODER_NAMES", ("videoprism_base",))
     # The order in which arrays are named.
     named = problem.split(" ")[0]
     first = {key: array for key, array in arrays.items() if key.endswith(named)}
