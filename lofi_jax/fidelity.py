@@ -37,6 +37,8 @@ class Factors:
         both_spatial, both_temporal: r_s and r_t of `spatiotemporal` (ST-LoFi).
         short_cycle: mini-batches before `short_cycle` changes to the next fidelity (c_s).
         long_cycle: epochs before `long_cycle` does (c_l).
+        multiple: low heights and widths are whole multiples of it, in pixels (a transformer's
+            patch).
     """
 
     spatial: float = 2.0
@@ -45,13 +47,17 @@ class Factors:
     both_temporal: int = 2
     short_cycle: int = 16
     long_cycle: int = 1
+    multiple: int = 1
 
 
-def reduce(full: Fidelity, temporal: int = 1, spatial: float = 1.0) -> Fidelity:
+def reduce(full: Fidelity, temporal: int = 1, spatial: float = 1.0, multiple: int = 1) -> Fidelity:
     """Divides `full` in time and space: L / r_t x H / r_s x W / r_s, in whole pixels.
 
     >>> reduce(Fidelity(snippets=100, height=224, width=224), temporal=4, spatial=2)
     Fidelity(snippets=25, height=112, width=112)
+
+    Args:
+        multiple: of which height and width are whole multiples.
 
     Raises:
         UserError: r_t does not divide the snippets, or no pixel is left.
@@ -61,11 +67,13 @@ def reduce(full: Fidelity, temporal: int = 1, spatial: float = 1.0) -> Fidelity:
             f"the temporal factor {temporal} does not divide the {full.snippets} snippets of the"
             " full fidelity: change config.joint.factors, or config.data.snippets or .window"
         )
-    height, width = int(full.height / spatial), int(full.width / spatial)
+    height, width = (
+        int(size / spatial) // multiple * multiple for size in (full.height, full.width)
+    )
     if spatial < 1 or min(height, width) < 1:
         raise UserError(
             f"the spatial factor {spatial} is below 1 or leaves nothing of {full.height} x"
-            f" {full.width} pixels: change config.joint.factors"
+            f" {full.width} pixels in multiples of {multiple}: change config.joint.factors"
         )
     return Fidelity(full.snippets // temporal, height, width)
 
@@ -92,9 +100,11 @@ def schedule(name: str, full: Fidelity, factors: Factors, steps_per_epoch: int):
     if name == "full":
         return lambda step: full
     low = {
-        "spatial": reduce(full, spatial=factors.spatial),
+        "spatial": reduce(full, 1, factors.spatial, factors.multiple),
         "temporal": reduce(full, temporal=factors.temporal),
-        "spatiotemporal": reduce(full, factors.both_temporal, factors.both_spatial),
+        "spatiotemporal": reduce(
+            full, factors.both_temporal, factors.both_spatial, factors.multiple
+        ),
     }
     if name in low:
         return lambda step: low[name]

@@ -2,9 +2,8 @@
 
 from ml_collections import ConfigDict
 
-from lofi_jax.comma_separated import names
+from lofi_jax.config.arguments import parse
 from lofi_jax.config.typed import defaults, named
-from lofi_jax.errors import UserError
 
 
 def paper(arguments: str | None) -> ConfigDict:
@@ -23,11 +22,7 @@ def paper(arguments: str | None) -> ConfigDict:
         "encoder": "tsm_resnet18",
         "head": "gtad",
     }
-    parts = (part.partition("=") for part in names(arguments or ""))
-    given = {key: value for key, _, value in parts}
-    if unknown := sorted(given.keys() - known.keys()):
-        raise UserError(f"--config: unknown argument {unknown[0]!r}: it takes {', '.join(known)}")
-    chosen = known | given
+    chosen = parse(arguments, known)
     changes: dict[str, str | int] = {
         "rows": chosen["start"].replace("&", ","),
         "joint.fidelity": chosen["fidelity"],

@@ -13,6 +13,7 @@ from lofi_jax.errors import UserError
 from lofi_jax.fidelity import Fidelity
 from lofi_jax.jobs.planning import divisor, lofi_rows, measure, with_joint
 from lofi_jax.run.divisibility import check_joint
+from lofi_jax.run.networks import pieces
 from lofi_jax.run.start import open_run, stored_config
 from lofi_jax.training import memory
 from lofi_jax.training.sharding import DATA, SNIPPET
@@ -75,7 +76,7 @@ def choose(config: Config, mesh: Mesh) -> dict[str, int]:
         UserError: not even the smallest fit.
     """
     smallest, limit, steps = math.inf, _limit_gib(config), _steps(config)
-    common = math.gcd(*(at.snippets for _, at in steps)) // mesh.shape[SNIPPET]
+    common = math.gcd(*(pieces(config, at) for _, at in steps)) // mesh.shape[SNIPPET]
     least = mesh.shape[DATA] * config.joint.accumulate
     sizes = [n for n in BATCH_SIZES if n % least == 0] or [least]
     if config.joint.batch_size != AUTO:
@@ -86,7 +87,7 @@ def choose(config: Config, mesh: Mesh) -> dict[str, int]:
     for batch_size in sizes:
         for chunk in chunks:
             candidate = with_joint(config, batch_size=batch_size, chunk=chunk)
-            check_joint(candidate.joint, mesh, [at for _, at in steps])
+            check_joint(candidate, mesh, [at for _, at in steps])
             needed = max(measure(candidate, mesh, row, at).peak_gib for row, at in steps)
             if needed <= limit:
                 return {"batch_size": batch_size, "chunk": chunk}

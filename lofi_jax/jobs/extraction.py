@@ -8,7 +8,7 @@ from lofi_jax.data.features.store import FeatureStore
 from lofi_jax.data.subset import Subset
 from lofi_jax.errors import UserError
 from lofi_jax.run import checkpoints, datasets, features
-from lofi_jax.run.networks import make_encoder
+from lofi_jax.run.networks import make_encoder_of
 from lofi_jax.run.start import Run
 from lofi_jax.stages import extract
 from lofi_jax.stages.extract import FullFidelityEncoder
@@ -73,7 +73,7 @@ def _encode(run: Run, encoder: str, store: FeatureStore) -> None:
     index, count = processes.place()
     full, settings = full_fidelity(config), config.extract
     encode = FullFidelityEncoder(
-        make_encoder(config),
+        make_encoder_of(config, encoder),
         checkpoints.encoder_variables(run, encoder),
         local_mesh(run.mesh),
         settings.batch_size,

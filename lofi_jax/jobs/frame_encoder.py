@@ -11,8 +11,8 @@ from jaxtyping import Array, Float
 from lofi_jax.arrays import AnyArray
 from lofi_jax.config.settings import Named
 from lofi_jax.errors import UserError
-from lofi_jax.models import ENCODERS
-from lofi_jax.models.protocols import Encoder
+from lofi_jax.models import ENCODERS, windows
+from lofi_jax.models.protocols import Encoder, WindowEncoder
 from lofi_jax.run import checkpoints, networks
 from lofi_jax.run.start import stored_config
 
@@ -20,8 +20,8 @@ _SNIPPET = (8, 224, 224, 3)
 
 
 class FrameEncoder:
-    """Maps snippets of frames, uint8 RGB (B, T, H, W, 3), to features (B, C) float32, on JAX's
-    default device.
+    """Maps snippets of frames, uint8 RGB (B, T, H, W, 3), to features (B, C) float32, or windows of
+    frames to (B, n, C), on JAX's default device.
 
     Attributes:
         network: the Flax module.
@@ -32,11 +32,15 @@ class FrameEncoder:
         self.network, self.variables = network, variables
         self._apply = jax.jit(network.apply)
 
-    def __call__(self, frames: AnyArray) -> Float[Array, "B C"]:
-        """Takes uint8 (B, T, H, W, 3); raises ValueError for other shapes or dtypes."""
+    def __call__(self, frames: AnyArray) -> Float[Array, "B *n C"]:
+        """Takes uint8 (B, T, H, W, 3); raises ValueError for other shapes or dtypes, and UserError
+        where an encoder of windows cannot cut them into its clips or patches.
+        """
         shape, dtype = np.shape(frames), getattr(frames, "dtype", None)
         if len(shape) != 5 or shape[-1] != 3 or dtype != np.uint8:
             raise ValueError(f"frames are uint8 (B, T, H, W, 3), not {dtype} {shape}")
+        if isinstance(self.network, WindowEncoder):
+            windows.check(self.network, *shape[1:4])
         return self._apply(self.variables, frames)
 
 
@@ -70,13 +74,16 @@ def load_encoder(
         names = ", ".join(sorted(entry.name for entry in (path / "encoders").iterdir()))
         raise UserError(f"{checkpoint}: a workdir: load one of its folders in encoders: {names}")
     if not encoder:
-        config = next(filter(None, map(stored_config, path.parents[:4])), None)
+        found = ((root, stored_config(root)) for root in path.parents[:4])
+        root, config = next((pair for pair in found if pair[1]), (path, None))
         if config is None:
             raise UserError(
                 f"{checkpoint}: no config.json above it names the network: give encoder=, one of"
                 f" {', '.join(ENCODERS)}, or package.module:Class"
             )
-        network, name = networks.make_encoder(config), f"the workdir's ({config.encoder.name})"
+        _, start, *_ = (*path.relative_to(root).parts, "", "")
+        network = networks.make_encoder_of(config, start)
+        name = f"the workdir's ({config.encoder.name})"
         shape = networks.snippet_shape(config)
     elif isinstance(encoder, str):
         network, name = networks.make_named_encoder(Named(encoder, options)), encoder

@@ -31,7 +31,7 @@ from lofi_jax.files import read_own_json
 from lofi_jax.jobs import best, detection, labels, windowed
 from lofi_jax.results.detections import Detections
 from lofi_jax.run import checkpoints, datasets, features, sources
-from lofi_jax.run.networks import make_encoder
+from lofi_jax.run.networks import make_encoder_of, pieces
 from lofi_jax.run.start import Run, load_run
 from lofi_jax.run.workdir import Workdir
 from lofi_jax.stages.extract import FullFidelityEncoder
@@ -324,9 +324,11 @@ def _encoder(run: Run, name: str, snippets: int) -> FullFidelityEncoder:
     """A trained encoder on the first device, for one piece of a video, of so many snippets, at a
     time.
     """
-    chunk = math.gcd(run.config.extract.chunk, snippets)
+    full = dataclasses.replace(full_fidelity(run.config), snippets=snippets)
+    chunk = math.gcd(run.config.extract.chunk, pieces(run.config, full))
     variables = checkpoints.encoder_variables(run, name)
-    return FullFidelityEncoder(make_encoder(run.config), variables, _first_device(), 1, chunk)
+    encoder = make_encoder_of(run.config, name)
+    return FullFidelityEncoder(encoder, variables, _first_device(), 1, chunk)
 
 
 def _folders(run: Run, row: Row) -> list[pathlib.Path]:

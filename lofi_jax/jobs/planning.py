@@ -24,6 +24,7 @@ from lofi_jax.run.networks import (
     joint_chunks,
     make_encoder,
     make_head,
+    pieces,
     snippet_shape,
 )
 from lofi_jax.stages import joint
@@ -111,7 +112,8 @@ def candidates(
         mesh: the sizes of its axes.
         names: of the fidelities.
         batch_sizes: those not divisible by the mesh or the microbatches are left out.
-        chunks: upper bounds; the largest divisor of a fidelity's snippets is taken.
+        chunks: upper bounds; the largest divisor of a fidelity's snippets (of an encoder of
+            windows: clips) is taken.
     """
     data, snippet = mesh[DATA], mesh[SNIPPET]
     sizes = sorted({n for n in batch_sizes if n % (data * config.joint.accumulate) == 0})
@@ -120,7 +122,7 @@ def candidates(
         (at,) = fidelities(config, name)
         if at.snippets % snippet:
             continue
-        held = at.snippets // snippet
+        held = pieces(config, at) // snippet
         wanted = dict.fromkeys(divisor(held, chunk) for chunk in chunks)
         found += [Candidate(name, *rest, dtype) for rest in itertools.product(sizes, wanted)]
     return found

@@ -14,7 +14,13 @@ from lofi_jax.jobs import labels
 from lofi_jax.models.segment_classifier import SegmentClassifier
 from lofi_jax.run import checkpoints, datasets, features, sources, workdir
 from lofi_jax.run.checkpoints import ORIGIN
-from lofi_jax.run.networks import joint_chunks, make_encoder, make_head, snippet_shape
+from lofi_jax.run.networks import (
+    joint_chunks,
+    make_encoder,
+    make_encoder_of,
+    make_head,
+    snippet_shape,
+)
 from lofi_jax.run.start import Run
 from lofi_jax.stages import classify, classify_segments, clip_accuracy, head, joint, pretrain
 from lofi_jax.stages.pretrain import Clips
@@ -43,7 +49,7 @@ def _pretrain(run: Run, start: str) -> None:
     learned = _clips(run, start)
     if not is_finished(folder, recipe, len(learned.records)):
         origin = checkpoints.encoder_variables(run, ORIGIN[start])
-        encoder = make_encoder(config)
+        encoder = make_encoder_of(config, start)
         pretrain.run(start, encoder, origin, learned, recipe, folder, run.session)
 
 
@@ -94,7 +100,7 @@ def _measure_accuracy(run: Run) -> None:
         clip = trimmed_clips.TestClips(full_fidelity(config), _source_drawing(run))
         test = Clips(source.actions, len(source.classes), clip, snippet_shape(config))
         state = load_state(workdir.checkpoints(folder))
-        measured = clip_accuracy.measure(make_encoder(config), state, test)
+        measured = clip_accuracy.measure(make_encoder_of(config, "acp"), state, test)
         write_json(path, {"subset": subset, "videos": len(source.records)} | measured)
     measured = read_own_json(path)
     print(

@@ -1,7 +1,8 @@
 """The encoders and the heads, by name.
 
-An encoder maps snippets (N, T, H, W, 3) to features (N, C), and is made with the dtype that it
-computes in and with `remat`: whether to keep only its blocks' inputs for the backward pass. A head
+An encoder maps snippets (N, T, H, W, 3) to features (N, C), or whole windows (B, F, H, W, 3) to
+features (B, n, C). It is made with the dtype that it computes in and with `remat`: whether to keep
+only its blocks' inputs for the backward pass. A head
 maps features (B, L, C) to raw outputs, offers `loss(outputs, batch, key)` and `proposals(outputs)`,
 has its authors' `suppression`, and says whether it `classifies`: then it is made with the number of
 classes, and its proposals have labels. A new one is a file and a line here.
@@ -16,6 +17,9 @@ from lofi_jax.models.i3d import I3D
 from lofi_jax.models.r2plus1d import R2Plus1D
 from lofi_jax.models.resnet import Bottleneck
 from lofi_jax.models.tsm import TSM
+from lofi_jax.models.videomae import VideoMAE
+from lofi_jax.models.videoprism import VideoPrism
+from lofi_jax.models.vjepa import VJEPA
 
 ENCODERS = {
     "tsm_resnet": TSM,
@@ -29,6 +33,21 @@ ENCODERS = {
         R2Plus1D, stage_sizes=(3, 4, 6, 3), form="mmaction2"
     ),
     "i3d": functools.partial(I3D, end_point="Mixed_5c"),
+    "videomae": VideoMAE,
+    "videomae_small": functools.partial(VideoMAE, width=384, depth=12, heads=6),
+    "videomae_base": functools.partial(VideoMAE, width=768, depth=12, heads=12),
+    "videomae_large": functools.partial(VideoMAE, width=1024, depth=24, heads=16),
+    "videomae_huge": functools.partial(VideoMAE, width=1280, depth=32, heads=16),
+    "videomae_giant": functools.partial(
+        VideoMAE, width=1408, depth=40, heads=16, hidden=6144, patch=14
+    ),
+    "videoprism": VideoPrism,
+    "videoprism_base": functools.partial(VideoPrism, width=768, depths=(12, 4), heads=12),
+    "videoprism_large": functools.partial(
+        VideoPrism, width=1024, depths=(24, 4), heads=16, positions=(8, 16, 16), clip=8
+    ),
+    "vjepa2": VJEPA,
+    "vjepa2_large": functools.partial(VJEPA, width=1024, depth=24, heads=16),
 }
 
 HEADS = {

@@ -1,8 +1,10 @@
 """The protocols of encoders and heads: everything that the project asks of one, ours or a third
 party's.
 
-Both are Flax modules, defined by the shapes of their inputs and outputs. A config names one of
-`models.ENCODERS` or `models.HEADS`, or any class as "package.module:Class".
+All are Flax modules, defined by the shapes of their inputs and outputs. A config names one of
+`models.ENCODERS` or `models.HEADS`, or any class as "package.module:Class". There are two kinds of
+encoders: of snippets by themselves (`Encoder`), and of whole windows (`WindowEncoder`), which
+passes wherever the first does; `windows.py` calls either.
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,6 +56,40 @@ class Encoder(Module, Protocol):
     and updates the batch's statistics; an encoder without BatchNorm has none. Made with `dtype` (of
     the computation) and `remat` (keep only each block's input for the backward pass).
     """
+
+
+@runtime_checkable
+class WindowEncoder(Module, Protocol):
+    """Maps whole windows to features: frames (B, F, H, W, 3) uint8 or float in 0..255 -> (B, n, C)
+    float32, n evenly spaced features of which `windows.encode` makes one a snippet.
+
+    Time may mix over the whole window, so frames are consecutive and equally spaced. Called with
+    `chunk=N`, it holds the activations of N clips at once, with the same gradient (0: of all; then
+    no loop hides work from `planning.tflop`). `train` and `mutable`, `dtype` and `remat` as for an
+    `Encoder`. Parameters of adapters lie below "adapters", everything else is the backbone: without
+    an adapter there is nothing else, and public weights and stage 1 (which trains the backbone
+    alone) give just that.
+
+    Attributes:
+        clip: frames that the backbone sees together; divides F.
+        patch: pixels of a patch's side; divides H and W.
+        adapter: one of `ADAPTERS`: none; inside the blocks ("tia"); or beside them ("side"), with
+            no gradient in the backbone.
+        backbone: one of `BACKBONES`: whether its parameters get a gradient.
+    """
+
+    clip: int
+    patch: int
+    adapter: str
+    backbone: str
+
+    def clone(self, **changes: Any) -> Any:
+        """The encoder with other attributes; every Flax module has this."""
+        ...
+
+
+ADAPTERS = ("none", "tia", "side")
+BACKBONES = ("trained", "frozen")
 
 
 @runtime_checkable

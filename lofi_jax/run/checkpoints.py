@@ -11,7 +11,7 @@ from lofi_jax.config.rows import Row
 from lofi_jax.errors import UserError
 from lofi_jax.models.protocols import Encoder, by_path
 from lofi_jax.run import workdir
-from lofi_jax.run.networks import initial_encoder, make_encoder, snippet_shape
+from lofi_jax.run.networks import initial_encoder, make_encoder_of, snippet_shape
 from lofi_jax.run.start import Run
 from lofi_jax.training.checkpoints import load_state
 from lofi_jax.training.networks import initial_variables
@@ -47,10 +47,10 @@ def encoder_variables(run: Run, encoder: str) -> dict[str, Any]:
     """
     config = run.config
     if encoder != "icp":
-        return load_own_encoder(config, of_encoder(run, encoder))
+        return load_own_encoder(config, of_encoder(run, encoder), encoder)
     if config.initial_checkpoint:
-        return load_own_encoder(config, config.initial_checkpoint)
-    return initial_encoder(config, jax.random.split(jax.random.key(config.seed))[0])
+        return load_own_encoder(config, config.initial_checkpoint, encoder)
+    return initial_encoder(config, jax.random.split(jax.random.key(config.seed))[0], encoder)
 
 
 def load_encoder(path: str | pathlib.Path) -> dict[str, Any]:
@@ -65,18 +65,20 @@ def load_encoder(path: str | pathlib.Path) -> dict[str, Any]:
     return {"params": state["params"]["encoder"], "batch_stats": state["batch_stats"]}
 
 
-def load_own_encoder(config: Config, path: str | pathlib.Path) -> dict[str, Any]:
-    """Encoder variables from a checkpoint of the config's own encoder.
+def load_own_encoder(
+    config: Config, path: str | pathlib.Path, start: str = "lofi"
+) -> dict[str, Any]:
+    """Encoder variables from a checkpoint of the config's own encoder, as a start has it.
 
     Raises:
         UserError: as `load_encoder`, or it holds another encoder.
     """
     named = f"config.encoder ({config.encoder.name})"
-    return load_encoder_of(make_encoder(config), snippet_shape(config), path, named)
+    return load_encoder_of(make_encoder_of(config, start), snippet_shape(config), path, named)
 
 
 def load_encoder_of(
-    encoder: Encoder, shape: tuple[int, ...], path: str | pathlib.Path, named: str
+    encoder: Encoder, shape: tuple[int, int, int, int], path: str | pathlib.Path, named: str
 ) -> dict[str, Any]:
     """Encoder variables from a checkpoint of a given network.
 

@@ -8,10 +8,10 @@ from jax.sharding import Mesh
 
 from lofi_jax import config as configs
 from lofi_jax.config import Config
-from lofi_jax.config.settings import Joint
 from lofi_jax.errors import UserError
 from lofi_jax.fidelity import Fidelity
-from lofi_jax.run.networks import classifies
+from lofi_jax.models.protocols import WindowEncoder
+from lofi_jax.run.networks import classifies, make_encoder, pieces
 from lofi_jax.training.sharding import DATA, SNIPPET, local_mesh
 
 
@@ -27,27 +27,42 @@ def check(config: Config, mesh: Mesh) -> None:
         _divides("pretrain.batch_size", config.pretrain.batch_size, data * snippet, "devices")
     if any("acp_plus" in row.start for row in table):
         _divides("fine_tune.batch_size", config.fine_tune.batch_size, data * snippet, "devices")
+    _check_clips(config)
     _divides("head_training.batch_size", config.head_training.batch_size, data, "devices")
     if not config.classifier.file and not all(classifies(row.head) for row in table):
         _divides("classifier.batch_size", config.classifier.batch_size, data, "devices")
     for row in table:
         if row.start == "lofi":
-            check_joint(config.joint, mesh, configs.fidelities(config, row.fidelity))
+            check_joint(config, mesh, configs.fidelities(config, row.fidelity))
     if any(row.start != "external" for row in table):
         local = local_mesh(mesh).shape[DATA]
         videos = -(-config.extract.batch_size // local)
-        length = _split(configs.full_fidelity(config).snippets, snippet)
+        length = _split(pieces(config, configs.full_fidelity(config)), snippet)
         _chunk("extract.chunk", config.extract.chunk, videos * length)
 
 
-def check_joint(settings: Joint, mesh: Mesh, at: Sequence[Fidelity]) -> None:
+def _check_clips(config: Config) -> None:
+    """Checks that an encoder of windows can see the clips of stage 1, where a row needs it."""
+    encoder, frames = make_encoder(config), config.data.frames
+    starts = {start for row in configs.rows_of(config) for start in row.start.split("+")}
+    starts |= {config.joint.start} if "lofi" in starts else set()
+    starts -= {"lofi", "icp", "external", *(["acp"] if config.encoder_checkpoint else [])}
+    if starts and isinstance(encoder, WindowEncoder) and frames % encoder.clip:
+        raise UserError(
+            f"config.data.frames is {frames}, and stage 1 ({min(starts)}) trains on clips of that"
+            f" length, which the encoder's clips of {encoder.clip} do not divide: set it to a"
+            " multiple, or name a trained encoder in config.encoder_checkpoint"
+        )
+
+
+def check_joint(config: Config, mesh: Mesh, at: Sequence[Fidelity]) -> None:
     """Checks the joint stage at the given fidelities; raises as `check`."""
-    data = mesh.shape[DATA]
+    settings, data = config.joint, mesh.shape[DATA]
     _divides("joint.batch_size", settings.batch_size, data, "devices")
     videos = settings.batch_size // data
     _divides("joint.batch_size", videos, settings.accumulate, "microbatches of joint.accumulate")
     for low in at:
-        length = _split(low.snippets, mesh.shape[SNIPPET])
+        length = _split(pieces(config, low), mesh.shape[SNIPPET])
         _chunk("joint.chunk", settings.chunk, videos * length)
 
 
@@ -71,7 +86,6 @@ def _split(snippets: int, devices: int) -> int:
 def _chunk(key: str, chunk: int, snippets: int) -> None:
     if chunk and snippets % chunk:
         raise UserError(
-            f"config.{key}: a chunk of {chunk} snippets does not divide the {snippets} that a"
-            " device"
-            " holds: change it, or set it to 0 for all"
+            f"config.{key}: a chunk of {chunk} snippets (of an encoder of windows: clips) does not"
+            f" divide the {snippets} that a device holds: change it, or set it to 0 for all"
         )

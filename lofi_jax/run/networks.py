@@ -11,9 +11,10 @@ from lofi_jax import config as configs
 from lofi_jax.config import Config
 from lofi_jax.config.settings import Named
 from lofi_jax.errors import UserError, one_line
-from lofi_jax.models import ENCODERS, HEADS
+from lofi_jax.fidelity import Fidelity
+from lofi_jax.models import ENCODERS, HEADS, windows
 from lofi_jax.models.find import find
-from lofi_jax.models.protocols import Encoder, Head
+from lofi_jax.models.protocols import ADAPTERS, BACKBONES, Encoder, Head, WindowEncoder
 from lofi_jax.training import networks
 from lofi_jax.training.networks import Chunks
 
@@ -22,11 +23,13 @@ def check(config: Config) -> None:
     """Makes all modules that the config names, and traces them on the shapes that they will see.
 
     Raises:
-        UserError: options that one of them does not have, or that do not fit together or with the
-            fidelities.
+        UserError: options that one of them does not have, or that do not fit together, with the
+            fidelities or, of an encoder of windows, with other keys.
     """
     table, full = configs.rows_of(config), configs.full_fidelity(config)
     encoder, width = make_encoder(config), 0
+    if isinstance(encoder, WindowEncoder):
+        _check_windows(config, encoder)
     if any(row.start != "external" for row in table):
         shape = snippet_shape(config)
         with _naming("config.encoder", config.encoder.name, f"snippets of {shape}"):
@@ -63,6 +66,16 @@ def make_encoder(config: Config) -> Encoder:
     """The encoder that the config names."""
     computed = {"dtype": jnp.dtype(config.dtype), "remat": config.joint.keep == "blocks"}
     return _make(ENCODERS, config.encoder, "config.encoder", **computed)
+
+
+def make_encoder_of(config: Config, start: str) -> Encoder:
+    """The encoder as one of the table's starts has it: adapters come with joint training only, and
+    before it the backbone trains.
+    """
+    encoder = make_encoder(config)
+    if start.startswith("lofi") or not isinstance(encoder, WindowEncoder):
+        return encoder
+    return encoder.clone(adapter="none", backbone="trained")
 
 
 def make_named_encoder(settings: Named) -> Encoder:
@@ -102,14 +115,58 @@ def _make(known: Mapping[str, Any], settings: Named, key: str, **options: Any) -
         ) from error
 
 
+def pieces(config: Config, at: Fidelity) -> int:
+    """What chunks count in a video at a fidelity; see `windows.pieces`."""
+    return windows.pieces(make_encoder(config), at.snippets, config.data.frames)
+
+
+def _check_windows(config: Config, encoder: WindowEncoder) -> None:
+    """Checks an encoder of windows against the options that it has to go with."""
+    data, table = config.data, configs.rows_of(config)
+    for key, value, known in (
+        ("adapter", encoder.adapter, ADAPTERS),
+        ("backbone", encoder.backbone, BACKBONES),
+    ):
+        if value not in known:
+            raise UserError(f"config.encoder.{key} is {value!r}: choose one of {', '.join(known)}")
+    if encoder.adapter == "side" and encoder.backbone != "frozen":
+        raise UserError(
+            "config.encoder.adapter is 'side', which has no gradient in the backbone: set"
+            " config.encoder.backbone to frozen"
+        )
+    if config.mesh.snippet > 1:
+        raise UserError(
+            f"config.mesh.snippet is {config.mesh.snippet}, but {config.encoder.name} mixes time"
+            " over a whole window, which cannot be spread over devices: set it to 1"
+        )
+    if config.joint.keep == "convolutions":
+        raise UserError(
+            f"config.joint.keep is 'convolutions', of which {config.encoder.name} has none: set it"
+            " to all or blocks"
+        )
+    if data.stride and data.frames > 1:
+        raise UserError(
+            f"config.data.stride is {data.stride}, but {config.encoder.name} sees the snippets of a"
+            " window as one clip, whose frames must be equally spaced: set it to 0"
+        )
+    if all(row.start == "external" for row in table):
+        return
+    wanted = [configs.full_fidelity(config)]
+    for row in table:
+        if row.start == "lofi":
+            wanted += configs.fidelities(config, row.fidelity)
+    for at in wanted:
+        windows.check(encoder, at.snippets * data.frames, at.height, at.width)
+
+
 def snippet_shape(config: Config) -> tuple[int, int, int, int]:
     """The shape (T, H, W, 3) of a snippet at full fidelity."""
     return (config.data.frames, config.data.height, config.data.width, 3)
 
 
-def initial_encoder(config: Config, key: jax.Array) -> dict[str, Any]:
-    """Fresh encoder variables: "params" and "batch_stats"."""
-    return networks.initial_variables(make_encoder(config), snippet_shape(config), key)
+def initial_encoder(config: Config, key: jax.Array, start: str = "lofi") -> dict[str, Any]:
+    """Fresh encoder variables, "params" and "batch_stats", of `make_encoder_of` a start."""
+    return networks.initial_variables(make_encoder_of(config, start), snippet_shape(config), key)
 
 
 def joint_chunks(config: Config) -> Chunks:

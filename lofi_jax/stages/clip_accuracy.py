@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from lofi_jax.data.loader import clips, trimmed_clips
+from lofi_jax.models import windows
 from lofi_jax.models.protocols import Encoder, apply
 from lofi_jax.stages.pretrain import Clips
 from lofi_jax.training.progress import Progress
@@ -30,7 +31,7 @@ def measure(encoder: Encoder, state: dict[str, Any], test: Clips) -> dict[str, A
 
     @jax.jit
     def probabilities(variables, weights, frames):
-        logits = apply(classifier, weights, encoder.apply(variables, frames))
+        logits = apply(classifier, weights, windows.encode_clips(encoder, variables, frames))
         return jax.nn.softmax(logits).mean(axis=0)
 
     progress = Progress("test (acp)", len(test.records), unit="segments")

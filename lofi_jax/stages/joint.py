@@ -27,6 +27,7 @@ from lofi_jax.training.networks import (
     encode_videos,
     feature_width,
     initial_variables,
+    with_adapters,
 )
 from lofi_jax.training.recipe import Recipe
 from lofi_jax.training.session import Session
@@ -154,14 +155,19 @@ def begin(
 
 
 def initial(
-    networks: Networks, variables: dict[str, Any], shape: tuple[int, ...], seed: int
+    networks: Networks,
+    variables: dict[str, Any],
+    shape: tuple[int, int, int, int, int],
+    seed: int,
 ) -> tuple[Tree, Tree]:
     """The initial parameters {"encoder", "head"}, and the encoder's batch_stats.
 
     Args:
-        variables: the encoder's.
+        variables: the encoder's; without adapters, fresh ones are added.
         shape: (L, T, H, W, 3) of the full fidelity.
     """
-    features = jnp.zeros((1, shape[0], feature_width(networks.encoder, shape[1:])))
-    made = jax.jit(networks.head.init)(jax.random.key(seed), features)
-    return {"encoder": variables["params"], "head": made["params"]}, variables["batch_stats"]
+    key, encoder = jax.random.key(seed), networks.encoder
+    features = jnp.zeros((1, shape[0], feature_width(encoder, shape[1:])))
+    made = jax.jit(networks.head.init)(key, features)
+    started = with_adapters(encoder, variables, shape[1:], jax.random.fold_in(key, 1))
+    return {"encoder": started["params"], "head": made["params"]}, started["batch_stats"]

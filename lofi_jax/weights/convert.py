@@ -3,6 +3,7 @@
 import functools
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ from flax.traverse_util import unflatten_dict
 
 from lofi_jax.errors import UserError, first
 from lofi_jax.models import ENCODERS, HEADS
-from lofi_jax.models.protocols import by_path
+from lofi_jax.models.protocols import WindowEncoder, by_path
 from lofi_jax.training.checkpoints import save_state
 from lofi_jax.weights import (
     actionformer_layout,
@@ -19,6 +20,8 @@ from lofi_jax.weights import (
     checkpoint_files,
     encoder_layouts,
     head_layouts,
+    stacked,
+    vjepa_layout,
 )
 from lofi_jax.weights.assign import Fit
 
@@ -45,6 +48,8 @@ _HEADS = {
     },
 }
 HEAD_NAMES = tuple(_HEADS)
+# What tells an encoder's options from its arrays.
+_ENCODER_OPTIONS = {"vjepa2_large": vjepa_layout.options}
 
 Path = str | pathlib.Path
 Arrays = Mapping[str, np.ndarray]
@@ -70,10 +75,19 @@ def encoder(source: Path, name: str, output: Path) -> str:
     fit = _fit_encoder(arrays, name)
     if fit.problems:
         fitting = [other for other in ENCODER_NAMES if not _fit_encoder(arrays, other).problems]
-        raise _misfit(source, name, fit, f"; use --encoder={fitting[0]}" if fitting else "")
-    variables = unflatten_dict(fit.variables, sep=".")
-    save_state(output, {"encoder": variables["params"]}, variables["batch_stats"])
-    return "\n".join([f"{source}: {fit.layout}, for {name}", *_account(fit), _place(output)])
+        advice = f"use --encoder={fitting[0]}" if fitting else "give a file of that network"
+        raise _misfit(source, name, fit, f"; {advice}")
+    variables = unflatten_dict(stacked.together(fit.variables), sep=".")
+    save_state(output, {"encoder": variables["params"]}, variables.get("batch_stats", {}))
+    settings = _settings(_options(arrays, name))
+    return "\n".join(
+        [
+            f"{source}: {fit.layout}, for {name}",
+            *([f"config.encoder: {settings}"] if settings else []),
+            *_account(fit),
+            _place(output),
+        ]
+    )
 
 
 def head(source: Path, name: str, output: Path) -> str:
@@ -100,11 +114,10 @@ def head(source: Path, name: str, output: Path) -> str:
     save_state(output, {"head": params}, {})
     classes = options.pop("classes", 1)
     of_classes = f" and {classes} classes, in the order of their names" if classes > 1 else ""
-    settings = ", ".join(f"{key}={value}" for key, value in options.items())
     return "\n".join(
         [
             f"{source}: {fit.layout}, for features of {width} channels{of_classes}",
-            f"config.head: {settings}",
+            f"config.head: {_settings(options)}",
             *_account(fit),
             _place(output),
         ]
@@ -117,8 +130,22 @@ def _check(name: str, kind: str, names: tuple[str, ...]) -> None:
 
 
 def _fit_encoder(arrays: Arrays, name: str) -> Fit:
-    frames = jax.ShapeDtypeStruct((1, 8, 112, 112, 3), jnp.uint8)
-    return assign.fit(arrays, _shapes(ENCODERS[name](), frames), encoder_layouts.ENCODER_LAYOUTS)
+    network = ENCODERS[name](**_options(arrays, name))
+    shape = (8, 112, 112, 3)
+    if isinstance(network, WindowEncoder):
+        shape = (network.clip, network.patch, network.patch, 3)
+    frames = jax.ShapeDtypeStruct((1, *shape), jnp.uint8)
+    shapes = stacked.apart(_shapes(network, frames))
+    return assign.fit(arrays, shapes, encoder_layouts.ENCODER_LAYOUTS)
+
+
+def _options(arrays: Arrays, name: str) -> dict[str, str]:
+    """The arguments of an encoder that its arrays tell."""
+    return _ENCODER_OPTIONS[name](arrays) if name in _ENCODER_OPTIONS else {}
+
+
+def _settings(options: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in options.items())
 
 
 def _shapes(module, inputs) -> dict[str, tuple[int, ...]]:

@@ -1,0 +1,38 @@
+"""AdaTAD's settings (arXiv 2311.17241), from the arguments after a config file's colon."""
+
+from ml_collections import ConfigDict
+
+from lofi_jax.config.arguments import parse
+from lofi_jax.config.typed import defaults, named
+
+_GIANT = 14  # its patch in pixels; the others have 16
+
+
+def adatad(arguments: str | None, head: str) -> ConfigDict:
+    """What AdaTAD's experiments share: a frozen video transformer with adapters, 160 x 160 pixels,
+    half precision.
+
+    Args:
+        arguments: the text after the colon of --config=F:key=value,key=value; the keys are encoder,
+            adapter (tia, side, or none, which trains the whole backbone), fidelity and head.
+        head: the default one.
+
+    Raises:
+        UserError: an unknown key.
+    """
+    known = {"encoder": "videomae_base", "adapter": "tia", "fidelity": "full", "head": head}
+    chosen = parse(arguments, known)
+    patch = _GIANT if chosen["encoder"] == "videomae_giant" else 16
+    backbone = "trained" if chosen["adapter"] == "none" else "frozen"
+    c = defaults()
+    c.encoder = named(chosen["encoder"], adapter=chosen["adapter"], backbone=backbone)
+    c.head = named(chosen["head"])
+    c.joint.fidelity = chosen["fidelity"]
+    c.joint.factors.multiple = patch
+    c.dtype = "bfloat16"
+    c.data.stride = 0
+    c.data.height = c.data.width = 160 // patch * patch
+    c.data.short_side = 182
+    c.data.crop_area = (0.08, 1.0)
+    c.joint.chunk = c.extract.chunk = 4
+    return c

@@ -1,0 +1,49 @@
+"""VideoMAE's public checkpoints: its authors', mmaction2's and Hugging Face's."""
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from lofi_jax.weights.assign import Layout
+
+_OFFICIAL = (("^patch_embed.proj.", "^patch_embed."),)
+
+VIDEOMAE_LAYOUTS = {
+    "VideoMAE's authors'": Layout(_OFFICIAL),
+    "mmaction2's VideoMAE": Layout(
+        (
+            ("^backbone.", "^"),
+            ("^patch_embed.projection.", "^patch_embed."),
+            ("mlp.layers.0.0.", "mlp.fc1."),
+            ("mlp.layers.1.", "mlp.fc2."),
+        )
+    ),
+    "Hugging Face's VideoMAE": Layout(
+        (
+            ("^videomae.", "^"),
+            ("^embeddings.patch_embeddings.projection.", "^patch_embed."),
+            ("^encoder.layer.#.attention.attention.", "^blocks.#.attn."),
+            ("^encoder.layer.#.attention.output.dense.", "^blocks.#.attn.proj."),
+            ("^encoder.layer.#.intermediate.dense.", "^blocks.#.mlp.fc1."),
+            ("^encoder.layer.#.output.dense.", "^blocks.#.mlp.fc2."),
+            ("^encoder.layer.#.layernorm_before.", "^blocks.#.norm1."),
+            ("^encoder.layer.#.layernorm_after.", "^blocks.#.norm2."),
+        )
+    ),
+}
+
+_PARTS = ("query", "key", "value")
+
+
+def joined(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays, with Hugging Face's queries, keys and values in one, as the other layouts have
+    them.
+    """
+    out = dict(arrays)
+    for key in arrays:
+        found = re.fullmatch(r"(.*\.attention\.attention\.)query\.weight", key)
+        names = [f"{found[1]}{part}.weight" for part in _PARTS] if found else []
+        if found and all(name in arrays for name in names):
+            out[f"{found[1]}qkv.weight"] = np.concatenate([out.pop(name) for name in names])
+    return out
