@@ -14,6 +14,7 @@ from lofi_jax.models.bmn import BMN
 from lofi_jax.models.gtad import GTAD
 from lofi_jax.models.r2plus1d import R2Plus1D
 from lofi_jax.models.resnet import Bottleneck
+from lofi_jax.models.tridet import TriDet, TriDetAgnostic
 from lofi_jax.models.tsm import TSM
 
 ENCODERS = {
@@ -34,4 +35,6 @@ HEADS = {
     "bmn": BMN,
     "actionformer": ActionFormer,
     "actionformer_agnostic": ActionFormerAgnostic,
+    "tridet": TriDet,
+    "tridet_agnostic": TriDetAgnostic,
 }

@@ -128,16 +128,27 @@ class Block(nn.Module):
 
 
 class Tower(nn.Module):
-    """Convolutions shared by all levels: two with normalisation and one to the output."""
+    """Convolutions shared by all levels, of `kernel` points: two with normalisation and one to the
+    output.
+    """
 
     channels: int
     outputs: int
     initial_bias: float = 0.0
+    kernel: int = 3
 
     @nn.compact
     def __call__(self, x: Float[Array, "B T C"], real: Real = None) -> Float[Array, "B T outputs"]:
         for i in (1, 2):
-            x = nn.Conv(self.channels, (3,), padding=1, use_bias=False, name=f"conv{i}")(x)
+            x = nn.Conv(
+                self.channels,
+                (self.kernel,),
+                padding=self.kernel // 2,
+                use_bias=False,
+                name=f"conv{i}",
+            )(x)
             x = nn.relu(norm(f"norm{i}")(masked(x, real)))
         bias = nn.initializers.constant(self.initial_bias)
-        return nn.Conv(self.outputs, (3,), padding=1, bias_init=bias, name="out")(x)
+        return nn.Conv(
+            self.outputs, (self.kernel,), padding=self.kernel // 2, bias_init=bias, name="out"
+        )(x)

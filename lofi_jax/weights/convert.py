@@ -19,6 +19,7 @@ from lofi_jax.weights import (
     checkpoint_files,
     encoder_layouts,
     head_layouts,
+    tridet_layout,
 )
 from lofi_jax.weights.assign import Fit
 
@@ -42,6 +43,14 @@ _HEADS = {
             ("backbone.embd.0.conv", 1),
         )
         for name in ("actionformer", "actionformer_agnostic")
+    },
+    **{
+        name: (
+            functools.partial(tridet_layout.options, agnostic=not HEADS[name].classifies),
+            lambda options: tridet_layout.layout,
+            ("backbone.embd.0.conv", 1),
+        )
+        for name in ("tridet", "tridet_agnostic")
     },
 }
 HEAD_NAMES = tuple(_HEADS)
