@@ -16,9 +16,10 @@ from lofi_jax.config.settings import (
 )
 from lofi_jax.config.values import full_fidelity, rows_of, tious
 from lofi_jax.data.world.script import WORLDS
-from lofi_jax.detection.nms import METHODS
+from lofi_jax.detection.nms import METHODS, VOTES
 from lofi_jax.errors import UserError
 from lofi_jax.models import ENCODERS, HEADS, chunked
+from lofi_jax.training.groups import GROUPS
 from lofi_jax.training.optimizer import OPTIMIZERS, SCHEDULES
 from lofi_jax.training.sharding import PARAMETERS
 
@@ -49,6 +50,7 @@ def validate(config: Config) -> None:
         settings = getattr(config, part).optimizer
         _choice(f"{part}.optimizer.name", settings.name, OPTIMIZERS)
         _choice(f"{part}.optimizer.schedule", settings.schedule, SCHEDULES)
+        _check_recipe(config, part)
     _choice("joint.keep", config.joint.keep, chunked.KEEPS)
     _choice("mesh.parameters", config.mesh.parameters, PARAMETERS)
     _check_windows(config.data)
@@ -61,6 +63,7 @@ def validate(config: Config) -> None:
             f" {config.classifier.file!r}, whose scores are of videos: leave one of them out"
         )
     _choice("detect.nms", config.detect.nms, (OWN, *METHODS))
+    _choice("detect.vote_by", config.detect.vote_by, VOTES)
     _check_own_suppression(config.detect)
     tious(config)
     for row in rows_of(config):
@@ -68,8 +71,19 @@ def validate(config: Config) -> None:
             fidelity.schedule(row.fidelity, full_fidelity(config), config.joint.factors, 1)
 
 
+def _check_recipe(config: Config, part: str) -> None:
+    recipe = getattr(config, part)
+    groups = ("head",) if part in ("head_training", "classifier") else GROUPS
+    if set(groups) <= set(recipe.optimizer.frozen):
+        mean = f": config.{part}.ema has no mean to keep" if recipe.ema else ""
+        raise UserError(
+            f"config.{part}.optimizer freezes {', '.join(groups)}, so nothing trains{mean}: set"
+            f" config.{part}.optimizer.{groups[-1]}.learning_rate_scale above 0"
+        )
+
+
 def _check_own_suppression(detect: Detect) -> None:
-    for key in ("nms_sigma", "nms_threshold"):
+    for key in ("nms_sigma", "nms_threshold", "min_score"):
         value = getattr(detect, key)
         if detect.nms == OWN and value != getattr(Detect(), key):
             raise UserError(
@@ -81,8 +95,6 @@ def _check_own_suppression(detect: Detect) -> None:
 
 def _check_fold(config: Config) -> None:
     fold = config.data.fold
-    if fold < -1:
-        raise UserError(f"config.data.fold is {fold}: it must be a fold's number, or -1 for none")
     if fold >= 0 and config.dataset == "synthetic":
         raise UserError(
             f"config.data.fold is {fold} and config.dataset is 'synthetic', whose videos have no"

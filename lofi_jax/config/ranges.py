@@ -43,6 +43,12 @@ _PIXELS = Range(1, 65_500)  # a JPEG holds no more
 _RANGES = {
     "seed": Range(0, 2**32 - 1),  # what all random generators take
     "data.snippets": _COUNT,
+    "data.fold": Range(-1),
+    "data.brightness": _FRACTION,
+    "data.contrast": _FRACTION,
+    "data.saturation": _FRACTION,
+    "data.hue": Range(0, 0.5),
+    "data.rand_magnitude": Range(0, 10),
     "data.window_overlap": Range(0, 1, below=True),
     "data.frames": _COUNT,
     "data.height": _PIXELS,
@@ -66,6 +72,7 @@ _RANGES = {
     "classifier.top_classes": _COUNT,
     "detect.nms_sigma": _POSITIVE,
     "detect.nms_threshold": _FRACTION,
+    "detect.min_score": _FRACTION,
     "detect.vote": _FRACTION,
     "detect.top_k": _COUNT,
     "detect.batch_size": _COUNT,
@@ -76,6 +83,8 @@ _RANGES = {
 _TRAINING = {
     "epochs": Range(0, 1e6, above=True),
     "batch_size": _COUNT,
+    "ema": Range(0, 1, below=True),
+    "label_smoothing": Range(0, 1, below=True),
     "optimizer.learning_rate": _POSITIVE,
     "optimizer.momentum": Range(0, 1, below=True),
     "optimizer.decay": _POSITIVE,

