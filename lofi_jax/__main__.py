@@ -7,6 +7,7 @@ import sys
 
 COMMANDS = {
     "main": "a whole run, from videos to a table of results; resumes",
+    "doctor": "what will go wrong in a run, before it does",
     "study": "the rows of a config over several seeds",
     "plan": "what fits into a device's memory in joint training, and its cost",
     "prepare": "a dataset on disk, from videos and an annotation file",

@@ -6,7 +6,7 @@ from absl import flags
 
 from lofi_jax import errors
 from lofi_jax.config import define_config, parse_flags, typed
-from lofi_jax.jobs import auto, pipeline
+from lofi_jax.jobs import auto, checkup, pipeline
 from lofi_jax.reports import tables
 from lofi_jax.run.start import start_run
 from lofi_jax.training import processes
@@ -27,6 +27,9 @@ def main() -> None:
     config = auto.resolve(typed(_CONFIG.value), _WORKDIR.value)
     run = start_run(config, _WORKDIR.value)
     processes.silence_others()
+    if processes.is_first():
+        for line in checkup.first_lines(config):
+            print(line)
     with errors.naming_full_disk(run.workdir.root):
         results = pipeline.run(run)
     if results:

@@ -1,0 +1,333 @@
+"""What will go wrong in a run, before it does: the values of each check, from config and files."""
+
+import dataclasses
+import os
+import pathlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from lofi_jax.checkup import (
+    coverage,
+    epochs,
+    frame_rates,
+    instances,
+    labels,
+    reach,
+    space,
+    times,
+    video_files,
+    video_labels,
+)
+from lofi_jax.checkup.finding import Finding, Severity, worst_first
+from lofi_jax.checkup.frame_rates import Rate
+from lofi_jax.comma_separated import names
+from lofi_jax.config import Config, fidelities, full_fidelity, rows_of
+from lofi_jax.data.annotations import activitynet, formats
+from lofi_jax.data.annotations.activitynet import Annotations, Video
+from lofi_jax.data.annotations.windows import to_train_on
+from lofi_jax.data.ingest import video_folder
+from lofi_jax.data.prepared import disk
+from lofi_jax.data.video import packets, video_file
+from lofi_jax.data.video.sample_times import snippets_in
+from lofi_jax.detection.windows import Windows
+from lofi_jax.errors import UserError
+from lofi_jax.jobs import checkup_networks
+from lofi_jax.run import datasets, networks, sources
+from lofi_jax.run.workdir import Workdir
+
+_TIMED = 2, 64  # videos, and frames of each, that are decoded to time it
+_FIRST = 3  # findings that a run begins with
+_BUFFERED = 4  # batches of frames that the loader holds
+
+
+@dataclasses.dataclass(frozen=True)
+class Headers:
+    """What the headers of the videos' files say, by id.
+
+    Attributes:
+        durations: in seconds, of those that say it.
+        rates: frames a second.
+        broken: why a file cannot be opened.
+    """
+
+    durations: Mapping[str, float]
+    rates: Mapping[str, Rate]
+    broken: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkup:
+    """What was found, worst first, and what there is to know besides."""
+
+    findings: list[Finding]
+    facts: list[str]
+
+
+def of_annotations(config: Config) -> Checkup:
+    """What the config and its annotation file alone tell, in a moment.
+
+    Raises:
+        UserError: the file cannot be read, or a subset is not in it.
+    """
+    if config.dataset == "synthetic":
+        count = config.synthetic.train_videos
+        facts = ["the built-in world: its videos and annotations need no check"]
+        return Checkup(worst_first(_trainings(config, count)), facts)
+    train, test = _subsets(config, _annotations(config))
+    return _of_videos(config, train, test, {}, {})
+
+
+def whole(config: Config, workdir: Workdir) -> Checkup:
+    """All checks: of the annotations, the video files, the disk, the memory and the networks.
+
+    Raises:
+        UserError: as `of_annotations`; or there is no such folder of videos.
+    """
+    if config.dataset == "synthetic" or datasets.needs_no_videos(config):
+        checked = of_annotations(config)
+        more = list(checkup_networks.check(config, [], 0.0, 0))
+        return Checkup(worst_first([*checked.findings, *more]), checked.facts)
+    annotated = _annotations(config)
+    subsets = _subsets(config, annotated)
+    files = video_folder.find_videos(config.data.video_dir)
+    jobs = video_folder.match(annotated, files)
+    paths = {job.video.video_id: job.path for of in jobs.values() for job in of}
+    headers = _headers(
+        {v.video_id: paths[v.video_id] for of in subsets for v in of if v.video_id in paths}
+    )
+    data, findings = config.data, []
+    for name, videos in zip((data.train_subset, data.test_subset), subsets, strict=True):
+        ids = [video.video_id for video in videos]
+        findings += video_files.check(name, ids, paths, headers.broken)
+    train, test = (
+        [v for v in videos if v.video_id in paths and v.video_id not in headers.broken]
+        for videos in subsets
+    )
+    checked = _of_videos(config, train, test, headers.durations, headers.rates)
+    findings += checked.findings
+    findings += frame_rates.check(headers.rates, data.frames, data.stride)
+    facts = list(checked.facts)
+    wanted = {video.video_id for video in (*train, *test)}
+    chosen = [job for of in jobs.values() for job in of if job.video.video_id in wanted]
+    if chosen:
+        more, said = _space(config, workdir, chosen)
+        findings += more
+        decoded = _decoded_per_second(config, [job.path for job in chosen])
+        facts += [*said, f"decoding the video files: {decoded:.0f} frames a second and core"]
+        findings += checkup_networks.check(config, train, decoded, _joint_frames(config, train))
+    return Checkup(worst_first(findings), facts)
+
+
+def first_lines(config: Config) -> list[str]:
+    """The worst of what can be told in a moment, for a run that is about to begin; none where the
+    annotation file cannot be read, which the run says itself.
+    """
+    try:
+        findings = of_annotations(config).findings
+    except UserError:
+        return []
+    bad = [finding for finding in findings if finding.severity < Severity.NOTE]
+    lines = [f"doctor: {finding.what}; {finding.remedy}" for finding in bad[:_FIRST]]
+    more = len(bad) - len(lines)
+    return lines + (
+        [f"doctor: and {more} more: python -m lofi_jax.doctor says them"] if more else []
+    )
+
+
+def _annotations(config: Config) -> Annotations:
+    path = config.data.annotations
+    # Unrepaired, so that what is wrong is seen.
+    return activitynet.load(path, repair=False) if path.endswith(".json") else formats.load(path)
+
+
+def _subsets(config: Config, annotated: Annotations) -> tuple[list[Video], list[Video]]:
+    data = config.data
+    train, test = (annotated.subset(name) for name in (data.train_subset, data.test_subset))
+    return list(train.values()), list(test.values())
+
+
+def _headers(paths: Mapping[str, pathlib.Path]) -> Headers:
+    durations, rates, broken = {}, {}, {}
+    for video_id, path in paths.items():
+        try:
+            with packets.open_video(path) as (container, stream):
+                if stated := packets.stated_duration(container, stream):
+                    durations[video_id] = stated
+                average = float(stream.average_rate or 0)
+                rates[video_id] = Rate(average, float(stream.base_rate or average))
+        except packets.VideoError as error:
+            broken[video_id] = str(error)
+    return Headers(durations, rates, broken)
+
+
+def _of_videos(
+    config: Config,
+    train: list[Video],
+    test: list[Video],
+    durations: Mapping[str, float],
+    rates: Mapping[str, Rate],
+) -> Checkup:
+    """The checks that need no more than annotations, and durations (s) where files say them."""
+    every = [*train, *test]
+    stated = {video.video_id: video.duration for video in every if video.duration}
+    average = {video_id: rate.average for video_id, rate in rates.items()}
+    findings = [
+        *labels.check(train, test),
+        *instances.check(train, test),
+        *times.check(every, {**stated, **durations}, average),
+    ]
+    # Where a video's length is known, and what lies within it.
+    train, test = ([_cut(v, durations) for v in videos] for videos in (train, test))
+    findings += coverage.check(train)
+    if any(not networks.classifies(row.head) for row in rows_of(config)):
+        if not config.classifier.file:
+            findings += video_labels.check(test, config.classifier.top_classes)
+    more, facts = _reach(config, test)
+    findings += more
+    findings += _trainings(
+        config, len(train) if not config.data.window else _windows(config, train)
+    )
+    known = [video.duration for video in (*train, *test) if video.duration]
+    counts = [
+        f"{len(videos)} {name} videos with {sum(len(v.labels) for v in videos)} instances"
+        for name, videos in (("training", train), ("test", test))
+    ]
+    classes = len({label for video in (*train, *test) for label in video.labels})
+    facts = [f"{'; '.join(counts)}; {classes} classes; {sum(known) / 3600:.2f} hours", *facts]
+    return Checkup(worst_first(findings), facts)
+
+
+def _cut(video: Video, durations: Mapping[str, float]) -> Video:
+    """The video with the file's duration where it is known, and the sound segments within it."""
+    duration = durations.get(video.video_id) or video.duration
+    last = duration or np.inf
+    segments = np.clip(video.segments, 0, last)
+    kept = segments[:, 1] > segments[:, 0]
+    sound = tuple(label for label, is_sound in zip(video.labels, kept, strict=True) if is_sound)
+    return dataclasses.replace(video, duration=duration, segments=segments[kept], labels=sound)
+
+
+def _windows(config: Config, train: Sequence[Video]) -> int:
+    """The number of windows that an epoch has."""
+    data = config.data
+    windows = Windows(data.window, data.window_overlap, data.snippets_per_second)
+    known = [video for video in train if video.duration]
+    lengths = [snippets_in(video.known_duration, windows.rate, 0) for video in known]
+    return max(1, len(to_train_on(known, lengths, windows)))
+
+
+def _reach(config: Config, test: Sequence[Video]) -> tuple[list[Finding], list[str]]:
+    """The ceilings of recall of heads whose anchors lie on a grid of snippets."""
+    heads = [networks.make_head(config, row.head, 1) for row in rows_of(config)]
+    grids = [head for head in heads if hasattr(head, "max_duration")]
+    known = [video for video in test if video.duration and video.labels]
+    if not grids or not known:
+        return [], []
+    limits = [getattr(grids[0], key, None) for key in ("max_duration", "longest")]
+    longest = min((limit for limit in limits if limit), default=None)
+    lengths = np.array([video.known_duration for video in known])
+    rate = config.data.snippets_per_second
+    counts = np.array([len(video.labels) for video in known])
+
+    def at(snippets: int, whole: int) -> dict[float, float]:
+        """Of a fidelity of so many snippets, where the full one has `whole`."""
+        number = lengths * rate * snippets / whole if rate else np.full(len(known), float(snippets))
+        scale = np.repeat(number / lengths, counts)[:, None]
+        segments = np.concatenate([video.segments for video in known]) * scale
+        if rate:  # a window holds no longer one
+            limit = min(longest or snippets, snippets)
+        else:
+            limit = longest
+        return reach.ceilings(reach.best_tiou(segments, np.repeat(number, counts), limit))
+
+    full = full_fidelity(config).snippets
+    reached = {"full": at(full, full)}
+    for row in rows_of(config):
+        if row.start == "lofi":
+            for low in fidelities(config, row.fidelity):
+                if low.snippets < full:
+                    reached[f"of {low.snippets} snippets"] = at(low.snippets, full)
+    seconds = 1 / rate if rate else float(np.median(lengths)) / full
+    wanted = next((n for n in (2, 4, 8) if at(n * full, full)[0.75] >= reach.ENOUGH), 16)
+    if rate:
+        enough = f"config.data.snippets_per_second={rate * wanted:g} and a window to match"
+    else:
+        enough = f"config.data.snippets={full * wanted}"
+    facts = [
+        f"anchors, {name}: recall is at most "
+        + " / ".join(f"{100 * value:.1f}" for value in each.values())
+        + " percent at tIoU 0.5 / 0.75 / 0.95"
+        for name, each in reached.items()
+    ]
+    return list(reach.check(reached, seconds, enough)), facts
+
+
+def _trainings(config: Config, examples: int) -> Iterator[Finding]:
+    """The trainings that the config asks for, of so many videos or windows."""
+    table, stages = rows_of(config), names(config.stages)
+    used = {
+        "joint": "joint" in stages and any(row.start == "lofi" for row in table),
+        "head_training": "head" in stages and not config.head_checkpoint,
+        "classifier": "head" in stages and not config.classifier.file,
+    }
+    for name, is_used in used.items():
+        if is_used:
+            recipe = getattr(config, name)
+            if recipe.batch_size > 0:  # not "auto"
+                yield from epochs.check(name, recipe, examples)
+
+
+def _space(
+    config: Config, workdir: Workdir, jobs: Sequence[video_folder.Job]
+) -> tuple[list[Finding], list[str]]:
+    data, findings, facts = config.data, [], []
+    folder = pathlib.Path(data.data_dir or workdir.data)
+    full = full_fidelity(config)
+    if not data.streaming:
+        estimate = disk.estimate(jobs, sources.sampling_of(config))
+        # Of a dataset that is there already nothing is needed.
+        if not any(folder.glob("*/**/*.array_record*")):
+            remedy = "name another config.data.data_dir, or lower config.data.short_side or quality"
+            findings += space.check(f"disk at {folder}", estimate.size, _free(folder), remedy)
+        facts.append(f"prepared frames: {estimate}")
+    frames = full.snippets * data.frames * full.height * full.width * 3
+    needed = float(_BUFFERED * max(config.joint.batch_size, 1) * frames)
+    remedy = "lower config.joint.batch_size, config.data.snippets or the size of frames"
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    findings += space.check("memory for batches of frames", needed, float(memory), remedy)
+    facts.append(f"batches of frames take up to {needed / 1e9:.2f} GB of memory")
+    return findings, facts
+
+
+def _free(folder: pathlib.Path) -> float:
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    status = os.statvfs(there)
+    return float(status.f_bavail * status.f_frsize)
+
+
+def _decoded_per_second(config: Config, paths: Sequence[pathlib.Path]) -> float:
+    """Frames a second of processor time, of a few files, at the stored size."""
+    videos, most = _TIMED
+    frames = spent = 0.0
+    for path in paths[:: max(1, len(paths) // videos)][:videos]:
+        try:
+            info = video_file.probe(path)
+            wanted = np.arange(min(most, info.frames)) / max(info.fps, 1e-6)
+            begun = time.thread_time()
+            for _ in video_file.frames_at(path, wanted, config.data.short_side):
+                frames += 1
+            spent += time.thread_time() - begun
+        except packets.VideoError:
+            continue
+    return frames / spent if spent else 0.0
+
+
+def _joint_frames(config: Config, train: Sequence[Video]) -> int:
+    """Frames that joint training reads, at full fidelity."""
+    examples = _windows(config, train) if config.data.window else len(train)
+    per_example = full_fidelity(config).snippets * config.data.frames
+    return int(config.joint.epochs * examples * per_example)

@@ -1,0 +1,96 @@
+"""The doctor as a user calls it, on videos made for it; and what main says first."""
+
+import json
+
+import pytest
+from commands import TINY, refused, run
+from small_videos import annotated, save_annotations, write_video
+
+from lofi_jax.config import typed
+from lofi_jax.jobs import checkup
+from lofi_jax.run.workdir import Workdir
+
+from tiny import get_config  # isort: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Ten videos of 4 s."""
+    folder = tmp_path_factory.mktemp("doctor")
+    for i in range(10):
+        write_video(folder / "videos" / f"v{i}.mp4", 40)
+    return folder
+
+
+def annotations(folder, factor, test_label):
+    database = {
+        f"v{i}": annotated(
+            "training" if i < 6 else "testing",
+            (0.5 * factor, 1.5 * factor, "run" if i < 6 else test_label),
+            (2.0 * factor, 3.0 * factor, "run"),
+        )
+        for i in range(10)
+    }
+    return save_annotations(folder / f"{factor}_{test_label}.json", database)
+
+
+def arguments(folder, path, *more):
+    return [
+        "doctor",
+        f"--config={TINY}",
+        f"--workdir={folder / 'workdir'}",
+        "--config.dataset=video_folder",
+        f"--config.data.video_dir={folder / 'videos'}",
+        f"--config.data.annotations={path}",
+        *more,
+    ]
+
+
+def test_frames_for_seconds_stop_the_run_and_come_first(folder):
+    ended = run(*arguments(folder, annotations(folder, 10, "rnu")))
+    assert ended.returncode == 1 and ended.stderr == ""
+    lines = ended.stdout.splitlines()
+    assert lines[0].startswith("STOP     annotated times are probably frames: 100 percent")
+    assert lines[1] == "         -> divide them by the frame rate in the annotation file"
+    found = [line.split()[0] for line in lines if line[:4] in ("STOP", "WARN", "NOTE")]
+    assert found == sorted(found, key=["STOP", "WARNING", "NOTE"].index)
+    assert any("'rnu' (is it 'run'?)" in line for line in lines)
+    assert not (folder / "workdir").exists()
+
+
+def test_sound_videos_are_let_go(folder):
+    config = get_config()
+    config.dataset = "video_folder"
+    config.data.video_dir = str(folder / "videos")
+    config.data.annotations = str(annotations(folder, 1, "run"))
+    config.joint.epochs = config.head_training.epochs = config.classifier.epochs = 400.0
+    config.joint.batch_size = config.head_training.batch_size = config.classifier.batch_size = 1
+    checked = checkup.whole(typed(config), Workdir(folder / "workdir"))
+    assert checked.findings == []
+    facts = "\n".join(checked.facts)
+    assert "6 training videos with 12 instances; 4 test videos with 8 instances" in facts
+    assert "anchors, full: recall is at most 100.0 / 100.0 / 100.0" in facts
+    assert "frames a second and core" in facts
+
+
+def test_main_says_the_worst_first(folder):
+    config = get_config()
+    config.dataset = "video_folder"
+    config.data.annotations = str(annotations(folder, 1, "rnu"))
+    lines = checkup.first_lines(typed(config))
+    assert lines[0].startswith("doctor: 1 of 2 test classes have no training instance")
+    assert "3 more" not in lines[-1] and len(lines) == 4
+    config.data.annotations = str(folder / "none.json")
+    assert checkup.first_lines(typed(config)) == []
+
+
+def test_missing_files_stop_and_a_missing_folder_is_one_line(folder, tmp_path):
+    config = get_config()
+    config.dataset = "video_folder"
+    config.data.annotations = str(annotations(folder, 1, "run"))
+    config.data.video_dir = str(tmp_path)
+    checked = checkup.whole(typed(config), Workdir(tmp_path / "workdir"))
+    assert checked.findings[0].what.startswith("6 of 6 videos of 'training' have no file: v0")
+    path = tmp_path / "broken.json"
+    path.write_text(json.dumps({"database": {}}))
+    assert refused(run(*arguments(folder, path)), "the database holds no videos")
