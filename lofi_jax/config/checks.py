@@ -2,17 +2,8 @@
 
 from lofi_jax import fidelity
 from lofi_jax.comma_separated import names
-from lofi_jax.config.settings import (
-    AUTO,
-    AUTO_KEYS,
-    DATASETS,
-    DTYPES,
-    OWN,
-    STAGES,
-    Config,
-    Data,
-    Detect,
-)
+from lofi_jax.command_line import AUTO, AUTO_KEYS
+from lofi_jax.config.settings import DATASETS, DTYPES, OWN, STAGES, Config, Data, Detect
 from lofi_jax.config.values import full_fidelity, rows_of, tious
 from lofi_jax.data.world.script import WORLDS
 from lofi_jax.detection.nms import METHODS

@@ -15,10 +15,6 @@ DTYPES = ("float32", "bfloat16")
 
 OWN = "own"  # suppression of the head's authors
 
-# Stands for "auto": the planner chooses the number.
-AUTO = -1
-AUTO_KEYS = ("joint.batch_size", "joint.chunk")
-
 
 @dataclasses.dataclass(frozen=True)
 class Named:
