@@ -14,7 +14,8 @@ from absl import flags
 from lofi_jax import config as configs
 from lofi_jax import errors
 from lofi_jax.checkup.finding import Severity, text
-from lofi_jax.config import define_config, parse_flags, typed
+from lofi_jax.command_line import define_config, parse_flags
+from lofi_jax.config import typed
 from lofi_jax.jobs import checkup
 from lofi_jax.run import networks
 from lofi_jax.run.workdir import Workdir

@@ -6,6 +6,7 @@ import os
 import select
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NoReturn
 
 from absl import app, flags, logging
 
@@ -51,6 +52,7 @@ def naming_full_disk(folder: str | os.PathLike) -> Iterator[None]:
 def run(
     main: Callable[[], int | None],
     parse: Callable[[Sequence[str]], Sequence[str]] = flags.FLAGS,
+    first: str = "",
 ) -> None:
     """Runs a command under absl; a `UserError`, a bad flag or an argument that is no flag becomes
     one line on stderr and exit code 2; Ctrl-C one line and exit code 130.
@@ -58,6 +60,7 @@ def run(
     Args:
         main: the command; may return an exit code.
         parse: parses the flags of the command line.
+        first: what a command that takes long to start prints before all else.
     """
 
     interrupts.end_at_once_on_the_second()
@@ -77,6 +80,11 @@ def run(
             return code
 
     def guarded_parse(argv: Sequence[str]) -> Sequence[str]:
+        # Help is no error, which absl's exit code says it is; nor does it know -h.
+        if any(word in ("-h", "-help", "--help") for word in argv[1:]):
+            _help()
+        if first:
+            print(first, flush=True)
         with _ending():
             try:
                 return parse(argv)
@@ -86,6 +94,16 @@ def run(
                 raise UserError(" ".join(dict.fromkeys((lines[0], lines[-1])))) from error
 
     app.run(guarded, flags_parser=guarded_parse)
+
+
+def _help() -> NoReturn:
+    """Prints what the command is, and its own flags."""
+    print(f"{(sys.modules['__main__'].__doc__ or '').strip()}\n\nflags:")
+    if "config" in flags.FLAGS:  # which another module defines
+        print(f"  --config: {flags.FLAGS['config'].help}")
+    print(flags.FLAGS.module_help(sys.argv[0]))
+    sys.stdout.flush()
+    sys.exit(0)
 
 
 @contextlib.contextmanager

@@ -5,11 +5,7 @@ resumes.
 from absl import flags
 
 from lofi_jax import errors
-from lofi_jax.config import define_config, parse_flags, typed
-from lofi_jax.jobs import auto, checkup, pipeline
-from lofi_jax.reports import tables
-from lofi_jax.run.start import start_run
-from lofi_jax.training import processes
+from lofi_jax.command_line import define_config, parse_flags
 
 _CONFIG = define_config()
 _WORKDIR = flags.DEFINE_string(
@@ -20,23 +16,20 @@ _DISTRIBUTED = flags.DEFINE_string(
     "",
     "auto or HOST:PORT,COUNT,INDEX, where no cluster says that there are several processes.",
 )
+_RERUN = flags.DEFINE_string(
+    "rerun",
+    "",
+    "Stages to start anew, with all that came of them, comma-separated: pretrain, joint, extract,"
+    " head, detect, evaluate.",
+)
 
 
 def main() -> None:
-    processes.start(_DISTRIBUTED.value)
-    config = auto.resolve(typed(_CONFIG.value), _WORKDIR.value)
-    run = start_run(config, _WORKDIR.value)
-    processes.silence_others()
-    if processes.is_first():
-        for line in checkup.first_lines(config):
-            print(line)
-    with errors.naming_full_disk(run.workdir.root):
-        results = pipeline.run(run)
-    if results:
-        print(tables.results(results))
-        print(tables.seconds(results["seconds"]))
-        print(f"all files are in {run.workdir.root}")
+    # Only here, for it takes seconds: by now the command has said that it starts.
+    from lofi_jax.jobs import whole_run
+
+    whole_run.run(_CONFIG.value, _WORKDIR.value, _DISTRIBUTED.value, _RERUN.value)
 
 
 if __name__ == "__main__":
-    errors.run(main, parse_flags)
+    errors.run(main, parse_flags, "main: starting JAX")

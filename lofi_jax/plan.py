@@ -18,7 +18,8 @@ from absl import flags
 
 from lofi_jax import errors
 from lofi_jax.comma_separated import names
-from lofi_jax.config import AUTO, DTYPES, define_config, parse_flags, typed, validate
+from lofi_jax.command_line import define_config, parse_flags
+from lofi_jax.config import AUTO, DTYPES, typed, validate
 from lofi_jax.devices.table import DEVICES
 from lofi_jax.files import write_json
 from lofi_jax.jobs import auto, machines, planning

@@ -6,9 +6,6 @@ from absl import flags
 
 from lofi_jax import errors
 from lofi_jax.comma_separated import names
-from lofi_jax.jobs import predict
-from lofi_jax.jobs.localizer import Localizer
-from lofi_jax.run.start import keep_compiled
 
 _WORKDIR = flags.DEFINE_string(
     "workdir",
@@ -25,14 +22,14 @@ _VIDEOS = flags.DEFINE_string(
 _OUTPUT = flags.DEFINE_string(
     "output",
     None,
-    f"The file to write: {', '.join(predict.ENDINGS)}; .json is in the ActivityNet form.",
+    "The file to write: .json (the ActivityNet form), .csv, .srt or .vtt.",
     required=True,
 )
 _MIN_SCORE = flags.DEFINE_float("min_score", 0.0, "Of a detection that is kept.", 0.0)
 _TOP_K = flags.DEFINE_integer("top_k", None, "Most detections of a video; default: all.", 1)
 _CLASSES = flags.DEFINE_string("classes", "", "Whose detections are kept; default: all classes'.")
 _PROPOSALS_ONLY = flags.DEFINE_bool(
-    "proposals_only", False, f"Segments without a class, all of the label {predict.PROPOSAL!r}."
+    "proposals_only", False, "Segments without a class, all of the label 'proposal'."
 )
 _TIMELINE_DIR = flags.DEFINE_string("timeline_dir", "", "Folder for an image of each video.")
 _VIEW = flags.DEFINE_string(
@@ -46,20 +43,16 @@ _ROW = flags.DEFINE_string(
 
 
 def main() -> None:
-    videos, output = predict.expand(_VIDEOS.value), pathlib.Path(_OUTPUT.value)
-    predict.check_output(output, videos)
-    localizer = Localizer.load(_WORKDIR.value, _ROW.value)
+    # Only here, for it takes seconds: by now the command has said that it starts.
+    from lofi_jax.jobs import predict
+
     kept = predict.Kept(
         _MIN_SCORE.value, _TOP_K.value, names(_CLASSES.value), _PROPOSALS_ONLY.value
     )
-    kept.check(localizer.classes)
-    print(f"row {localizer.row.name}: {localizer.why}", flush=True)
-    keep_compiled(localizer.run.config, localizer.run.workdir)
-    timelines = pathlib.Path(_TIMELINE_DIR.value) if _TIMELINE_DIR.value else None
-    page = pathlib.Path(_VIEW.value) if _VIEW.value else None
-    with errors.naming_full_disk(output.parent):
-        print(predict.run(localizer, videos, output, timelines, kept, page))
+    output = pathlib.Path(_OUTPUT.value)
+    timelines, page = (pathlib.Path(x) if x else None for x in (_TIMELINE_DIR.value, _VIEW.value))
+    predict.with_run(_WORKDIR.value, _ROW.value, _VIDEOS.value, output, timelines, kept, page)
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    errors.run(main, first="predict: starting JAX")

@@ -18,7 +18,8 @@ from absl import flags
 
 from lofi_jax import errors
 from lofi_jax.comma_separated import names
-from lofi_jax.config import Config, define_config, parse_flags, typed
+from lofi_jax.command_line import define_config, parse_flags
+from lofi_jax.config import Config, typed
 from lofi_jax.files import write_json
 from lofi_jax.jobs import auto, folds, pipeline
 from lofi_jax.reports import bars, tables

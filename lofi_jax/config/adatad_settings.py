@@ -24,15 +24,21 @@ def adatad(arguments: str | None, head: str) -> ConfigDict:
     chosen = parse(arguments, known)
     patch = _GIANT if chosen["encoder"] == "videomae_giant" else 16
     backbone = "trained" if chosen["adapter"] == "none" else "frozen"
+    size = 160 // patch * patch
+    changes = {
+        "joint.fidelity": chosen["fidelity"],
+        "joint.factors.multiple": patch,
+        "dtype": "bfloat16",
+        "data.stride": 0,
+        "data.height": size,
+        "data.width": size,
+        "data.short_side": 182,
+        "data.crop_area": (0.08, 1.0),
+        "joint.chunk": 4,
+        "extract.chunk": 4,
+    }
     c = defaults()
+    c.update_from_flattened_dict(changes)
     c.encoder = named(chosen["encoder"], adapter=chosen["adapter"], backbone=backbone)
     c.head = named(chosen["head"])
-    c.joint.fidelity = chosen["fidelity"]
-    c.joint.factors.multiple = patch
-    c.dtype = "bfloat16"
-    c.data.stride = 0
-    c.data.height = c.data.width = 160 // patch * patch
-    c.data.short_side = 182
-    c.data.crop_area = (0.08, 1.0)
-    c.joint.chunk = c.extract.chunk = 4
     return c

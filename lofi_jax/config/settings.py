@@ -19,10 +19,6 @@ OWN = "own"  # suppression of the head's authors
 VIDEO, SEGMENT = "video", "segment"
 LEVELS = ("auto", VIDEO, SEGMENT)
 
-# Stands for "auto": the planner chooses the number.
-AUTO = -1
-AUTO_KEYS = ("joint.batch_size", "joint.chunk")
-
 
 @dataclasses.dataclass(frozen=True)
 class Named:

@@ -8,11 +8,14 @@ from typing import Any, Protocol, runtime_checkable
 
 from lofi_jax.config import Config
 from lofi_jax.data.annotations.activitynet import Video
+from lofi_jax.data.ingest import video_folder
 from lofi_jax.data.ingest.sampling import Sampling
 from lofi_jax.data.prepared import dataset, records
 from lofi_jax.data.random_access import RandomAccess
 from lofi_jax.data.streamed import scan, speed
 from lofi_jax.data.world import builtin
+from lofi_jax.errors import UserError
+from lofi_jax.files import read_own_json, write_json
 from lofi_jax.run.start import Run
 from lofi_jax.training.progress import Progress
 
@@ -154,6 +157,26 @@ def prepare(run: Run) -> None:
         print(f"{one.name}: {report.summary()}")
         if pace:
             print(f"{one.name}: {pace}")
+    _note_annotations(run)
+
+
+def _note_annotations(run: Run) -> None:
+    """Notes which annotations the run's trainings learn from.
+
+    Raises:
+        UserError: those that are there learnt from others.
+    """
+    own_source, path = source(run), run.workdir.annotations
+    parts = {"target": target(run), "source": own_source or target(run)}
+    now = {side: video_folder.hash_of(one.annotations) for side, one in parts.items()}
+    before = read_own_json(path) if path.exists() else now
+    if before != now and run.workdir.trainings():
+        stages = "pretrain" if before["source"] != now["source"] else "joint,head"
+        raise UserError(
+            f"{run.workdir.root}: was trained with other annotations: start anew with"
+            f" --rerun={stages}, or name another --workdir"
+        )
+    write_json(path, now)
 
 
 def _data_dir(run: Run) -> pathlib.Path:

@@ -13,7 +13,7 @@ from lofi_jax.config import Config
 from lofi_jax.config.typed import from_plain
 from lofi_jax.errors import UserError
 from lofi_jax.files import read_own_json, write_text
-from lofi_jax.run import networks
+from lofi_jax.run import networks, rerun
 from lofi_jax.run.workdir import Workdir
 from lofi_jax.training import processes
 from lofi_jax.training.session import Session
@@ -53,10 +53,13 @@ class Run:
         )
 
 
-def start_run(config: Config, folder: str) -> Run:
+def start_run(config: Config, folder: str, again: tuple[str, ...] = ()) -> Run:
     """Checks the config and the workdir, chooses the devices and the cache of compiled programs.
 
     Must run before JAX is used.
+
+    Args:
+        again: stages to start anew (see rerun.py): what they have made is deleted.
 
     Raises:
         UserError: an impossible config, a workdir that cannot be written, or one that holds another
@@ -67,7 +70,7 @@ def start_run(config: Config, folder: str) -> Run:
     networks.check(config)
     run = open_run(config, folder)
     if processes.is_first():
-        _claim(run.workdir, config)
+        _claim(run.workdir, config, again)
     processes.wait("workdir claimed")
     return run
 
@@ -110,16 +113,26 @@ def stored_config(folder: str | pathlib.Path) -> Config | None:
     return from_plain(read_own_json(path)) if path.is_file() else None
 
 
-def _claim(workdir: Workdir, config: Config) -> None:
-    """Writes the config into the workdir, or compares it with the one that is there."""
+def _claim(workdir: Workdir, config: Config, again: tuple[str, ...]) -> None:
+    """Writes the config into the workdir, or compares it with the one that is there; makes room for
+    stages that are done anew.
+    """
     stored = stored_config(workdir.root)
     differing = configs.differing_keys(stored, config) if stored else {}
-    if differing:
+    stages = {key: rerun.stage_of(key) for key in differing}
+    if not all(rerun.covers(again, stage) for stage in stages.values()):
         changes = "; ".join(f"{k}: {a!r} -> {b!r}" for k, (a, b) in differing.items())
+        known = [stage for stage in stages.values() if stage is not None]
+        anew = ""
+        if len(known) == len(stages):
+            first = min(known, key=rerun.STAGES.index)
+            anew = f", or start the stage anew with --rerun={first}"
         raise UserError(
             f"{workdir.root} holds a run of another config ({changes}): name another --workdir,"
-            " or change these keys back"
+            f" or change these keys back{anew}"
         )
+    for name in rerun.discard(workdir, again):
+        print(f"rerun: {name} is made anew")
     try:
         write_text(workdir.config, configs.to_json(config))
     except UserError as error:

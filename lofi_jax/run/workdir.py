@@ -57,6 +57,11 @@ class Workdir:
         return self.root / "results.json"
 
     @property
+    def annotations(self) -> pathlib.Path:
+        """Which annotations the trainings learn from, as hashes."""
+        return self.root / "annotations.json"
+
+    @property
     def seconds(self) -> pathlib.Path:
         """The time spent on each stage, over all restarts."""
         return self.root / "seconds.json"

@@ -1,6 +1,7 @@
 """The training loop: step, log, save, resume."""
 
 import collections
+import contextlib
 import dataclasses
 import json
 import pathlib
@@ -72,7 +73,7 @@ def train(training: Training, batches: grain.IterDataset, session: Session) -> T
     curve = _Curve(folder, first)
     progress = Progress(name, steps, first)
     saved_at, saved_step = time.monotonic(), first
-    waited, running = 0.0, collections.deque()
+    waited, running, compiled = 0.0, collections.deque(), set()
     with told_to_end() as told:
         for i in range(first, steps):
             # While a step runs, the next batch is read and sent; more would only fill the memory.
@@ -83,8 +84,11 @@ def train(training: Training, batches: grain.IterDataset, session: Session) -> T
             batch = shard_batch(next(iterator), mesh)
             if not running or running[-1].is_ready():
                 waited += time.monotonic() - asked
-            with naming_exhausted_memory(name):
-                state, terms = step(state, batch)
+            shapes = str(jax.tree.map(np.shape, batch))
+            new = contextlib.nullcontext() if shapes in compiled else progress.compiling()
+            with naming_exhausted_memory(name), new:
+                state, terms = step(state, batch)  # which waits for compiling, not for the step
+            compiled.add(shapes)
             running.append(terms["loss"])
             if (i + 1) % session.log_every == 0 or i + 1 == steps:
                 with naming_exhausted_memory(name):

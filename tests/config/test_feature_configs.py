@@ -9,9 +9,9 @@ import pytest
 
 from lofi_jax import config as configs
 from lofi_jax.config import typed
-from lofi_jax.config.shipped import load, located
 from lofi_jax.errors import UserError
 from lofi_jax.run.networks import make_head
+from lofi_jax.shipped import load, located
 from lofi_jax.stages import head as stage
 from lofi_jax.training import optimizer
 from lofi_jax.training.sharding import make_mesh

@@ -116,7 +116,7 @@ def fingerprint(
 ) -> dict[str, Any]:
     """What a dataset is made from: the annotation file's hash, and the size of each video used."""
     return {
-        "annotations": _hash(formats.files_of(annotations)),
+        "annotations": hash_of(annotations),
         "videos": {
             job.path.relative_to(video_dir).as_posix(): job.size
             for chosen in jobs.values()
@@ -125,9 +125,10 @@ def fingerprint(
     }
 
 
-def _hash(files: Sequence[pathlib.Path]) -> str:
+def hash_of(annotations: str | os.PathLike) -> str:
+    """A hash of an annotation file, or of a folder of them."""
     digest = hashlib.sha256()
-    for path in files:
+    for path in formats.files_of(annotations):
         digest.update(read_bytes(path))
     return digest.hexdigest()
 

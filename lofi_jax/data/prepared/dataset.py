@@ -23,7 +23,7 @@ from lofi_jax.data.ingest import video_folder
 from lofi_jax.data.ingest.annotate import UNREADABLE
 from lofi_jax.data.ingest.report import Report
 from lofi_jax.data.ingest.sampling import Sampling
-from lofi_jax.data.prepared import beam_pool, disk, local_pool, records
+from lofi_jax.data.prepared import beam_pool, disk, local_pool, records, relink
 from lofi_jax.data.prepared import shards as shard_files
 from lofi_jax.data.prepared.examples import features
 from lofi_jax.data.video.video_file import EXTENSIONS
@@ -50,7 +50,8 @@ def build(
     say: Callable[[str], None] = lambda line: None,
     beam: Beam | None = None,
 ) -> tuple[tfds.core.DatasetBuilder, Report]:
-    """Makes a dataset of the annotated videos found, resumes it, or finds it finished.
+    """Makes a dataset of the annotated videos found, resumes it, or finds it finished; one that was
+    made with another annotation file gets the new one (see relink.py).
 
     Args:
         name: of the dataset, such as "activitynet".
@@ -69,7 +70,7 @@ def build(
 
     Raises:
         UserError: bad annotations, no usable video at all, a subset that cannot name a split, a
-            disk that is full or too small, or a dataset made from other input in the same place.
+            disk that is full or too small, or a dataset made from other videos in the same place.
     """
     # Beam's workers may start in another folder.
     video_dir = pathlib.Path(video_dir).absolute()
@@ -97,6 +98,13 @@ def build(
             os.rename(writer.data, folder)
         writer.discard()
         builder = records.load(data_dir, name, sampling)
+        contents = records.contents(builder)
+        if contents["source"]["annotations"] != source["annotations"]:
+            problems = video_folder.known_problems(parsed, files, jobs)
+            linked = relink.relink(folder, contents, jobs, parsed.classes, source, problems)
+            if linked is not None:
+                say(f"{folder}: another annotation file; linked {linked} stored videos with it")
+                builder = records.load(data_dir, name, sampling)
         video_folder.check_source(folder, records.contents(builder)["source"], source)
         report = _report(builder)
         write_json(folder / "report.json", report.to_json())

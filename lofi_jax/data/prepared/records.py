@@ -3,7 +3,7 @@
 import contextlib
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast, overload
 
 import numpy as np
@@ -62,6 +62,15 @@ def videos(builder: tfds.core.DatasetBuilder, split: str) -> list[Video]:
     return [metadata.video(known, split, classes) for known in there[split]]
 
 
+def places(known: Sequence[Mapping[str, Any]], split: str, frames: int) -> list[tuple[str, int]]:
+    """Where the videos of a split are stored: the split, and the number of the first snippet; one
+    after the other, unless they say otherwise (see relink.py).
+    """
+    lengths = [one["frames"] // frames for one in known]
+    firsts = np.cumsum([0, *lengths[:-1]]).tolist()
+    return [tuple(one.get("at", (split, first))) for one, first in zip(known, firsts, strict=True)]
+
+
 class Records:
     """The videos of one split by number: a source for Grain, picklable into its workers.
 
@@ -79,10 +88,12 @@ class Records:
             counts = ", ".join(f"{len(known)} in {name!r}" for name, known in there.items())
             raise UserError(f"{builder.data_dir}: no videos of subset {split!r}; it has {counts}")
         self._videos, self._frames = there[split], content["frames"]
-        lengths = [known["frames"] // self._frames for known in self._videos]
-        self._first = np.cumsum([0, *lengths[:-1]])
+        self._places = places(self._videos, split, self._frames)
         # Not TFDS's whole source, which would copy all metadata into every worker.
-        self._serialized = cast(Any, builder).as_data_source(split).data_source
+        self._serialized = {
+            name: cast(Any, builder).as_data_source(name).data_source
+            for name in dict.fromkeys(name for name, _ in self._places)
+        }
         # The rest of an example costs more to parse than its frames.
         self._features: Any = tfds.features.FeaturesDict({"frames": features()["frames"]})
 
@@ -90,22 +101,22 @@ class Records:
         return len(self._videos)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        known, first = self._videos[index], int(self._first[index])
-        return metadata.record(known, Frames(self, first, self._frames, known["frames"]))
+        known, place = self._videos[index], self._places[index]
+        return metadata.record(known, Frames(self, place, self._frames, known["frames"]))
 
-    def snippet(self, number: int) -> Sequence[bytes]:
-        """The JPEGs of one of the split's stored snippets."""
-        return self._features.deserialize_example_np(self._serialized[number])["frames"]
+    def snippet(self, split: str, number: int) -> Sequence[bytes]:
+        """The JPEGs of one of a split's stored snippets."""
+        return self._features.deserialize_example_np(self._serialized[split][number])["frames"]
 
 
 class Frames(Sequence[bytes]):
     """The JPEGs of a video; only requested snippets are read."""
 
-    def __init__(self, records: Records, first: int, frames: int, count: int):
-        """Takes the index of the video's first stored snippet, the frames per snippet, and the
-        video's frames.
+    def __init__(self, records: Records, place: tuple[str, int], frames: int, count: int):
+        """Takes the split that stores the video and the number of its first snippet there, the
+        frames per snippet, and the video's frames.
         """
-        self._records, self._first, self._frames, self._count = records, first, frames, count
+        self._records, self._place, self._frames, self._count = records, place, frames, count
         self._last: tuple[int, Sequence[bytes]] = (-1, ())
 
     def __len__(self) -> int:
@@ -124,7 +135,8 @@ class Frames(Sequence[bytes]):
         # Threads may share the video, so each uses the snippet that it read itself.
         number, jpegs = self._last
         if number != snippet:
-            jpegs = self._records.snippet(self._first + snippet)
+            split, first = self._place
+            jpegs = self._records.snippet(split, first + snippet)
             self._last = snippet, jpegs
         return jpegs[frame]
 

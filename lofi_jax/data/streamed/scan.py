@@ -121,8 +121,10 @@ def scan(
     path = _file(data_dir, name, sampling)
     if path.exists():
         content = read_own_json(path)
-        video_folder.check_source(path, content["source"], source)
-        return Scan(content, video_dir, sampling)
+        same = content["source"]["annotations"] == source["annotations"]
+        if same or content["source"]["videos"] != source["videos"]:
+            video_folder.check_source(path, content["source"], source)
+            return Scan(content, video_dir, sampling)
     problems = defaultdict(list, video_folder.known_problems(parsed, files, jobs))
     videos: dict[str, list[dict[str, Any]]] = {split: [] for split in jobs}
     total = sum(map(len, jobs.values()))

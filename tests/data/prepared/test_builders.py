@@ -118,7 +118,9 @@ def test_only_the_snippets_asked_for_are_read(videos, annotations, tmp_path, mon
     builder, _ = dataset.build("x", videos, annotations, tmp_path, SAMPLING)
     stored = records.Records(builder, "training")
     read, snippet = [], stored.snippet
-    monkeypatch.setattr(stored, "snippet", lambda number: read.append(number) or snippet(number))
+    monkeypatch.setattr(
+        stored, "snippet", lambda split, number: read.append(number) or snippet(split, number)
+    )
     frames = stored[1]["frames"]
     assert len(frames) == 10 and len(frames[4::2]) == 3 and not read
     everything = list(records.Records(builder, "training")[1]["frames"])
@@ -208,8 +210,9 @@ def test_other_input_is_refused_by_name(videos, annotations, tmp_path):
     with pytest.raises(UserError, match=r"1 videos changed \(v_one.mp4\)"):
         build()
     write_video(videos / "v_one.mp4", 40)
-    save_annotations(annotations, {"one": annotated("training", (1, 2, "run"))})
-    with pytest.raises(UserError, match="another annotation file"):
+    write_video(videos / "extra.mp4", 40)
+    save_annotations(annotations, {"extra": annotated("training", (1, 2, "run"))})
+    with pytest.raises(UserError, match=r"another annotation file, 1 videos more \(extra.mp4\)"):
         build()
 
 

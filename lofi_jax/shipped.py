@@ -50,7 +50,7 @@ def located(text: str) -> str:
 
 def shipped() -> dict[str, pathlib.Path]:
     """The files of the configs that come with the package, by name."""
-    folder = pathlib.Path(__file__).parents[1] / "configs"
+    folder = pathlib.Path(__file__).parent / "configs"
     if not folder.is_dir():
         folder = folder.parents[1] / "configs"  # beside the package, in a checkout
     files = sorted(folder.rglob("*.py"))

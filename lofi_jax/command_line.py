@@ -1,4 +1,7 @@
-"""The flags of a command that has a config, and the config's keys among them."""
+"""The flags of a command that has a config, and the config's keys among them.
+
+Nothing here imports JAX, so that a command can say that it starts.
+"""
 
 import itertools
 import re
@@ -8,9 +11,12 @@ from collections.abc import Iterator, Sequence
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from lofi_jax.config import shipped
-from lofi_jax.config.settings import AUTO, AUTO_KEYS
+from lofi_jax import shipped
 from lofi_jax.errors import UserError, one_line
+
+# What stands for "auto": the planner chooses the number.
+AUTO = -1
+AUTO_KEYS = ("joint.batch_size", "joint.chunk")
 
 
 def define_config() -> flags.FlagHolder[ConfigDict]:
