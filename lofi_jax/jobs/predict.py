@@ -10,7 +10,7 @@ from collections.abc import Container
 from lofi_jax.comma_separated import names
 from lofi_jax.data.ingest.video_folder import video_files_in
 from lofi_jax.data.video.packets import VideoError
-from lofi_jax.errors import LONGEST, UserError, one_line
+from lofi_jax.errors import LONGEST, UserError, naming_full_disk, one_line
 from lofi_jax.files import safe_name
 from lofi_jax.jobs import images
 from lofi_jax.jobs.localizer import Localizer
@@ -60,7 +60,8 @@ def run(
             detection_files.save(output, results)
             if timeline_dir:
                 image = timeline_dir / f"{safe_name(video_id)}.png"
-                _draw(localizer, image, record, results[video_id])
+                with naming_full_disk(timeline_dir):
+                    _draw(localizer, image, record, results[video_id])
         progress.show(i + 1, {})
     progress.close()
     if not results:

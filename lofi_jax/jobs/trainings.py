@@ -1,5 +1,6 @@
 """A run's trainings: passes each stage its values from config, workdir and devices."""
 
+import shutil
 from typing import Any
 
 from lofi_jax import fidelity
@@ -8,8 +9,8 @@ from lofi_jax.config.rows import Row
 from lofi_jax.config.settings import Data, Source
 from lofi_jax.data.loader import clips, pretext_clips, trimmed_clips
 from lofi_jax.data.loader.clips import Augmentation
-from lofi_jax.errors import UserError
-from lofi_jax.files import read_own_json, write_json
+from lofi_jax.errors import UserError, warn
+from lofi_jax.files import read_or_none, read_own_json, write_json
 from lofi_jax.models.classifier import VideoClassifier
 from lofi_jax.run import checkpoints, datasets, features, sources, workdir
 from lofi_jax.run.checkpoints import ORIGIN
@@ -93,7 +94,7 @@ def _measure_accuracy(run: Run) -> None:
     subset, path = config.source.test_subset, folder / "accuracy.json"
     if not subset:
         return
-    if not path.exists():
+    if read_or_none(path) is None:
         source = datasets.source(run, subset)
         clip = trimmed_clips.TestClips(full_fidelity(config), _source_drawing(run))
         test = Clips(source.records, len(source.classes), clip, snippet_shape(config))
@@ -179,10 +180,10 @@ def train_classifier(run: Run) -> None:
         return
     target, folder = datasets.target(run), run.workdir.classifier(encoder)
     _claim(run, folder, encoder)
+    if processes.is_first() and read_or_none(folder / "classes.json") != list(target.classes):
+        write_json(folder / "classes.json", target.classes)
     if is_finished(folder, settings, target.training_examples):
         return
-    if processes.is_first():
-        write_json(folder / "classes.json", target.classes)
     examples = features.training_examples(run, encoder, CLASSIFIER_STANDARDISES)
     model = classifier_model(run, len(target.classes))
     classify.run(model, examples, settings, folder, run.session)
@@ -197,9 +198,14 @@ def _claim(run: Run, folder: Any, encoder: str) -> None:
     if not processes.is_first():
         return
     path, fingerprint = folder / "features.json", features.fingerprint(run, encoder)
-    if not path.exists():
+    known = read_or_none(path) if path.exists() else None
+    if known is None and folder.exists():
+        if path.exists():
+            warn([f"{path}: is damaged, so what was trained beside it is trained again"])
+        shutil.rmtree(folder)
+    if known is None:
         write_json(path, fingerprint)
-    if read_own_json(path) != fingerprint:
+    elif known != fingerprint:
         raise UserError(
             f"{folder}: was trained on features that {encoder!r} no longer has: delete the folder"
         )

@@ -15,7 +15,7 @@ from lofi_jax.data.ingest import metadata
 from lofi_jax.data.ingest.sampling import Sampling
 from lofi_jax.data.prepared.examples import features
 from lofi_jax.data.subset import Subset
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UserError, one_line
 
 VERSION = "2.0.0"
 FILE_FORMAT = "array_record"
@@ -30,15 +30,20 @@ def load(data_dir: str | os.PathLike, name: str, sampling: Sampling) -> tfds.cor
     """The builder that reads a dataset made by `builders.build`; see `Records` and `class_names`.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or it is damaged.
     """
     folder = folder_of(data_dir, name, sampling)
     if not folder.exists():
         raise UserError(
             f"{folder}: no such dataset; python -m lofi_jax.prepare --dataset={name} makes it"
         )
-    with quiet():
-        return tfds.builder_from_directory(folder)
+    with quiet(), _naming_damage(folder):
+        builder = tfds.builder_from_directory(folder)
+        known = contents(builder)
+        for split in known["videos"]:
+            for entry in known["videos"][split]:
+                metadata.video(entry, split, known["classes"])
+        return builder
 
 
 def contents(builder: tfds.core.DatasetBuilder) -> dict[str, Any]:
@@ -82,7 +87,12 @@ class Records:
         lengths = [known["frames"] // self._frames for known in self._videos]
         self._first = np.cumsum([0, *lengths[:-1]])
         # Not TFDS's whole source, which would copy all metadata into every worker.
-        self._serialized = cast(Any, builder).as_data_source(split).data_source
+        self._folder = pathlib.Path(builder.data_dir)
+        with _naming_damage(self._folder):
+            self._serialized = cast(Any, builder).as_data_source(split).data_source
+            stored = sum(lengths)
+            if len(self._serialized) != stored:
+                raise ValueError(f"{len(self._serialized)} snippets in place of {stored}")
         # The rest of an example costs more to parse than its frames.
         self._features: Any = tfds.features.FeaturesDict({"frames": features()["frames"]})
 
@@ -95,7 +105,8 @@ class Records:
 
     def snippet(self, number: int) -> Sequence[bytes]:
         """The JPEGs of one of the split's stored snippets."""
-        return self._features.deserialize_example_np(self._serialized[number])["frames"]
+        with _naming_damage(self._folder):
+            return self._features.deserialize_example_np(self._serialized[number])["frames"]
 
 
 class Frames(Sequence[bytes]):
@@ -127,6 +138,18 @@ class Frames(Sequence[bytes]):
             jpegs = self._records.snippet(self._first + snippet)
             self._last = snippet, jpegs
         return jpegs[frame]
+
+
+@contextlib.contextmanager
+def _naming_damage(folder: pathlib.Path) -> Iterator[None]:
+    """Turns what damaged files of a dataset lead to, which has no one type, into a `UserError`."""
+    try:
+        yield
+    except Exception as error:
+        reason = one_line(f"{type(error).__name__}: {error}")
+        raise UserError(
+            f"{folder}: damaged ({reason}): delete this folder and prepare the dataset again"
+        ) from error
 
 
 @contextlib.contextmanager
