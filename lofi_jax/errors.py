@@ -29,23 +29,28 @@ def warn(warnings: Iterable[str]) -> None:
         print(f"warning: {one_line(warning, LONGEST)}", file=sys.stderr)
 
 
-# The errors of a full disk; C++ libraries only have them in the text of the error.
-_DISK_FULL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+# What a full or closed disk says; C++ libraries only have it in the text of the error.
+_FULL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+_CLOSED = tuple(os.strerror(code) for code in (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO))
 
 
 @contextlib.contextmanager
 def naming_full_disk(folder: str | os.PathLike) -> Iterator[None]:
-    """Turns any library's error on a full disk into a `UserError` that names the folder."""
+    """Turns any library's error on a disk that is full or takes nothing into a `UserError` that
+    names the file, if the system tells it, or else the folder.
+    """
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        reason = next((text for text in _DISK_FULL if text in str(error)), None)
+        reason = next((text for text in (*_FULL, *_CLOSED) if text in str(error)), None)
         if reason is None:
             raise
+        where = getattr(error, "filename", None) or folder
+        remedy = "free some space" if reason in _FULL else "make it writable"
         raise UserError(
-            f"{folder}: cannot be written ({reason}): free some space and rerun to resume"
+            f"{where}: cannot be written ({reason}): {remedy} and rerun to resume"
         ) from error
 
 

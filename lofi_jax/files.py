@@ -68,7 +68,20 @@ def read_own_json(path: str | os.PathLike) -> Any:
     Raises:
         UserError: as `read_json`; such a file was cut short or changed by another hand.
     """
-    return read_json(path)[0]
+    try:
+        return read_json(path)[0]
+    except UserError as error:
+        raise UserError(f"{error}: delete it and run again") from error
+
+
+def read_or_none(path: str | os.PathLike) -> Any:
+    """As `read_own_json`, but None for a file that is missing or damaged, which can be made
+    again.
+    """
+    try:
+        return read_own_json(path)
+    except UserError:
+        return None
 
 
 def write_json(path: str | os.PathLike, value: Any, indent: int | None = None) -> None:

@@ -5,8 +5,8 @@ import time
 from lofi_jax.comma_separated import names
 from lofi_jax.config import rows_of
 from lofi_jax.config.rows import Row
-from lofi_jax.errors import UserError
-from lofi_jax.files import read_own_json, read_text, write_json, write_text
+from lofi_jax.errors import UserError, warn
+from lofi_jax.files import is_number, read_own_json, read_text, write_json, write_text
 from lofi_jax.jobs import auto, best, detection, images, trainings
 from lofi_jax.jobs.extraction import extract_features
 from lofi_jax.run import datasets, divisibility
@@ -97,4 +97,14 @@ class _Timed:
 
 def _seconds(run: Run) -> dict[str, float]:
     path = run.workdir.seconds
-    return read_own_json(path) if path.exists() else {}
+    if not path.exists():
+        return {}
+    try:
+        seconds = read_own_json(path)
+        if isinstance(seconds, dict) and all(map(is_number, seconds.values())):
+            return seconds
+        reason = f"{path}: not seconds by stage"
+    except UserError as error:
+        reason = str(error)
+    warn([f"{reason}: the times of earlier runs are lost"])
+    return {}

@@ -17,7 +17,7 @@ from lofi_jax.data.ingest.video_folder import video_files_in
 from lofi_jax.data.streamed.video_frames import open_video
 from lofi_jax.data.video import video_file
 from lofi_jax.data.video.packets import VideoError
-from lofi_jax.errors import LONGEST, UserError, one_line
+from lofi_jax.errors import LONGEST, UserError, naming_full_disk, one_line
 from lofi_jax.files import safe_name
 from lofi_jax.jobs import images, view
 from lofi_jax.jobs.localizer import Localizer
@@ -163,7 +163,8 @@ def run(
             detection_files.save(output, results)
             if timeline_dir:
                 image = timeline_dir / f"{safe_name(video_id)}.png"
-                _draw(localizer, image, results[video_id], frames)
+                with naming_full_disk(timeline_dir):
+                    _draw(localizer, image, results[video_id], frames)
         progress.show(i + 1, {})
     progress.close()
     if not results:

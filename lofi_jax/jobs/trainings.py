@@ -1,5 +1,7 @@
 """A run's trainings: passes each stage its values from config, workdir and devices."""
 
+import pathlib
+import shutil
 from typing import Any
 
 from lofi_jax import fidelity
@@ -9,8 +11,8 @@ from lofi_jax.config.settings import Data, Source
 from lofi_jax.data.loader import clips, pretext_clips, trimmed_clips
 from lofi_jax.data.loader.clips import Augmentation
 from lofi_jax.data.loader.image_changes import ImageChanges
-from lofi_jax.errors import UserError
-from lofi_jax.files import read_own_json, write_json
+from lofi_jax.errors import UserError, warn
+from lofi_jax.files import read_or_none, read_own_json, write_json
 from lofi_jax.jobs import labels
 from lofi_jax.models.segment_classifier import SegmentClassifier
 from lofi_jax.run import checkpoints, datasets, features, sources, workdir
@@ -106,7 +108,7 @@ def _measure_accuracy(run: Run) -> None:
     subset, path = config.source.test_subset, folder / "accuracy.json"
     if not subset:
         return
-    if not path.exists():
+    if read_or_none(path) is None:
         source = datasets.source(run, subset)
         clip = trimmed_clips.TestClips(full_fidelity(config), _source_drawing(run))
         test = Clips(source.actions, len(source.classes), clip, snippet_shape(config))
@@ -180,18 +182,24 @@ def train_classifier(run: Run) -> None:
     target, level = datasets.target(run), labels.level(run)
     folder = labels.folder(run, level)
     _claim(run, folder, encoder)
+    if processes.is_first():
+        _note(folder / "classes.json", list(target.classes))
+        longest = max(video.known_duration for video in target.train_videos)
+        _note(folder / "trained_on.json", {"longest_seconds": longest})
     if is_finished(folder, settings, target.training_examples):
         return
-    if processes.is_first():
-        write_json(folder / "classes.json", target.classes)
-        longest = max(video.known_duration for video in target.train_videos)
-        write_json(folder / "trained_on.json", {"longest_seconds": longest})
     examples = features.training_examples(run, encoder, labels.STANDARDISES)
     model = labels.model(run, level, len(target.classes))
     if isinstance(model, SegmentClassifier):
         classify_segments.run(model, examples, settings, folder, run.session)
     else:
         classify.run(model, examples, settings, folder, run.session)
+
+
+def _note(path: pathlib.Path, content: Any) -> None:
+    """Writes a file that is not there, damaged or out of date."""
+    if read_or_none(path) != content:
+        write_json(path, content)
 
 
 def _claim(run: Run, folder: Any, encoder: str) -> None:
@@ -203,9 +211,14 @@ def _claim(run: Run, folder: Any, encoder: str) -> None:
     if not processes.is_first():
         return
     path, fingerprint = folder / "features.json", features.fingerprint(run, encoder)
-    if not path.exists():
+    known = read_or_none(path) if path.exists() else None
+    if known is None and folder.exists():
+        if path.exists():
+            warn([f"{path}: is damaged, so what was trained beside it is trained again"])
+        shutil.rmtree(folder)
+    if known is None:
         write_json(path, fingerprint)
-    if read_own_json(path) != fingerprint:
+    elif known != fingerprint:
         raise UserError(
             f"{folder}: was trained on features that {encoder!r} no longer has: delete the folder"
         )

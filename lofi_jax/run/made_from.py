@@ -1,4 +1,4 @@
-"""Notes beside a file on its inputs, so that it is remade only when they change.
+"""Notes beside a file on its inputs, so that it is remade only when they, or it, change.
 
 Inputs are identified by name, size and mtime.
 """
@@ -6,27 +6,24 @@ Inputs are identified by name, size and mtime.
 import pathlib
 from collections.abc import Callable, Mapping
 
-from lofi_jax.errors import UserError
-from lofi_jax.files import read_own_json, write_json
+from lofi_jax.files import read_or_none, write_json
+
+_PRODUCT = "the file itself"  # which may have been damaged since
 
 
 def is_made_from(path: pathlib.Path, sources: Mapping[str, pathlib.Path]) -> bool:
     """Whether the file exists and its note matches the present inputs."""
-    try:
-        noted = read_own_json(_note(path))
-    except UserError:
-        return False
-    return path.exists() and noted == _state(sources)
+    return path.exists() and read_or_none(_note(path)) == _state({**sources, _PRODUCT: path})
 
 
 def stamp(
     path: pathlib.Path, sources: Mapping[str, pathlib.Path], write: Callable[[], None]
 ) -> None:
     """Writes the file, then the note on its inputs; a kill in between leaves no note."""
-    state = _state(sources)
+    before = _state(sources)
     _note(path).unlink(missing_ok=True)
     write()
-    write_json(_note(path), state)
+    write_json(_note(path), before | _state({_PRODUCT: path}))
 
 
 def _note(path: pathlib.Path) -> pathlib.Path:

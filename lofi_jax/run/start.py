@@ -108,9 +108,23 @@ def load_run(folder: str | pathlib.Path) -> Run:
 
 
 def stored_config(folder: str | pathlib.Path) -> Config | None:
-    """The config of the run that a workdir holds, if it holds one."""
+    """The config of the run that a workdir holds, if it holds one.
+
+    Raises:
+        UserError: it is damaged.
+    """
     path = Workdir(pathlib.Path(folder)).config
-    return from_plain(read_own_json(path)) if path.is_file() else None
+    if not path.exists():
+        return None
+    content = read_own_json(path)
+    try:
+        config = from_plain(content)
+        configs.validate(config)
+        return config
+    except UserError as error:
+        raise UserError(
+            f"{path}: damaged ({error}): delete it, and start lofi_jax.main with the same config"
+        ) from error
 
 
 def _claim(workdir: Workdir, config: Config, again: tuple[str, ...]) -> None:

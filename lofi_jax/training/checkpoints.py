@@ -3,21 +3,31 @@
 A checkpoint's step is also the loader's position: the number of batches taken.
 """
 
+import hashlib
 import pathlib
+import shutil
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 
-from lofi_jax.errors import UserError, naming_full_disk
+from lofi_jax.errors import UserError, first, naming_full_disk, one_line, warn
+from lofi_jax.files import read_bytes, read_own_json, write_json
 from lofi_jax.training.groups import merge
+from lofi_jax.training.processes import is_first, wait
+
+_DIGESTS = "digests.json"
 
 
 class Checkpoints:
     """The checkpoints of one training, in its own folder."""
 
     def __init__(self, folder: pathlib.Path):
+        if is_first():
+            latest_sound(folder)
+        wait(f"{folder}: looked through")
+        self._folder = folder
         options = ocp.CheckpointManagerOptions(max_to_keep=2, create=True)
         self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
 
@@ -27,6 +37,8 @@ class Checkpoints:
 
     def save(self, step: int, state) -> None:
         """Saves a `TrainState` in the background; a restart never sees an unfinished save."""
+        self._manager.wait_until_finished()
+        self._seal()
         self._manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state)))
 
     def restore(self, state):
@@ -43,7 +55,12 @@ class Checkpoints:
     def close(self) -> None:
         """Waits for pending saves."""
         self._manager.wait_until_finished()
+        self._seal()
         self._manager.close()
+
+    def _seal(self) -> None:
+        if is_first():
+            _seal(self._folder)
 
 
 def load_state(path: str | pathlib.Path) -> dict:
@@ -55,22 +72,80 @@ def load_state(path: str | pathlib.Path) -> dict:
         path: a folder of checkpoints (the newest is taken), or one checkpoint in it.
 
     Raises:
-        UserError: there is no checkpoint.
+        UserError: there is no checkpoint, or it is damaged.
     """
-    folder = epath.Path(path).absolute()
+    folder = pathlib.Path(path).absolute()
     if not folder.is_dir():
         raise UserError(f"{folder}: no such checkpoint folder")
     if not (folder / "state").is_dir():
-        steps = sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit())
+        steps = _steps(folder)
         if not steps:
             raise UserError(f"{folder}: holds no checkpoint")
         folder = folder / str(steps[-1])
-    handler = ocp.PyTreeCheckpointHandler()
-    as_numpy = jax.tree.map(
-        lambda _: ocp.RestoreArgs(restore_type=np.ndarray), handler.metadata(folder / "state").tree
-    )
-    state = handler.restore(folder / "state", args=ocp.args.PyTreeRestore(restore_args=as_numpy))
-    return state | {"params": merge(state["params"], state.get("ema"))}
+    _check_digests(folder)
+    handler, state = ocp.PyTreeCheckpointHandler(), epath.Path(folder / "state")
+    try:
+        as_numpy = jax.tree.map(
+            lambda _: ocp.RestoreArgs(restore_type=np.ndarray), handler.metadata(state).tree
+        )
+        restored = handler.restore(state, args=ocp.args.PyTreeRestore(restore_args=as_numpy))
+    except Exception as error:  # What damaged files lead to has no one type.
+        raise _damaged(folder, one_line(str(error))) from error
+    return restored | {"params": merge(restored["params"], restored.get("ema"))}
+
+
+def latest_sound(folder: pathlib.Path) -> int | None:
+    """The step of the newest checkpoint in a training's folder that can be read. Damaged ones after
+    it are set aside, with a warning, so that the training goes on from it.
+    """
+    for step in reversed(_steps(folder)):
+        try:
+            load_state(folder / str(step))
+            return step
+        except UserError as error:
+            aside = folder / f"damaged.{step}"
+            warn([f"{error}; set aside as {aside.name}"])
+            shutil.rmtree(aside, ignore_errors=True)
+            (folder / str(step)).rename(aside)
+    return None
+
+
+def _steps(folder: pathlib.Path) -> list[int]:
+    if not folder.is_dir():
+        return []
+    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
+
+
+def _seal(folder: pathlib.Path) -> None:
+    """Notes a digest of each file of the complete checkpoints that have none yet: Orbax does not
+    notice when a bit of an array has changed.
+    """
+    for step in _steps(folder):
+        if not (note := folder / str(step) / _DIGESTS).exists():
+            write_json(note, _digests(note.parent))
+
+
+def _digests(checkpoint: pathlib.Path) -> dict[str, str]:
+    files = (path for path in sorted(checkpoint.rglob("*")) if path.is_file())
+    return {
+        path.relative_to(checkpoint).as_posix(): hashlib.sha256(read_bytes(path)).hexdigest()
+        for path in files
+        if path.name != _DIGESTS
+    }
+
+
+def _check_digests(checkpoint: pathlib.Path) -> None:
+    if not (checkpoint / _DIGESTS).exists():
+        return  # a kill came before it, or another program wrote the checkpoint
+    noted, found = read_own_json(checkpoint / _DIGESTS), _digests(checkpoint)
+    if noted != found:
+        noted = noted if isinstance(noted, dict) else {}
+        changed = [name for name in {**noted, **found} if noted.get(name) != found.get(name)]
+        raise _damaged(checkpoint, f"{first(changed)} changed after it was written")
+
+
+def _damaged(checkpoint: pathlib.Path, reason: str) -> UserError:
+    return UserError(f"{checkpoint}: a damaged checkpoint ({reason})")
 
 
 def save_state(path: str | pathlib.Path, params: dict, batch_stats: dict) -> None:

@@ -15,10 +15,10 @@ import jax
 import numpy as np
 from tensorboardX import SummaryWriter
 
-from lofi_jax.errors import UserError
-from lofi_jax.files import write_text
+from lofi_jax.errors import UserError, warn
+from lofi_jax.files import is_number, read_text, write_text
 from lofi_jax.interrupts import Interrupted
-from lofi_jax.training.checkpoints import Checkpoints
+from lofi_jax.training.checkpoints import Checkpoints, latest_sound
 from lofi_jax.training.memory import naming_exhausted_memory
 from lofi_jax.training.preemption import told_to_end
 from lofi_jax.training.processes import agree, is_first, place
@@ -120,8 +120,8 @@ def train(training: Training, batches: grain.IterDataset, session: Session) -> T
 
 
 def is_finished(folder: pathlib.Path, steps: int) -> bool:
-    """Whether the folder's training has reached its last step."""
-    return (folder / "checkpoints" / str(steps)).is_dir()
+    """Whether the folder's training has reached its last step. Every process must ask."""
+    return agree(is_first() and latest_sound(folder / "checkpoints") == steps)
 
 
 class _Curve:
@@ -153,7 +153,22 @@ class _Curve:
 
 
 def read_curve(folder: pathlib.Path) -> list[dict[str, float]]:
-    """The entries of a training's curve so far, without a last line that a kill cut short."""
+    """The entries of a training's curve so far, without damaged lines, such as one that a kill cut
+    short.
+    """
     path = folder / "curve.jsonl"
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("}")]
+    try:
+        lines = read_text(path).splitlines() if path.exists() else []
+    except UserError as error:
+        warn([f"{error}: the curve begins anew"])
+        lines = []
+    return [entry for entry in map(_entry, lines) if entry]
+
+
+def _entry(line: str) -> dict[str, float] | None:
+    """An entry of a curve; None for a damaged one."""
+    with contextlib.suppress(ValueError, RecursionError):
+        entry = json.loads(line)
+        if isinstance(entry, dict) and is_number(entry.get("step")):
+            return {key: value for key, value in entry.items() if is_number(value)}
+    return None

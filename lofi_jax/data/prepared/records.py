@@ -15,7 +15,7 @@ from lofi_jax.data.ingest import metadata
 from lofi_jax.data.ingest.sampling import Sampling
 from lofi_jax.data.prepared.examples import features
 from lofi_jax.data.subset import Subset
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UserError, one_line
 
 VERSION = "2.0.0"
 FILE_FORMAT = "array_record"
@@ -30,15 +30,20 @@ def load(data_dir: str | os.PathLike, name: str, sampling: Sampling) -> tfds.cor
     """The builder that reads a dataset made by `builders.build`; see `Records` and `class_names`.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or it is damaged.
     """
     folder = folder_of(data_dir, name, sampling)
     if not folder.exists():
         raise UserError(
             f"{folder}: no such dataset; python -m lofi_jax.prepare --dataset={name} makes it"
         )
-    with quiet():
-        return tfds.builder_from_directory(folder)
+    with quiet(), _naming_damage(folder):
+        builder = tfds.builder_from_directory(folder)
+        known = contents(builder)
+        for split in known["videos"]:
+            for entry in known["videos"][split]:
+                metadata.video(entry, split, known["classes"])
+        return builder
 
 
 def contents(builder: tfds.core.DatasetBuilder) -> dict[str, Any]:
@@ -90,10 +95,13 @@ class Records:
         self._videos, self._frames = there[split], content["frames"]
         self._places = places(self._videos, split, self._frames)
         # Not TFDS's whole source, which would copy all metadata into every worker.
-        self._serialized = {
-            name: cast(Any, builder).as_data_source(name).data_source
-            for name in dict.fromkeys(name for name, _ in self._places)
-        }
+        self._folder = pathlib.Path(builder.data_dir)
+        with _naming_damage(self._folder):
+            self._serialized = {
+                name: cast(Any, builder).as_data_source(name).data_source
+                for name in dict.fromkeys(name for name, _ in self._places)
+            }
+            self._check_complete()
         # The rest of an example costs more to parse than its frames.
         self._features: Any = tfds.features.FeaturesDict({"frames": features()["frames"]})
 
@@ -104,9 +112,16 @@ class Records:
         known, place = self._videos[index], self._places[index]
         return metadata.record(known, Frames(self, place, self._frames, known["frames"]))
 
+    def _check_complete(self) -> None:
+        for known, (split, first) in zip(self._videos, self._places, strict=True):
+            stored, end = len(self._serialized[split]), first + known["frames"] // self._frames
+            if end > stored:
+                raise ValueError(f"{stored} snippets in {split!r} in place of {end} and more")
+
     def snippet(self, split: str, number: int) -> Sequence[bytes]:
         """The JPEGs of one of a split's stored snippets."""
-        return self._features.deserialize_example_np(self._serialized[split][number])["frames"]
+        with _naming_damage(self._folder):
+            return self._features.deserialize_example_np(self._serialized[split][number])["frames"]
 
 
 class Frames(Sequence[bytes]):
@@ -139,6 +154,18 @@ class Frames(Sequence[bytes]):
             jpegs = self._records.snippet(split, first + snippet)
             self._last = snippet, jpegs
         return jpegs[frame]
+
+
+@contextlib.contextmanager
+def _naming_damage(folder: pathlib.Path) -> Iterator[None]:
+    """Turns what damaged files of a dataset lead to, which has no one type, into a `UserError`."""
+    try:
+        yield
+    except Exception as error:
+        reason = one_line(f"{type(error).__name__}: {error}")
+        raise UserError(
+            f"{folder}: damaged ({reason}): delete this folder and prepare the dataset again"
+        ) from error
 
 
 @contextlib.contextmanager

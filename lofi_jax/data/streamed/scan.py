@@ -14,8 +14,8 @@ from lofi_jax.data.ingest.report import Report
 from lofi_jax.data.ingest.sampling import Sampling
 from lofi_jax.data.streamed import video_frames
 from lofi_jax.data.video.packets import VideoError
-from lofi_jax.errors import UserError
-from lofi_jax.files import read_own_json, write_json
+from lofi_jax.errors import UserError, warn
+from lofi_jax.files import read_or_none, read_own_json, write_json
 
 
 class Scan:
@@ -93,7 +93,25 @@ def load(
     path = _file(data_dir, name, sampling)
     if not path.exists():
         raise UserError(f"{path}: no such file; the stage data makes it")
-    return Scan(read_own_json(path), video_dir, sampling)
+    content = read_own_json(path)
+    if not _is_sound(content):
+        raise UserError(f"{path}: damaged: the stage data makes it again")
+    return Scan(content, video_dir, sampling)
+
+
+def _is_sound(content: Any) -> bool:
+    """Whether a value is what `scan` writes."""
+    try:
+        for split, entries in content["videos"].items():
+            for entry in entries:
+                metadata.video(entry, split, content["classes"])
+                metadata.record(entry, ())
+                pathlib.Path(entry["path"])
+        return {"annotations", "videos"} <= content["source"].keys() and bool(
+            content["problems"].items
+        )
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
+        return False
 
 
 def scan(
@@ -119,8 +137,10 @@ def scan(
     jobs = video_folder.match(parsed, files)
     source = video_folder.fingerprint(annotations, video_dir, jobs)
     path = _file(data_dir, name, sampling)
-    if path.exists():
-        content = read_own_json(path)
+    content = read_or_none(path)
+    if path.exists() and not _is_sound(content):
+        warn([f"{path}: is damaged, so the videos are scanned again"])
+    elif content is not None:
         same = content["source"]["annotations"] == source["annotations"]
         if same or content["source"]["videos"] != source["videos"]:
             video_folder.check_source(path, content["source"], source)

@@ -1,0 +1,152 @@
+"""Runs the package's commands in forks of one process that has imported it, with faults.
+
+A fork starts in a tenth of the time of an interpreter. The parent must not have used JAX: its
+threads do not survive a fork. Started by `Forked`, which speaks JSON with it, a line a command.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import resource
+import runpy
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+_CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "shutil.rmtree")
+
+
+class Ended(NamedTuple):
+    """How a command ended: its exit code (below 0: the signal) and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def refused(self) -> bool:
+        """Whether it ended in one line to the user, after any warnings."""
+        lines = [line for line in self.err.splitlines() if not line.startswith("warning: ")]
+        short = all(len(line) <= 320 for line in self.err.splitlines())
+        return self.code in (1, 2) and len(lines) == 1 and lines[0].startswith("error: ") and short
+
+
+class Forked:
+    """A parent of forks."""
+
+    def __init__(self, environment: dict[str, str]):
+        self._parent = subprocess.Popen(
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+
+    def run(self, command: str, *arguments: object, **fault: Any) -> Ended:
+        """Runs `lofi_jax.COMMAND ARGUMENTS`.
+
+        Args:
+            fault: at most one of kill_at=N (SIGKILL at the N-th change of a file),
+                kill_after=SECONDS, most_bytes=N (of a file, as a full disk has it).
+        """
+        job = {"command": command, "arguments": [str(a) for a in arguments], "fault": fault}
+        assert self._parent.stdin and self._parent.stdout
+        self._parent.stdin.write(json.dumps(job) + "\n")
+        self._parent.stdin.flush()
+        return Ended(*json.loads(self._parent.stdout.readline()))
+
+    def close(self) -> None:
+        assert self._parent.stdin
+        self._parent.stdin.close()
+        self._parent.wait()
+
+
+@contextlib.contextmanager
+def forked(environment: dict[str, str]) -> Iterator[Forked]:
+    """A `Forked` that ends with the block."""
+    made = Forked(environment)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def _serve() -> None:
+    for line in sys.stdin:
+        job = json.loads(line)
+        with tempfile.TemporaryDirectory() as folder:
+            out, err = (pathlib.Path(folder, name) for name in ("out", "err"))
+            child = os.fork()
+            if not child:
+                _run(job, out, err)
+            _, status = os.waitpid(child, 0)
+            told = [path.read_text(errors="replace") for path in (out, err)]
+        print(json.dumps([os.waitstatus_to_exitcode(status), *told]), flush=True)
+
+
+def _run(job: dict, out: pathlib.Path, err: pathlib.Path) -> None:
+    """Runs a command in this process, and ends it."""
+    code = 0
+    for path, file in ((out, 1), (err, 2)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), file)
+    sys.stdin = open(os.devnull)
+    sys.argv = [f"lofi {job['command']}", *job["arguments"]]
+    try:
+        _prepare(**job["fault"])
+        runpy.run_module(f"lofi_jax.{job['command']}", run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 70
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _prepare(kill_at: int = 0, kill_after: float = 0.0, most_bytes: int = 0) -> None:
+    if kill_at:
+        _kill_at(kill_at)
+    if kill_after:
+        threading.Thread(target=_kill_after, args=(kill_after,), daemon=True).start()
+    if most_bytes:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+
+
+def _kill_at(number: int) -> None:
+    left = number
+
+    def count(event: str, arguments: tuple) -> None:
+        nonlocal left
+        changes = event in _CHANGES
+        if event == "open" and isinstance(arguments[2], int):
+            changes = bool(arguments[2] & (os.O_WRONLY | os.O_RDWR))
+        if changes:
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(count)
+
+
+def _kill_after(seconds: float) -> None:
+    time.sleep(seconds)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    import lofi_jax.jobs.export
+    import lofi_jax.jobs.pipeline
+    import lofi_jax.jobs.predict
+    import lofi_jax.results.submissions
+    import lofi_jax.weights.convert  # noqa: F401
+
+    _serve()
