@@ -26,7 +26,10 @@ class Attention(nn.Module):
         super().__init__()
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width, bias=False)
-        self.q_bias, self.v_bias = nn.Parameter(torch.zeros(width)), nn.Parameter(torch.zeros(width))
+        self.q_bias, self.v_bias = (
+            nn.Parameter(torch.zeros(width)),
+            nn.Parameter(torch.zeros(width)),
+        )
         self.proj = nn.Linear(width, width)
 
     def forward(self, x):
@@ -121,9 +124,9 @@ class VideoMAE(nn.Module):
             elif self.adapter == "side" and i >= len(self.blocks) - len(self.adapters):
                 number = i - len(self.blocks) + len(self.adapters)
                 beside = beside + self.adapters[number](of_window.detach())
-            outputs.append(x.view(videos, frames // 2, h, w, width))
+            outputs.append(x.reshape(videos, frames // 2, h, w, width))
         if self.adapter == "side":
-            outputs.append(outputs[-1].detach() + beside.view(outputs[-1].shape))
+            outputs.append(outputs[-1].detach() + beside.reshape(outputs[-1].shape))
         return outputs
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, Real
 
+from lofi_jax.arrays import AnyArray
 from lofi_jax.errors import UserError
 from lofi_jax.models import adapters
 
@@ -27,7 +28,7 @@ def stacked(make: Callable[[PRNGKeyArray], Tree], depth: int) -> Callable[[PRNGK
     return lambda key: jax.vmap(make)(jax.random.split(key, depth))
 
 
-def over_clips(function, x: Float[Array, "N ..."], chunk: int):
+def over_clips(function, x: Real[AnyArray, "N ..."], chunk: int):
     """Applies a function that treats clips by themselves, `chunk` clips at a time.
 
     Args:

@@ -21,6 +21,7 @@ from lofi_jax.weights import (
     encoder_layouts,
     head_layouts,
     stacked,
+    videomae_layout,
     vjepa_layout,
 )
 from lofi_jax.weights.assign import Fit
@@ -71,7 +72,7 @@ def encoder(source: Path, name: str, output: Path) -> str:
             that cannot be written or holds a checkpoint.
     """
     _check(name, "encoder", ENCODER_NAMES)
-    arrays = checkpoint_files.read(source)
+    arrays = videomae_layout.joined(checkpoint_files.read(source))
     fit = _fit_encoder(arrays, name)
     if fit.problems:
         fitting = [other for other in ENCODER_NAMES if not _fit_encoder(arrays, other).problems]
