@@ -77,7 +77,7 @@ class VideoPrism(nn.Module):
         if self.backbone == "frozen":
             backbone = jax.lax.stop_gradient(backbone)
 
-        patches = layers.patches_of(frames, (1, self.patch, self.patch))
+        patches = layers.patches_of(jnp.asarray(frames), (1, self.patch, self.patch))
         videos, times, rows, columns, _ = patches.shape
         grid = (videos, times, rows * columns)
         places = resized(backbone["places"].reshape(*self.positions[1:], -1), (rows, columns))

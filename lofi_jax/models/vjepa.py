@@ -68,7 +68,9 @@ class VJEPA(nn.Module):
             UserError: no such version.
         """
         if self.version not in VERSIONS:
-            raise UserError(f"V-JEPA's version is one of {', '.join(VERSIONS)}, not {self.version!r}")
+            raise UserError(
+                f"V-JEPA's version is one of {', '.join(VERSIONS)}, not {self.version!r}"
+            )
         size = (_TUBE, self.patch, self.patch)
         backbone = {
             "patch_embed": self.param(
@@ -88,7 +90,7 @@ class VJEPA(nn.Module):
         if self.backbone == "frozen":
             backbone = jax.lax.stop_gradient(backbone)
 
-        patches = layers.patches_of(frames, size)
+        patches = layers.patches_of(jnp.asarray(frames), size)
         videos, times, rows, columns, _ = patches.shape
         clips = patches.reshape(-1, self.clip // _TUBE * rows * columns, patches.shape[-1])
         kernel = backbone["patch_embed"]["kernel"].reshape(-1, self.width)
@@ -173,7 +175,7 @@ def rotated(
     return (x * cosines[:, None] + across * sines[:, None]).astype(x.dtype)
 
 
-def normalised(patches: Real[AnyArray, "... pixels*3"]) -> Float[Array, "... pixels*3"]:
+def normalised(patches: Real[Array, "... C"]) -> Float[Array, "... C"]:
     """RGB in 0..255, channels last within each patch, in units of ImageNet's deviation."""
     pixels = patches.shape[-1] // 3
     mean, std = np.tile(MEAN, pixels), np.tile(STD, pixels)
