@@ -21,6 +21,7 @@ from lofi_jax.weights import (
     encoder_layouts,
     head_layouts,
     stacked,
+    tridet_layout,
     videomae_layout,
     vjepa_layout,
 )
@@ -46,6 +47,14 @@ _HEADS = {
             ("backbone.embd.0.conv", 1),
         )
         for name in ("actionformer", "actionformer_agnostic")
+    },
+    **{
+        name: (
+            functools.partial(tridet_layout.options, agnostic=not HEADS[name].classifies),
+            lambda options: tridet_layout.layout,
+            ("backbone.embd.0.conv", 1),
+        )
+        for name in ("tridet", "tridet_agnostic")
     },
 }
 HEAD_NAMES = tuple(_HEADS)
