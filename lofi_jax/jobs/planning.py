@@ -22,6 +22,7 @@ from lofi_jax.fidelity import Fidelity
 from lofi_jax.run.networks import (
     initial_encoder,
     joint_chunks,
+    joint_settings,
     make_encoder,
     make_head,
     pieces,
@@ -181,7 +182,7 @@ def with_joint(config: Config, **changes) -> Config:
 
 def step_on_shapes(config: Config, mesh: Mesh, row: Row, at: Fidelity):
     """The jitted joint train step of a row, and the shapes of state and batch at a fidelity."""
-    settings = config.joint
+    settings = joint_settings(config)
     head = make_head(config, row.head, CLASSES)
     networks = joint.Networks(make_encoder(config), head, config.dtype, joint_chunks(config))
     rate = optax.constant_schedule(0.1)

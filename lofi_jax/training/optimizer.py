@@ -130,8 +130,11 @@ def _labels(params: Any) -> Any:
     """The part of the optimizer that each parameter belongs to."""
 
     def label(path, x):
-        group = group_of([key.key for key in path])
-        return f"{group} vectors" if x.ndim < 2 else group
+        names = [key.key for key in path]
+        group = group_of(names)
+        # Those of equal layers may be stacked.
+        vector = x.ndim < 2 or names[-1].endswith(("bias", "scale"))
+        return f"{group} vectors" if vector else group
 
     return jax.tree_util.tree_map_with_path(label, params)
 

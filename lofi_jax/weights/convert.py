@@ -22,6 +22,7 @@ from lofi_jax.weights import (
     head_layouts,
     stacked,
     tridet_layout,
+    videomae_layout,
     vjepa_layout,
 )
 from lofi_jax.weights.assign import Fit
@@ -80,7 +81,7 @@ def encoder(source: Path, name: str, output: Path) -> str:
             that cannot be written or holds a checkpoint.
     """
     _check(name, "encoder", ENCODER_NAMES)
-    arrays = checkpoint_files.read(source)
+    arrays = videomae_layout.joined(checkpoint_files.read(source))
     fit = _fit_encoder(arrays, name)
     if fit.problems:
         fitting = [other for other in ENCODER_NAMES if not _fit_encoder(arrays, other).problems]
