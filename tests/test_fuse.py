@@ -84,6 +84,14 @@ def test_a_proposal_gets_the_best_classes_by_score():
     assert named.segments[:, 0].tolist() == [0, 2, 0, 2]
 
 
+def test_each_proposal_may_have_classes_of_its_own():
+    found = Proposals(np.array([[0.0, 1], [2, 3]]), np.array([0.5, 0.4]))
+    named = with_classes(found, np.array([[0.2, 0.1, 0.6], [0.0, 0.9, 0.05]]), 2)
+    assert named.labels.tolist() == [1, 2, 0, 2]
+    np.testing.assert_allclose(named.scores, [0.36, 0.3, 0.1, 0.02])
+    assert named.segments[:, 0].tolist() == [2, 0, 0, 2]
+
+
 def test_the_union_of_nothing():
     none = Proposals(np.empty((0, 2)), np.empty(0), np.empty(0, int))
     assert len(union([none, none], [1, 2]).scores) == 0

@@ -138,18 +138,25 @@ def _target(run: Run) -> Target:
     both, annotated = records(data.train_subset), videos(data.train_subset)
     train, test = _split(formats.load(data.annotations), data, annotated)
     return Target(
-        Subset(both, train),
-        Subset(both, test),
-        [annotated[i] for i in train],
-        [annotated[i] for i in test],
+        Subset(both, list(train)),
+        Subset(both, list(test)),
+        list(train.values()),
+        list(test.values()),
         opened.classes,
         windows,
     )
 
 
-def _split(parsed: Annotations, data: Data, videos: Sequence[Video]) -> tuple[list, list]:
-    """The places of the videos to train on, and of those of the fold to test."""
-    return folds.split(parsed, data.train_subset, data.fold, [v.video_id for v in videos])
+def _split(
+    parsed: Annotations, data: Data, videos: Sequence[Video]
+) -> tuple[dict[int, Video], dict[int, Video]]:
+    """The videos to train on, and those of the fold to test, which become the test subset; by their
+    places.
+    """
+    ids = [video.video_id for video in videos]
+    train, test = folds.split(parsed, data.train_subset, data.fold, ids)
+    tested = {i: dataclasses.replace(videos[i], subset=data.test_subset) for i in test}
+    return {i: videos[i] for i in train}, tested
 
 
 def needs_no_videos(config: Config) -> bool:
@@ -165,7 +172,7 @@ def _annotated(run: Run) -> Target:
     if data.fold < 0:
         test = list(parsed.subset(data.test_subset).values())
     else:
-        train, test = ([train[i] for i in part] for part in _split(parsed, data, train))
+        train, test = (list(part.values()) for part in _split(parsed, data, train))
     for video in [*train, *test]:
         if not video.duration:
             raise UserError(f"{data.annotations}: video {video.video_id!r} has no duration")

@@ -164,6 +164,7 @@ def test_a_fold_is_tested_and_the_others_train(by_segment, dataset, tmp_path):
     # The training subset alone has folds; the testing one is not used.
     assert [v.video_id for v in target.test_videos] == [f"video{i}" for i in range(1, 24, 2)]
     assert [v.video_id for v in target.train_videos] == [f"video{i}" for i in range(0, 24, 2)]
+    assert {v.subset for v in target.test_videos} == {"testing"}
 
 
 def test_a_study_pools_folds_as_evaluation_by_hand_does(dataset, tmp_path):
