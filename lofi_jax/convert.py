@@ -16,6 +16,8 @@ and .tar files (of TSM's authors: shift in 1/8, blockres) of
 | `gtad`, `bmn` | G-TAD's authors; BMN's common PyTorch port, mmaction2 |
 | `actionformer` | ActionFormer's authors: THUMOS14 and EPIC-Kitchens |
 | `actionformer_agnostic` | ActionFormer's authors: ActivityNet |
+| `tridet` | TriDet's authors: THUMOS14, HACS and EPIC-Kitchens |
+| `tridet_agnostic` | TriDet's authors: ActivityNet |
 
 It prints what it used and what it ignored. A network other than the one named is refused. No code
 in a file is run.

@@ -21,9 +21,11 @@ def joint_training(config: Config, mesh: Mesh, variables: dict, classes: int, ra
     networks = joint.Networks(make_encoder(config), head, config.dtype, joint_chunks(config))
     schedule = optax.constant_schedule(rate)
     scale = config.joint.encoder_scale
-    transform = optimizer.make_joint(config.joint.optimizer, schedule, scale)
+    transform = optimizer.make(config.joint.optimizer, schedule, scale)
+    frozen, ema = config.joint.optimizer.frozen, config.joint.ema
     shape = (configs.full_fidelity(config).snippets, *snippet_shape(config))
     state: TrainState = initial_state(
-        *joint.initial(networks, variables, shape, config.seed), transform
+        *joint.initial(networks, variables, shape, config.seed), transform, frozen, ema
     )
-    return state, make_step(joint.make_loss(networks, mesh), transform, config.seed)
+    loss = joint.make_loss(networks, mesh)
+    return state, make_step(loss, transform, config.seed, frozen, ema)

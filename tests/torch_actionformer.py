@@ -24,11 +24,12 @@ class Norm(nn.Module):
 
 
 class Conv(nn.Module):
-    """A convolution of three points, whose output is zero where the video is not."""
+    """A convolution, of three points if not told, whose output is zero where the video is not."""
 
-    def __init__(self, inputs: int, outputs: int, bias: bool, stride=1, groups=1):
+    def __init__(self, inputs: int, outputs: int, bias: bool, stride=1, groups=1, kernel=3):
         super().__init__()
-        self.conv = nn.Conv1d(inputs, outputs, 3, stride, 1, groups=groups, bias=bias)
+        middle = kernel // 2
+        self.conv = nn.Conv1d(inputs, outputs, kernel, stride, middle, groups=groups, bias=bias)
 
     def forward(self, x, real):
         return self.conv(x) * real
@@ -93,12 +94,15 @@ class Block(nn.Module):
 
 
 class Tower(nn.Module):
-    def __init__(self, channels: int, outputs: int, last: str):
+    def __init__(self, inputs: int, outputs: int, last: str, channels: int = 0, kernel: int = 3):
         super().__init__()
-        self.head = nn.ModuleList(Conv(channels, channels, bias=False) for _ in range(2))
+        channels = channels or inputs
+        self.head = nn.ModuleList(
+            Conv(n, channels, bias=False, kernel=kernel) for n in (inputs, channels)
+        )
         self.norm = nn.ModuleList(Norm(channels) for _ in range(2))
         self.last = last
-        self.add_module(last, Conv(channels, outputs, bias=True))
+        self.add_module(last, Conv(channels, outputs, bias=True, kernel=kernel))
 
     def forward(self, x, real):
         for conv, norm in zip(self.head, self.norm, strict=True):

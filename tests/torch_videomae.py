@@ -124,9 +124,9 @@ class VideoMAE(nn.Module):
             elif self.adapter == "side" and i >= len(self.blocks) - len(self.adapters):
                 number = i - len(self.blocks) + len(self.adapters)
                 beside = beside + self.adapters[number](of_window.detach())
-            outputs.append(x.view(videos, frames // 2, h, w, width))
+            outputs.append(x.reshape(videos, frames // 2, h, w, width))
         if self.adapter == "side":
-            outputs.append(outputs[-1].detach() + beside.view(outputs[-1].shape))
+            outputs.append(outputs[-1].detach() + beside.reshape(outputs[-1].shape))
         return outputs
 
 

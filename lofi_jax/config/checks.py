@@ -1,5 +1,7 @@
 """The checks of a config before any work starts."""
 
+import dataclasses
+
 from lofi_jax import fidelity
 from lofi_jax.comma_separated import names
 from lofi_jax.config.settings import (
@@ -15,9 +17,10 @@ from lofi_jax.config.settings import (
 )
 from lofi_jax.config.values import full_fidelity, rows_of, tious
 from lofi_jax.data.world.script import WORLDS
-from lofi_jax.detection.nms import METHODS
+from lofi_jax.detection.nms import METHODS, VOTES
 from lofi_jax.errors import UserError
 from lofi_jax.models import ENCODERS, HEADS, chunked
+from lofi_jax.training.groups import GROUPS
 from lofi_jax.training.optimizer import OPTIMIZERS, SCHEDULES
 from lofi_jax.training.sharding import PARAMETERS
 
@@ -60,6 +63,9 @@ def validate(config: Config) -> None:
         settings = getattr(config, part).optimizer
         _choice(f"{part}.optimizer.name", settings.name, OPTIMIZERS)
         _choice(f"{part}.optimizer.schedule", settings.schedule, SCHEDULES)
+    for part in ("pretrain", "fine_tune", "joint", "head_training", "classifier"):
+        _check_recipe(config, part)
+    _check_augmentation(config.data)
     _choice("joint.keep", config.joint.keep, chunked.KEEPS)
     _choice("mesh.parameters", config.mesh.parameters, PARAMETERS)
     for key in ("snippets", "frames", "height", "width", "short_side"):
@@ -72,9 +78,11 @@ def validate(config: Config) -> None:
     _check_windows(config.data)
     _check_source(config)
     _choice("detect.nms", config.detect.nms, (OWN, *METHODS))
-    for key in ("nms_threshold", "vote"):
+    _choice("detect.vote_by", config.detect.vote_by, VOTES)
+    for key in ("nms_threshold", "vote", "min_score"):
         if not 0 <= (tiou := getattr(config.detect, key)) <= 1:
-            raise UserError(f"config.detect.{key} is {tiou}: a tIoU is in 0..1")
+            kind = "score" if key == "min_score" else "tIoU"
+            raise UserError(f"config.detect.{key} is {tiou}: a {kind} is in 0..1")
     for key in ("top_k", "batch_size"):
         if (number := getattr(config.detect, key)) < 1:
             raise UserError(f"config.detect.{key} is {number}: it must be at least 1")
@@ -87,8 +95,40 @@ def validate(config: Config) -> None:
             fidelity.schedule(row.fidelity, full_fidelity(config), config.joint.factors, 1)
 
 
+def _check_recipe(config: Config, part: str) -> None:
+    recipe = getattr(config, part)
+    if not 0 <= recipe.ema < 1:
+        raise UserError(f"config.{part}.ema is {recipe.ema}: a decay is in [0, 1)")
+    for group in GROUPS:
+        for key, scale in dataclasses.asdict(getattr(recipe.optimizer, group)).items():
+            if scale < 0:
+                raise UserError(
+                    f"config.{part}.optimizer.{group}.{key} is {scale}: it must be at least 0"
+                )
+    groups = ("head",) if part in ("head_training", "classifier") else GROUPS
+    if set(groups) <= set(recipe.optimizer.frozen):
+        mean = f": config.{part}.ema has no mean to keep" if recipe.ema else ""
+        raise UserError(
+            f"config.{part}.optimizer freezes {', '.join(groups)}, so nothing trains{mean}: set"
+            f" config.{part}.optimizer.{groups[-1]}.learning_rate_scale above 0"
+        )
+    smoothing = getattr(recipe, "label_smoothing", 0.0)
+    if not 0 <= smoothing < 1:
+        raise UserError(f"config.{part}.label_smoothing is {smoothing}: it must be in [0, 1)")
+
+
+def _check_augmentation(data: Data) -> None:
+    for key, most in (("brightness", 1), ("contrast", 1), ("saturation", 1), ("hue", 0.5)):
+        if not 0 <= (strength := getattr(data, key)) <= most:
+            raise UserError(f"config.data.{key} is {strength}: it must be in 0..{most}")
+    if data.rand_augment < 0:
+        raise UserError(f"config.data.rand_augment is {data.rand_augment}: it must be at least 0")
+    if not 0 <= data.rand_magnitude <= 10:
+        raise UserError(f"config.data.rand_magnitude is {data.rand_magnitude}: it must be in 0..10")
+
+
 def _check_own_suppression(detect: Detect) -> None:
-    for key in ("nms_sigma", "nms_threshold"):
+    for key in ("nms_sigma", "nms_threshold", "min_score"):
         value = getattr(detect, key)
         if detect.nms == OWN and value != getattr(Detect(), key):
             raise UserError(

@@ -51,6 +51,16 @@ class Data:
     quality: int = 95  # of the stored JPEGs
     crop_area: tuple[float, float] = (0.7, 1.0)  # fraction of the image that a random crop keeps
     flip: bool = True  # mirror half of the videos in training
+    # Colour changes in training, the same for all frames of a video: how far brightness, contrast
+    # and saturation are multiplied (by 1 - x to 1 + x), how far the hue is turned (in turns).
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    # RandAugment in training (arXiv 1909.13719): random operations per video, and their magnitude
+    # in 0..10.
+    rand_augment: int = 0
+    rand_magnitude: float = 7.0
     streaming: bool = False  # read the video files directly, without preparation: slower
     workers: int = 0  # loader processes; 0: threads
     # Features made elsewhere, for rows that start from "external": folders with one file per video,
@@ -83,6 +93,13 @@ class Synthetic:
     source_clips: int = 4000
     train_videos: int = 160
     test_videos: int = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Classification(Recipe):
+    """A training that classifies clips."""
+
+    label_smoothing: float = 0.0  # part of every label that is spread evenly over the classes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +170,10 @@ class Detect:
     nms: str = OWN
     nms_sigma: float = 0.84  # of gaussian
     nms_threshold: float = 0.5  # tIoU, of linear and hard
+    min_score: float = 0.0  # of gaussian, linear and hard: no lower score is kept
+    multiclass: bool = True  # False: proposals of different classes suppress each other too
     vote: float = 0.0  # tIoU from which proposals refine a kept one; 0: none do
+    vote_by: str = "score_tiou"  # the weight of a vote: score x tIoU, or "score"
     top_k: int = 100  # detections per video
     batch_size: int = 8  # videos per batch
 
@@ -215,9 +235,13 @@ class Config:
         default_factory=dict
     )  # options of heads that only rows name
     # Stage 1: action classification on trimmed clips, BatchNorm in training.
-    pretrain: Recipe = Recipe(50.0, 64, Optimizer(name="sgd", learning_rate=0.02, momentum=0.9))
+    pretrain: Classification = Classification(
+        50.0, 64, Optimizer(name="sgd", learning_rate=0.02, momentum=0.9)
+    )
     # ACP+: stage 1's encoder fine-tuned to classify the target's own foreground segments.
-    fine_tune: Recipe = Recipe(15.0, 64, Optimizer(name="sgd", learning_rate=0.002, momentum=0.9))
+    fine_tune: Classification = Classification(
+        15.0, 64, Optimizer(name="sgd", learning_rate=0.002, momentum=0.9)
+    )
     joint: Joint = Joint()
     extract: Extract = Extract()
     head_training: HeadTraining = HeadTraining()

@@ -29,7 +29,10 @@ def suppression(config: Config, head: str) -> Suppression:
     settings = config.detect
     if settings.nms == OWN:
         return find(HEADS, head, "config.head").suppression._replace(
-            vote=settings.vote, top_k=settings.top_k
+            vote=settings.vote,
+            top_k=settings.top_k,
+            multiclass=settings.multiclass,
+            vote_by=settings.vote_by,
         )
     return Suppression(
         settings.nms,
@@ -37,6 +40,9 @@ def suppression(config: Config, head: str) -> Suppression:
         settings.nms_threshold,
         settings.vote,
         settings.top_k,
+        min_score=settings.min_score,
+        multiclass=settings.multiclass,
+        vote_by=settings.vote_by,
     )
 
 

@@ -77,6 +77,17 @@ def focal(
     return jnp.asarray(weight * missed**gamma * entropy)
 
 
+def distance_tiou(
+    distances: Float[AnyArray, "... 2"], wanted: Float[AnyArray, "... 2"]
+) -> Float[Array, "..."]:
+    """The temporal intersection over union of segments around a common point, given as in `diou`;
+    0 where both are empty.
+    """
+    overlap = jnp.minimum(distances, wanted).sum(axis=-1)
+    union = distances.sum(axis=-1) + wanted.sum(axis=-1) - overlap
+    return overlap / jnp.maximum(union, 1e-8)
+
+
 def diou(
     distances: Float[AnyArray, "... 2"], wanted: Float[AnyArray, "... 2"]
 ) -> Float[Array, "..."]:
@@ -88,9 +99,7 @@ def diou(
     Args:
         distances, wanted: from the point to start and end, at least 0.
     """
-    overlap = jnp.minimum(distances, wanted).sum(axis=-1)
-    union = distances.sum(axis=-1) + wanted.sum(axis=-1) - overlap
     around = jnp.maximum(distances, wanted).sum(axis=-1)
     centre = jnp.diff(distances - wanted)[..., 0] / 2
     tiny = 1e-8
-    return 1 - overlap / jnp.maximum(union, tiny) + (centre / jnp.maximum(around, tiny)) ** 2
+    return 1 - distance_tiou(distances, wanted) + (centre / jnp.maximum(around, tiny)) ** 2

@@ -3,6 +3,7 @@
 import numpy as np
 
 METHODS = ("gaussian", "linear", "hard")
+VOTES = ("score_tiou", "score")
 
 
 def tiou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -123,12 +124,12 @@ def vote(
     scores: np.ndarray,
     threshold: float,
     may_vote: np.ndarray | None = None,
+    by: str = "score_tiou",
 ) -> np.ndarray:
     """Refines kept segments by those around them: score voting.
 
-    Each becomes the mean of all segments whose tIoU with it is at or over `threshold`, weighted by
-    score x tIoU; one without any weight stays. Source: Kim and Lee, arXiv 2007.08103, section 3,
-    with the weights that the ActionFormer project uses for time.
+    Each becomes the mean of all segments whose tIoU with it is at or over `threshold`, weighted;
+    one without any weight stays. Source: Kim and Lee, arXiv 2007.08103, section 3.
 
     Args:
         kept: (K, 2) start and end.
@@ -136,6 +137,8 @@ def vote(
         scores: (N,) their scores, at least 0.
         threshold: in 0..1.
         may_vote: (K, N) bool, which votes count, such as those of the same class; by default all.
+        by: the weights, one of `VOTES`: score x tIoU, as the ActionFormer project has them, or the
+            scores alone, as the TriDet and OpenTAD projects.
 
     Returns:
         (K, 2) float64.
@@ -144,6 +147,7 @@ def vote(
     overlaps = tiou(kept, segments)
     if may_vote is not None:
         overlaps = np.where(may_vote, overlaps, -1.0)
-    weight = np.where(overlaps >= threshold, overlaps * scores, 0.0)
+    votes = overlaps * scores if by == "score_tiou" else scores
+    weight = np.where(overlaps >= threshold, votes, 0.0)
     total = weight.sum(axis=1, keepdims=True)
     return np.divide(weight @ segments, total, out=kept.copy(), where=total > 0)

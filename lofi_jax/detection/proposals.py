@@ -92,10 +92,11 @@ class Suppression(NamedTuple):
     Attributes:
         method: one of `nms.METHODS`.
         sigma, threshold: of the method.
-        vote: the tIoU from which proposals refine a kept one, whose class they must have; 0: none
-            do.
+        vote: the tIoU from which proposals refine a kept one; 0: none do.
         top_k: how many are kept.
         floor, min_score: see `soft_nms_batch`.
+        multiclass: classes neither suppress each other nor vote for each other.
+        vote_by: see `nms.vote`.
     """
 
     method: str
@@ -105,10 +106,12 @@ class Suppression(NamedTuple):
     top_k: int
     floor: tuple[float, float] = (0.0, 0.0)
     min_score: float = 0.0
+    multiclass: bool = True
+    vote_by: str = "score_tiou"
 
 
 def suppress(found: Sequence[Proposals], how: Suppression) -> list[Proposals]:
-    """Proposals after suppression, best first; different classes do not suppress each other.
+    """Proposals after suppression, best first.
 
     Args:
         found: all with labels or all without.
@@ -123,11 +126,11 @@ def suppress(found: Sequence[Proposals], how: Suppression) -> list[Proposals]:
 
     if not most:
         return list(found)
-    labelled = found[0].labels is not None
+    by_class = how.multiclass and found[0].labels is not None
     indices, lowered = soft_nms_batch(
         padded([one.segments for one in found]),
         padded([one.scores for one in found]),
-        padded([one.known_labels for one in found]) if labelled else None,
+        padded([one.known_labels for one in found]) if by_class else None,
         how.sigma,
         how.top_k,
         how.method,
@@ -136,17 +139,19 @@ def suppress(found: Sequence[Proposals], how: Suppression) -> list[Proposals]:
         how.floor,
     )
     return [
-        _kept(one, index[index >= 0], scores[index >= 0], how.vote)
+        _kept(one, index[index >= 0], scores[index >= 0], how)
         for one, index, scores in zip(found, indices, lowered, strict=True)
     ]
 
 
-def _kept(found: Proposals, index: np.ndarray, scores: np.ndarray, threshold: float) -> Proposals:
+def _kept(found: Proposals, index: np.ndarray, scores: np.ndarray, how: Suppression) -> Proposals:
     segments = found.segments[index]
     labels = None if found.labels is None else found.labels[index]
-    if threshold > 0:
-        same = None if labels is None else labels[:, None] == found.labels
-        segments = vote(segments, found.segments, found.scores, threshold, same)
+    if how.vote > 0:
+        same = None
+        if how.multiclass and labels is not None:
+            same = labels[:, None] == found.labels
+        segments = vote(segments, found.segments, found.scores, how.vote, same, how.vote_by)
     return Proposals(segments, scores, labels)
 
 

@@ -22,6 +22,7 @@ from lofi_jax.fidelity import Fidelity
 from lofi_jax.run.networks import (
     initial_encoder,
     joint_chunks,
+    joint_settings,
     make_encoder,
     make_head,
     pieces,
@@ -181,17 +182,19 @@ def with_joint(config: Config, **changes) -> Config:
 
 def step_on_shapes(config: Config, mesh: Mesh, row: Row, at: Fidelity):
     """The jitted joint train step of a row, and the shapes of state and batch at a fidelity."""
-    settings = config.joint
+    settings = joint_settings(config)
     head = make_head(config, row.head, CLASSES)
     networks = joint.Networks(make_encoder(config), head, config.dtype, joint_chunks(config))
     rate = optax.constant_schedule(0.1)
-    transform = optimizer.make_joint(settings.optimizer, rate, settings.encoder_scale)
-    step = make_step(joint.make_loss(networks, mesh), transform, config.seed)
+    transform = optimizer.make(settings.optimizer, rate, settings.encoder_scale)
+    frozen, ema = settings.optimizer.frozen, settings.ema
+    step = make_step(joint.make_loss(networks, mesh), transform, config.seed, frozen, ema)
 
     def initial():
         encoder = initial_encoder(config, jax.random.key(0))
         full = (configs.full_fidelity(config).snippets, *snippet_shape(config))
-        return initial_state(*joint.initial(networks, encoder, full, config.seed), transform)
+        made = joint.initial(networks, encoder, full, config.seed)
+        return initial_state(*made, transform, frozen, ema)
 
     state = jax.eval_shape(initial)
     placed = placement(state, mesh, config.mesh.parameters)

@@ -8,6 +8,7 @@ from lofi_jax.config.rows import Row
 from lofi_jax.config.settings import Data, Source
 from lofi_jax.data.loader import clips, pretext_clips, trimmed_clips
 from lofi_jax.data.loader.clips import Augmentation
+from lofi_jax.data.loader.image_changes import ImageChanges
 from lofi_jax.errors import UserError
 from lofi_jax.files import read_own_json, write_json
 from lofi_jax.models.classifier import VideoClassifier
@@ -15,6 +16,7 @@ from lofi_jax.run import checkpoints, datasets, features, sources, workdir
 from lofi_jax.run.checkpoints import ORIGIN
 from lofi_jax.run.networks import (
     joint_chunks,
+    joint_settings,
     make_encoder,
     make_encoder_of,
     make_head,
@@ -52,7 +54,8 @@ def _pretrain(run: Run, start: str) -> None:
     if not is_finished(folder, recipe, len(learned.records)):
         origin = checkpoints.encoder_variables(run, ORIGIN[start])
         encoder = make_encoder_of(config, start)
-        pretrain.run(start, encoder, origin, learned, recipe, folder, run.session)
+        smoothing = recipe.label_smoothing
+        pretrain.run(start, encoder, origin, learned, recipe, folder, run.session, smoothing)
 
 
 def _clips(run: Run, start: str) -> Clips:
@@ -76,7 +79,15 @@ def _clips(run: Run, start: str) -> Clips:
 
 
 def _augmentation(data: Data) -> Augmentation:
-    return Augmentation(data.crop_area, data.flip)
+    changes = ImageChanges(
+        data.brightness,
+        data.contrast,
+        data.saturation,
+        data.hue,
+        data.rand_augment,
+        data.rand_magnitude,
+    )
+    return Augmentation(data.crop_area, data.flip, changes)
 
 
 def _source_drawing(run: Run) -> trimmed_clips.Drawing:
@@ -116,7 +127,7 @@ def _measure_accuracy(run: Run) -> None:
 
 def train_jointly(run: Run, row: Row) -> None:
     """Stage 2 of a row, at the fidelities that its schedule gives."""
-    config, settings = run.config, run.config.joint
+    config, settings = run.config, joint_settings(run.config)
     folder, examples = run.workdir.encoder(row.encoder), datasets.joint_examples(run)
     if is_finished(folder, settings, len(examples)):
         return

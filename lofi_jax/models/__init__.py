@@ -15,6 +15,7 @@ from lofi_jax.models.bmn import BMN
 from lofi_jax.models.gtad import GTAD
 from lofi_jax.models.r2plus1d import R2Plus1D
 from lofi_jax.models.resnet import Bottleneck
+from lofi_jax.models.tridet import TriDet, TriDetAgnostic
 from lofi_jax.models.tsm import TSM
 from lofi_jax.models.videomae import VideoMAE
 from lofi_jax.models.videoprism import VideoPrism
@@ -53,4 +54,6 @@ HEADS = {
     "bmn": BMN,
     "actionformer": ActionFormer,
     "actionformer_agnostic": ActionFormerAgnostic,
+    "tridet": TriDet,
+    "tridet_agnostic": TriDetAgnostic,
 }

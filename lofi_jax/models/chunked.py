@@ -66,7 +66,7 @@ def encode(
     return jax.lax.map(of_rows, rows).reshape(videos, snippets, -1)
 
 
-def in_microbatches(function, x: Float[AnyArray, "B ..."], microbatches: int):
+def in_microbatches(function, x, microbatches: int):
     """Applies a function of a batch, which treats its videos one by one, to its microbatches in
     turn.
 
@@ -74,10 +74,11 @@ def in_microbatches(function, x: Float[AnyArray, "B ..."], microbatches: int):
 
     Args:
         function: arrays out, each (B, ...).
-        x: the batch.
+        x: the batch, an array or several, each (B, ...).
         microbatches: divides B.
     """
     if microbatches == 1:
         return function(x)
-    out = jax.lax.map(jax.checkpoint(function), x.reshape(microbatches, -1, *x.shape[1:]))
-    return jax.tree.map(lambda y: y.reshape(len(x), *y.shape[2:]), out)
+    parts = jax.tree.map(lambda y: y.reshape(microbatches, -1, *y.shape[1:]), x)
+    out = jax.lax.map(jax.checkpoint(function), parts)
+    return jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:]), out)

@@ -12,6 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from lofi_jax.models.drop_path import Keys, drop_path, of_layer
+
 Real = Bool[np.ndarray, " T"] | None
 RealOut = Bool[np.ndarray, " t"] | None
 
@@ -94,41 +96,59 @@ class Block(nn.Module):
 
     Attributes:
         heads, window, stride: see `LocalAttention`.
+        drop_path: probability that a video's branch is left out in training.
     """
 
     heads: int
     window: int
     stride: int = 1
+    drop_path: float = 0.0
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B T C"], real: RealOut = None) -> Float[Array, "B t C"]:
-        """Takes which positions are real after the stride."""
+    def __call__(
+        self, x: Float[Array, "B T C"], real: RealOut = None, keys: Keys = None
+    ) -> Float[Array, "B t C"]:
+        """Takes which positions are real after the stride, and in training the videos' keys."""
         channels = x.shape[-1]
 
         def scale(name):
             return self.param(name, nn.initializers.constant(1e-4), (channels,), jnp.float32)
 
+        def dropped(branch, number):
+            return drop_path(branch, self.drop_path, of_layer(keys, number))
+
         attention = LocalAttention(self.heads, self.window, self.stride, name="attention")
         y = attention(norm("attention_norm")(x), real)
         if self.stride > 1:
             x = nn.max_pool(x, (3,), (self.stride,), padding=((1, 1),))  # type: ignore  # Flax takes pairs
-        x = masked(x, real) + scale("attention_scale") * y
+        x = masked(x, real) + dropped(scale("attention_scale") * y, 0)
         y = nn.Dense(4 * channels, name="hidden")(norm("mlp_norm")(x))
         y = nn.Dense(channels, name="mlp_out")(nn.gelu(y, approximate=False))
-        return x + scale("mlp_scale") * masked(y, real)
+        return x + dropped(scale("mlp_scale") * masked(y, real), 1)
 
 
 class Tower(nn.Module):
-    """Convolutions shared by all levels: two with normalisation and one to the output."""
+    """Convolutions shared by all levels, of `kernel` points: two with normalisation and one to the
+    output.
+    """
 
     channels: int
     outputs: int
     initial_bias: float = 0.0
+    kernel: int = 3
 
     @nn.compact
     def __call__(self, x: Float[Array, "B T C"], real: Real = None) -> Float[Array, "B T outputs"]:
         for i in (1, 2):
-            x = nn.Conv(self.channels, (3,), padding=1, use_bias=False, name=f"conv{i}")(x)
+            x = nn.Conv(
+                self.channels,
+                (self.kernel,),
+                padding=self.kernel // 2,
+                use_bias=False,
+                name=f"conv{i}",
+            )(x)
             x = nn.relu(norm(f"norm{i}")(masked(x, real)))
         bias = nn.initializers.constant(self.initial_bias)
-        return nn.Conv(self.outputs, (3,), padding=1, bias_init=bias, name="out")(x)
+        return nn.Conv(
+            self.outputs, (self.kernel,), padding=self.kernel // 2, bias_init=bias, name="out"
+        )(x)

@@ -99,6 +99,9 @@ class Head(Module, Protocol):
     Attributes:
         classifies: gives its proposals labels; it is then made with `classes`, their number.
         suppression: how its authors suppress overlapping proposals.
+
+    One that has an attribute `stochastic` that is true is called in training with a second
+    argument, a key for each video; see drop_path.py.
     """
 
     classifies: bool

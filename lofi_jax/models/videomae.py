@@ -120,7 +120,7 @@ class VideoMAE(nn.Module):
         return resized(table, rows, columns).reshape(-1, self.width)
 
 
-def normalised(patches: Real[Array, "... pixels*3"]) -> Float[Array, "... pixels*3"]:
+def normalised(patches: Real[Array, "... channels"]) -> Float[Array, "... channels"]:
     """RGB in 0..255, channels last within each patch, in units of ImageNet's deviation."""
     pixels = patches.shape[-1] // 3
     mean, std = np.tile(MEAN, pixels), np.tile(STD, pixels)

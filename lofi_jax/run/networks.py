@@ -1,5 +1,6 @@
 """Makes the networks that a config names."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 
 from lofi_jax import config as configs
 from lofi_jax.config import Config
-from lofi_jax.config.settings import Named
+from lofi_jax.config.settings import Joint, Named
 from lofi_jax.errors import UserError
 from lofi_jax.fidelity import Fidelity
 from lofi_jax.models import ENCODERS, HEADS, windows
@@ -16,6 +17,7 @@ from lofi_jax.models.find import find
 from lofi_jax.models.protocols import ADAPTERS, BACKBONES, Encoder, Head, WindowEncoder
 from lofi_jax.training import networks
 from lofi_jax.training.networks import Chunks
+from lofi_jax.training.optimizer import Group
 
 
 def check(config: Config) -> None:
@@ -135,6 +137,17 @@ def snippet_shape(config: Config) -> tuple[int, int, int, int]:
 def initial_encoder(config: Config, key: jax.Array, start: str = "lofi") -> dict[str, Any]:
     """Fresh encoder variables, "params" and "batch_stats", of `make_encoder_of` a start."""
     return networks.initial_variables(make_encoder_of(config, start), snippet_shape(config), key)
+
+
+def joint_settings(config: Config) -> Joint:
+    """The settings of joint training; what the encoder says is frozen is, whatever the optimizer
+    says.
+    """
+    encoder, settings = make_encoder(config), config.joint
+    if not isinstance(encoder, WindowEncoder) or encoder.backbone == "trained":
+        return settings
+    still = dataclasses.replace(settings.optimizer, backbone=Group(learning_rate_scale=0.0))
+    return dataclasses.replace(settings, optimizer=still)
 
 
 def joint_chunks(config: Config) -> Chunks:

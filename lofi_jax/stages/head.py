@@ -44,7 +44,7 @@ def make_loss(head: Head, dtype: str, mesh: Mesh) -> Loss:
     apply = apply_heads(head, dtype, mesh)
 
     def loss(params, batch_stats, batch, key):
-        outputs = apply(params["head"], batch["features"])
+        outputs = apply(params["head"], batch["features"], key)
         total, terms = head.loss(outputs, batch, key)
         return total, (terms, batch_stats)
 

@@ -90,7 +90,7 @@ def run(
         videos.transformation,
         lambda: initial(networks, variables, videos.shape, session.seed),
         make_loss(networks, session.mesh),
-        functools.partial(optimizer.make_joint, encoder_scale=encoder_scale),
+        functools.partial(optimizer.make, encoder_scale=encoder_scale),
     )
     train(task, recipe, folder, session)
 
@@ -107,7 +107,7 @@ def make_loss(networks: Networks, mesh: Mesh) -> Loss:
 
     def loss(params, batch_stats, batch, key):
         variables = {"params": params["encoder"], "batch_stats": batch_stats}
-        outputs = apply(params["head"], encode(variables, batch["frames"]))
+        outputs = apply(params["head"], encode(variables, batch["frames"]), key)
         total, terms = head.loss(outputs, batch, key)
         return total, (terms, batch_stats)
 

@@ -45,6 +45,7 @@ def run(
     recipe: Recipe,
     folder: pathlib.Path,
     session: Session,
+    label_smoothing: float = 0.0,
 ) -> None:
     """Trains the encoder and a linear layer by cross-entropy; BatchNorm uses the batch's
     statistics.
@@ -52,6 +53,7 @@ def run(
     Args:
         start: its name.
         origin: the encoder's variables to start from.
+        label_smoothing: see `make_loss`.
     """
     width = feature_width(encoder, clips.shape)
     task = Task(
@@ -59,13 +61,18 @@ def run(
         clips.records,
         clips.transformation,
         lambda: initial(origin, width, clips.classes, session.seed),
-        make_loss(encoder, clips.classes),
+        make_loss(encoder, clips.classes, label_smoothing),
     )
     train(task, recipe, folder, session)
 
 
-def make_loss(encoder: Encoder, classes: int) -> Loss:
-    """The loss of an encoder and a linear layer that classify clips."""
+def make_loss(encoder: Encoder, classes: int, label_smoothing: float = 0.0) -> Loss:
+    """The loss of an encoder and a linear layer that classify clips.
+
+    Args:
+        label_smoothing: part of every label that is spread evenly over the classes (Szegedy et al.,
+            arXiv 1512.00567, section 7).
+    """
     classifier = nn.Dense(classes)
 
     def loss(params, batch_stats, batch, key):
@@ -74,6 +81,9 @@ def make_loss(encoder: Encoder, classes: int) -> Loss:
         features, new = windows.encode_clips(encoder, current, batch["frames"], **how)
         logits = apply(classifier, params["classifier"], features)
         entropy = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()
+        if label_smoothing:
+            even = -jax.nn.log_softmax(logits).mean()
+            entropy = (1 - label_smoothing) * entropy + label_smoothing * even
         accuracy = jnp.mean(logits.argmax(axis=1) == batch["label"])
         return entropy, ({"accuracy": accuracy}, new.get("batch_stats", {}))
 

@@ -50,8 +50,9 @@ def train(task: Task, recipe: Recipe, folder: pathlib.Path, session: Session) ->
     rate = optimizer.learning_rate(recipe.optimizer, steps, steps_per_epoch)
     transform = task.transform(recipe.optimizer, rate)
     params, batch_stats = task.initial()
-    state = initial_state(params, batch_stats, transform)
-    step = make_step(task.loss, transform, session.seed)
+    frozen = recipe.optimizer.frozen
+    state = initial_state(params, batch_stats, transform, frozen, recipe.ema)
+    step = make_step(task.loss, transform, session.seed, frozen, recipe.ema)
     batches = training_batches(
         task.examples,
         task.transformation,

@@ -11,6 +11,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from lofi_jax.errors import UserError, naming_full_disk
+from lofi_jax.training.groups import merge
 
 
 class Checkpoints:
@@ -48,6 +49,8 @@ class Checkpoints:
 def load_state(path: str | pathlib.Path) -> dict:
     """A checkpoint's train state as nested dicts of NumPy arrays, whatever devices wrote it.
 
+    Where the training kept a running mean of its parameters, "params" are the mean.
+
     Args:
         path: a folder of checkpoints (the newest is taken), or one checkpoint in it.
 
@@ -66,7 +69,8 @@ def load_state(path: str | pathlib.Path) -> dict:
     as_numpy = jax.tree.map(
         lambda _: ocp.RestoreArgs(restore_type=np.ndarray), handler.metadata(folder / "state").tree
     )
-    return handler.restore(folder / "state", args=ocp.args.PyTreeRestore(restore_args=as_numpy))
+    state = handler.restore(folder / "state", args=ocp.args.PyTreeRestore(restore_args=as_numpy))
+    return state | {"params": merge(state["params"], state.get("ema"))}
 
 
 def save_state(path: str | pathlib.Path, params: dict, batch_stats: dict) -> None:

@@ -10,7 +10,8 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from lofi_jax.models import chunked, windows
-from lofi_jax.models.protocols import Encoder, Head, WindowEncoder
+from lofi_jax.models.drop_path import Keys
+from lofi_jax.models.protocols import Encoder, Head, Module, WindowEncoder
 from lofi_jax.training.sharding import DATA, SNIPPET, over_mesh
 
 Tree = Any
@@ -45,24 +46,40 @@ def encode_videos(encoder: Encoder, mesh: Mesh, chunks: Chunks = Chunks()) -> Ca
     return over_mesh(encode, mesh, *axes)
 
 
-def apply_head(head: Head, dtype: str, params: Tree, features: Float[Array, "B L C"]) -> Tree:
-    """The head's raw outputs, computed in a dtype."""
+def apply_head(
+    head: Head, dtype: str, params: Tree, features: Float[Array, "B L C"], keys: Keys = None
+) -> Tree:
+    """The head's raw outputs, computed in a dtype.
+
+    Args:
+        keys: of `sample_keys`, in training.
+    """
     cast = jax.tree.map(lambda x: jnp.asarray(x, dtype), params)
-    return head.apply({"params": cast}, features.astype(dtype))
+    return head.apply({"params": cast}, features.astype(dtype), *(() if keys is None else (keys,)))
 
 
 def apply_heads(head: Head, dtype: str, mesh: Mesh, microbatches: int = 1) -> Callable:
-    """A function (head parameters, features (B, L, C)) -> raw outputs, sharded over the mesh by
-    video.
+    """A function (head parameters, features (B, L, C), a step's key) -> raw outputs, sharded over
+    the mesh by video.
 
     Devices that share a video all compute its whole length: the head is small.
     """
 
-    def apply(params, features):
-        one = lambda x: apply_head(head, dtype, params, x)  # noqa: E731
-        return chunked.in_microbatches(one, features, microbatches)
+    def apply(params, videos):
+        one = lambda x: apply_head(head, dtype, params, *x)  # noqa: E731
+        return chunked.in_microbatches(one, videos, microbatches)
 
-    return over_mesh(apply, mesh, DATA)
+    spread = over_mesh(apply, mesh, DATA)
+    return lambda params, features, key: spread(
+        params, (features, sample_keys(head, key, len(features)))
+    )
+
+
+def sample_keys(module: Module, key: PRNGKeyArray, samples: int) -> Keys:
+    """A key for each sample of a batch, if the module draws random numbers in training."""
+    if not getattr(module, "stochastic", False):
+        return None
+    return jax.random.split(jax.random.fold_in(key, 1), samples)
 
 
 def with_adapters(

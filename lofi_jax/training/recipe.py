@@ -13,11 +13,14 @@ class Recipe:
         epochs: passes through the examples.
         batch_size: examples per step, over all devices.
         optimizer: its settings.
+        ema: decay of the running mean of the parameters, which is then what the next stage and
+            every evaluation use; 0: the last parameters.
     """
 
     epochs: float = 15.0
     batch_size: int = 16
     optimizer: Optimizer = Optimizer()
+    ema: float = 0.0
 
     def steps(self, examples: int) -> int:
         """Steps of the whole training: at least one."""

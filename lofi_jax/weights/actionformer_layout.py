@@ -30,7 +30,8 @@ _PUBLISHED = {
 _MOST_LEVELS = 12
 
 
-def _tower(public: str, ours: str) -> tuple[tuple[str, str], ...]:
+def tower(public: str, ours: str) -> tuple[tuple[str, str], ...]:
+    """The rules of a tower's hidden layers."""
     return tuple(
         (f"^{public}.{layer}", f"^{ours}.{name}")
         for i in range(2)
@@ -54,9 +55,9 @@ layout = Layout(
         ("drop_path_attn.scale", "attention_scale"),
         ("drop_path_mlp.scale", "mlp_scale"),
         ("^neck.fpn_norms.#.", "^level_norm#."),
-        *_tower("cls_head", "classification"),
+        *tower("cls_head", "classification"),
         ("^cls_head.cls_head.conv.", "^classification.out."),
-        *_tower("reg_head", "regression"),
+        *tower("reg_head", "regression"),
         ("^reg_head.offset_head.conv.", "^regression.out."),
         ("^reg_head.scale.#.scale", "^distance_scale#"),
     ),
@@ -87,12 +88,13 @@ def options(arrays: Mapping[str, np.ndarray], agnostic: bool) -> dict:
     return {
         "classes": classes,
         "channels": channels,
-        "stem": _count(arrays, "backbone.stem"),
-        "levels": 1 + _count(arrays, "backbone.branch"),
+        "stem": count(arrays, "backbone.stem"),
+        "levels": 1 + count(arrays, "backbone.branch"),
         **_PUBLISHED[classes, features],
     }
 
 
-def _count(arrays: Mapping[str, np.ndarray], blocks: str) -> int:
+def count(arrays: Mapping[str, np.ndarray], blocks: str) -> int:
+    """How many numbered blocks there are."""
     parts = (key.removeprefix("module.").removeprefix(f"{blocks}.").split(".")[0] for key in arrays)
     return len({part for part in parts if part.isdigit()})

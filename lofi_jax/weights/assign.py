@@ -16,11 +16,14 @@ from lofi_jax.errors import first
 
 # What a checkpoint may hold that no encoder or head wants.
 _IGNORED = {
-    "a classification layer": re.compile(r"^(module\.)?(base_model\.)?(fc\d?|new_fc|cls_head)\."),
+    "a classification layer": re.compile(
+        r"^(module\.)?(base_model\.)?(fc\d?|new_fc|cls_head|head|classifier)\."
+    ),
     "counts of batches": re.compile(r"\.num_batches_tracked$"),
     "BMN's sampling weights, which are computed": re.compile(r"^(module\.)?sample_mask$"),
     "BMN's mask of its map, which is computed": re.compile(r"^(module\.)?bm_mask$"),
-    "V-JEPA's positions, which are computed": re.compile(r"^(module\.)?(backbone\.)?pos_embed$"),
+    "the norm before it": re.compile(r"^(module\.|backbone\.)?fc_norm\."),
+    "positions, which are computed": re.compile(r"^(module\.)?(backbone\.)?pos_embed$"),
     "V-JEPA's layers for still pictures, and its norms of lower blocks": re.compile(
         r"^(module\.)?(backbone\.)?(patch_embed_img\.|img_mod_embed$|norms_block\.[0-2]\.)"
     ),

@@ -17,7 +17,15 @@ _SAFE_PYTORCH = "2.10"
 
 # Where a PyTorch checkpoint keeps its arrays. Of several encoders it is the running mean of the
 # trained one, by which its authors evaluate.
-_BELOW = ("state_dict_ema", "state_dict", "ema_encoder", "target_encoder", "encoder", "model")
+_BELOW = (
+    "state_dict_ema",
+    "state_dict",
+    "ema_encoder",
+    "target_encoder",
+    "encoder",
+    "model",
+    "module",
+)
 
 
 def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:

@@ -21,6 +21,8 @@ from lofi_jax.weights import (
     encoder_layouts,
     head_layouts,
     stacked,
+    tridet_layout,
+    videomae_layout,
     vjepa_layout,
 )
 from lofi_jax.weights.assign import Fit
@@ -45,6 +47,14 @@ _HEADS = {
             ("backbone.embd.0.conv", 1),
         )
         for name in ("actionformer", "actionformer_agnostic")
+    },
+    **{
+        name: (
+            functools.partial(tridet_layout.options, agnostic=not HEADS[name].classifies),
+            lambda options: tridet_layout.layout,
+            ("backbone.embd.0.conv", 1),
+        )
+        for name in ("tridet", "tridet_agnostic")
     },
 }
 HEAD_NAMES = tuple(_HEADS)
@@ -71,7 +81,7 @@ def encoder(source: Path, name: str, output: Path) -> str:
             that cannot be written or holds a checkpoint.
     """
     _check(name, "encoder", ENCODER_NAMES)
-    arrays = checkpoint_files.read(source)
+    arrays = videomae_layout.joined(checkpoint_files.read(source))
     fit = _fit_encoder(arrays, name)
     if fit.problems:
         fitting = [other for other in ENCODER_NAMES if not _fit_encoder(arrays, other).problems]

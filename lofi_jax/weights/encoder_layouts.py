@@ -1,6 +1,6 @@
 """The layouts of public encoders' checkpoints: where each array belongs."""
 
-from lofi_jax.weights import videoprism_layout, vjepa_layout
+from lofi_jax.weights import videomae_layout, videoprism_layout, vjepa_layout
 from lofi_jax.weights.assign import Layout
 
 _BLOCK = ("^layer#.#.", "^layer#_#.")
@@ -52,6 +52,7 @@ ENCODER_LAYOUTS: dict[str, Layout] = {
             ("conv_t.", "temporal."),
         )
     ),
+    **videomae_layout.VIDEOMAE_LAYOUTS,
     "VideoPrism's": videoprism_layout.layout,
     **vjepa_layout.VJEPA_LAYOUTS,
 }

@@ -93,7 +93,7 @@ def _joint(config: Config, mesh: Mesh, arrays: dict, public: Weights):
     module = make_head(config, "gtad", planning.CLASSES)
     networks = joint.Networks(make_encoder(config), module, config.dtype, joint_chunks(config))
     scale, rate = config.joint.encoder_scale, optax.constant_schedule(RATE)
-    transform = optimizer.make_joint(config.joint.optimizer, rate, scale)
+    transform = optimizer.make(config.joint.optimizer, rate, scale)
     shape = (config.data.snippets, *snippet_shape(config))
     state = initial_state(*joint.initial(networks, variables, shape, config.seed), transform)
     step = make_step(joint.make_loss(networks, mesh), transform, config.seed)

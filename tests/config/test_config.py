@@ -31,6 +31,15 @@ def test_the_defaults_are_the_papers():
     assert (c.detect.nms_sigma, c.detect.top_k) == (0.84, 100)
 
 
+def test_a_mean_of_nothing_is_refused():
+    c = synthetic()
+    c.joint.ema = 0.999
+    for group in ("backbone", "adapters", "head"):
+        c.joint.optimizer[group].learning_rate_scale = 0.0
+    with pytest.raises(UserError, match="so nothing trains: config.joint.ema has no mean to keep"):
+        validate(typed(c))
+
+
 def test_every_head_has_its_authors_suppression_unless_another_is_named():
     c = synthetic()
     c.detect.top_k, c.detect.vote = 7, 0.6
@@ -81,6 +90,19 @@ def test_every_head_has_its_authors_suppression_unless_another_is_named():
             "config.detect.nms_sigma is 0.5 .* has its own value: set nms to one of gau",
         ),
         ("detect.vote", -0.1, "config.detect.vote is -0.1: a tIoU is in 0..1"),
+        ("detect.vote_by", "area", "config.detect.vote_by is 'area': choose one of score_tiou"),
+        ("detect.min_score", 0.01, "config.detect.min_score is 0.01 .* its own value"),
+        ("joint.ema", 1.0, "config.joint.ema is 1.0: a decay is in"),
+        ("pretrain.label_smoothing", -0.1, "config.pretrain.label_smoothing is -0.1"),
+        ("joint.optimizer.adapters.learning_rate_scale", -1.0, "scale is -1.0: it must be at"),
+        (
+            "head_training.optimizer.head.learning_rate_scale",
+            0.0,
+            "config.head_training.optimizer freezes head, so nothing trains: set",
+        ),
+        ("data.hue", 0.7, "config.data.hue is 0.7: it must be in 0..0.5"),
+        ("data.rand_augment", -1, "config.data.rand_augment is -1"),
+        ("data.rand_magnitude", 11.0, "config.data.rand_magnitude is 11.0: it must be in 0..10"),
         ("detect.top_k", 0, "config.detect.top_k is 0: it must be at least 1"),
         ("detect.batch_size", 0, "config.detect.batch_size is 0: it must be at least 1"),
         ("evaluate.tious", "0.5-0.95", "config.evaluate.tious=0.5-0.95: not first:step:last"),

@@ -193,6 +193,13 @@ def test_voting_by_hand():
     np.testing.assert_allclose(voted, [[0, (10 * weights[0] + 8 * weights[1]) / sum(weights)]])
 
 
+def test_voting_by_score_alone_by_hand():
+    segments = np.array([[0.0, 10.0], [0.0, 8.0], [0.0, 2.0]])
+    scores = np.array([1.0, 0.5, 1.0])
+    voted = nms.vote(segments[:1], segments, scores, threshold=0.5, by="score")
+    np.testing.assert_allclose(voted, [[0, (10 * 1.0 + 8 * 0.5) / 1.5]])
+
+
 def test_voting_leaves_a_segment_that_nobody_votes_for():
     voted = nms.vote(np.array([[5, 5], [0, 1]]), np.array([[2.0, 8.0]]), np.array([1.0]), 0.5)
     assert voted.tolist() == [[5, 5], [0, 1]]

@@ -135,3 +135,16 @@ def test_many_videos_at_once_are_as_one_after_the_other(method, labelled):
         np.testing.assert_allclose(together.segments, wanted, rtol=1e-12)
         if labelled:
             np.testing.assert_array_equal(together.labels, [part[2] for part in parts])
+
+
+def test_classes_suppress_and_refine_each_other_only_where_told_to():
+    segments = np.array([[0.0, 0.5], [0.0, 0.4]])
+    found = Proposals(segments, np.array([0.9, 0.6]), np.array([0, 1]))
+    (alone,) = suppress([found], how(2, vote=0.7))
+    np.testing.assert_allclose(alone.segments, segments)
+    np.testing.assert_allclose(alone.scores, [0.9, 0.6])
+    together = how(2, vote=0.7)._replace(multiclass=False, vote_by="score")
+    (merged,) = suppress([found], together)
+    np.testing.assert_allclose(merged.scores, [0.9, 0.6 * np.exp(-(0.8**2) / 0.5)])
+    np.testing.assert_allclose(merged.segments, [[0, (0.9 * 0.5 + 0.6 * 0.4) / 1.5]] * 2)
+    assert merged.labels.tolist() == [0, 1]

@@ -11,13 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lofi_jax.detection.proposals import Suppression, suppress
-from lofi_jax.models.actionformer import (
-    ActionFormer,
-    ActionFormerAgnostic,
-    assigned,
-    pyramid_points,
-)
+from lofi_jax.models.actionformer import ActionFormer, ActionFormerAgnostic
 from lofi_jax.models.local_transformer import LocalAttention
+from lofi_jax.models.point_head import assigned, pyramid_points
 
 THIN = {"classes": 3, "channels": 16, "heads": 2, "window": 5, "stem": 1}
 TERMS = {"classification", "regression"}

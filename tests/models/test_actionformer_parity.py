@@ -8,7 +8,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from heads import FAST
 
 from lofi_jax.errors import UserError
-from lofi_jax.models.actionformer import ActionFormer, assigned, padded_length, pyramid_points
+from lofi_jax.models.actionformer import ActionFormer, padded_length
+from lofi_jax.models.point_head import assigned, pyramid_points
 from lofi_jax.training.checkpoints import load_state
 from lofi_jax.weights import actionformer_layout, assign, convert
 

@@ -44,7 +44,7 @@ def test_an_unknown_name_lists_the_known_ones(change):
 
 def test_joint_scales_the_encoders_rate_and_limits_the_norm_over_both():
     s = Optimizer(name="sgd", weight_decay=0.0, clip_norm=1.0)
-    transform = optimizer.make_joint(s, optax.constant_schedule(1.0), encoder_scale=0.25)
+    transform = optimizer.make(s, optax.constant_schedule(1.0), encoder_scale=0.25)
     params = {"encoder": {"w": jnp.zeros(1)}, "head": {"w": jnp.zeros(1)}}
     gradient = {"encoder": {"w": jnp.full(1, 3.0)}, "head": {"w": jnp.full(1, 4.0)}}
     updates, _ = transform.update(gradient, transform.init(params), params)

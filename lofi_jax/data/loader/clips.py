@@ -15,6 +15,7 @@ import numpy as np
 from lofi_jax.data.annotations.padding import pad_instances
 from lofi_jax.data.loader.batch_memory import BatchMemory
 from lofi_jax.data.loader.batches import THREADS, Reader, Share, Stream
+from lofi_jax.data.loader.image_changes import Change, ImageChanges, apply
 from lofi_jax.data.random_access import RandomAccess
 from lofi_jax.data.streamed import video_frames
 from lofi_jax.data.video import jpeg
@@ -33,10 +34,12 @@ class Augmentation:
         crop_area: least and largest fraction of the image that a random crop keeps; (1, 1) crops
             the centre.
         flip: mirror half of the videos.
+        changes: of the images.
     """
 
     crop_area: tuple[float, float] = (1.0, 1.0)
     flip: bool = False
+    changes: ImageChanges = ImageChanges()
 
     def crop(
         self, size: tuple[int, int], fidelity: Fidelity, rng: np.random.Generator
@@ -68,12 +71,14 @@ class Clip:
         numbers: the frames wanted, an array of any shape.
         fidelity: its size in pixels.
         crop: the part of the image.
+        changes: of all its images, in order.
     """
 
     record: Record
     numbers: np.ndarray
     fidelity: Fidelity
     crop: jpeg.Crop
+    changes: tuple[Change, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -91,15 +96,21 @@ class Clip:
             video_frames.read(wanted, size, self.crop, clip)
         else:
             jpeg.decode(wanted, size, self.crop, clip)
+        apply(self.changes, clip)
         return out
 
 
 def snippets_of(
-    record: Record, snippets: np.ndarray, frames: int, fidelity: Fidelity, crop: jpeg.Crop
+    record: Record,
+    snippets: np.ndarray,
+    frames: int,
+    fidelity: Fidelity,
+    crop: jpeg.Crop,
+    changes: tuple[Change, ...] = (),
 ) -> Clip:
     """The given snippets of a video: a clip of (snippets, frames, height, width, 3)."""
     numbers = np.asarray(snippets)[:, None] * frames + np.arange(frames)
-    return Clip(record, numbers, fidelity, crop)
+    return Clip(record, numbers, fidelity, crop, changes)
 
 
 class Stack:
@@ -137,7 +148,8 @@ class WholeVideo:
         rng = np.random.default_rng([self.seed, index])
         crop = self.augmentation.crop((record["height"], record["width"]), fidelity, rng)
         chosen = snippet_indices(len(record["frames"]) // self.frames, fidelity.snippets)
-        clip = snippets_of(record, chosen, self.frames, fidelity, crop)
+        changes = self.augmentation.changes.draw(rng)
+        clip = snippets_of(record, chosen, self.frames, fidelity, crop, changes)
         segments = np.asarray(record["segments"]).reshape(-1, 2) / float(record["duration"])
         named = {"frames": clip, "video_id": record["video_id"]}
         return named | pad_instances(segments, record["labels"], self.instances)

@@ -24,7 +24,8 @@ class ArrowOfTime:
         numbers = snippet * self.frames + np.arange(self.frames)
         backwards = rng.random() < 0.5
         shown = numbers[::-1] if backwards else numbers
-        clip = clips.Clip(record, shown, self.fidelity, crop)
+        changes = self.augmentation.changes.draw(rng)
+        clip = clips.Clip(record, shown, self.fidelity, crop, changes)
         return {"frames": clip, "label": np.int32(backwards)}
 
 
@@ -47,5 +48,6 @@ class SpeedNet:
         rate = int(rng.integers(1, 3))
         first = rng.integers(len(record["frames"]) - rate * (self.frames - 1))
         chosen = first + rate * np.arange(self.frames)
-        clip = clips.Clip(record, chosen, self.fidelity, crop)
+        changes = self.augmentation.changes.draw(rng)
+        clip = clips.Clip(record, chosen, self.fidelity, crop, changes)
         return {"frames": clip, "label": np.int32(rate - 1)}

@@ -100,7 +100,8 @@ class TrainingClip:
         instance = int(rng.integers(len(record["labels"])))
         begin, end = self.drawing.action(record, instance)
         numbers = self.drawing.at_random(begin, end, rng)
-        clip = clips.Clip(record, numbers, self.fidelity, crop)
+        changes = self.augmentation.changes.draw(rng)
+        clip = clips.Clip(record, numbers, self.fidelity, crop, changes)
         return {"frames": clip, "label": np.int32(record["labels"][instance])}
 
 
