@@ -13,7 +13,7 @@ Arguments, with their defaults:
     adapter=tia (in the frozen backbone's blocks), or side (beside them: no gradient in the
         backbone), or none (the whole backbone trains)
     fidelity=full, or LoFi's spatial, temporal, spatiotemporal, short_cycle, long_cycle
-    head=actionformer_agnostic, or gtad, bmn, actionformer
+    head=actionformer_agnostic, or tridet_agnostic, gtad, bmn, ...
 
 The rows are acp, the frozen backbone's features, and lofi. A whole video is 192 snippets of 4
 frames of 160 x 160 pixels; attention stays within clips of 16 frames (arXiv 2311.17241 and its
@@ -46,16 +46,23 @@ def get_config(text=None):
             regression_weight=2.0,
             shortest=0.001,
         )
-    step = {"clip_norm": 1.0, "weight_decay": 0.05, "warmup_epochs": 5.0}
+    step = {
+        "weight_decay": 0.05,
+        "decay_vectors": False,
+        "warmup_epochs": 5.0,
+        "clip_norm": 1.0,
+    }
     c.joint.optimizer = optimizer(learning_rate=1e-3, **step)
     c.joint.encoder_scale = 0.1
     c.joint.batch_size = 16
+    c.joint.ema = c.head_training.ema = 0.999
     c.joint.epochs = 15.0
     c.head_training.optimizer = optimizer(learning_rate=1e-3, **step)
     c.head_training.batch_size = 16
     c.head_training.epochs = 15.0
     c.detect.nms = "gaussian"
     c.detect.nms_sigma = 0.7
+    c.detect.min_score = 0.001
     c.detect.vote = 0.9
     c.detect.top_k = 100
     return c

@@ -12,7 +12,7 @@ Arguments, with their defaults:
     adapter=tia (in the frozen backbone's blocks), or side (beside them: no gradient in the
         backbone), or none (the whole backbone trains)
     fidelity=full, or LoFi's spatial, temporal, spatiotemporal, short_cycle, long_cycle
-    head=actionformer, or any other (gtad and bmn need --config.classifier.file)
+    head=actionformer, or tridet, gtad, bmn, ... (the last two need --config.classifier.file)
 
 The rows are acp, the frozen backbone's features, and lofi. A window is 768 frames of 160 x 160
 pixels, every fourth of 30 a second, and shares half with the next; attention stays within clips of
@@ -39,16 +39,24 @@ def get_config(text=None):
     c.data.window_overlap = 0.5
     if c.head.name == "actionformer":
         c.head = named("actionformer", window=0)
-    step = {"clip_norm": 1.0, "weight_decay": 0.05, "warmup_epochs": 5.0}
+    step = {
+        "weight_decay": 0.05,
+        "decay_vectors": False,
+        "warmup_epochs": 5.0,
+        "clip_norm": 1.0,
+        "cosine_epochs": 100.0,
+    }
     c.joint.optimizer = optimizer(learning_rate=1e-4, **step)
     c.joint.encoder_scale = 2.0 if c.encoder.name == "videomae_small" else 1.0
     c.joint.batch_size = 2
+    c.joint.ema = c.head_training.ema = 0.999
     c.joint.epochs = 60.0
     c.head_training.optimizer = optimizer(learning_rate=1e-4, **step)
     c.head_training.batch_size = 2
     c.head_training.epochs = 60.0
     c.detect.nms = "gaussian"
     c.detect.nms_sigma = 0.7
+    c.detect.min_score = 0.001
     c.detect.vote = 0.7
     c.detect.top_k = 2000
     return c
