@@ -1,5 +1,6 @@
 """Temporal action localization in any video file, with a trained run."""
 
+import dataclasses
 import functools
 import math
 import os
@@ -19,8 +20,9 @@ from lofi_jax.data.loader.window_clips import Pieces
 from lofi_jax.data.streamed.video_frames import open_video
 from lofi_jax.data.video.packets import VideoError
 from lofi_jax.errors import UserError
-from lofi_jax.jobs import detection
+from lofi_jax.jobs import detection, images
 from lofi_jax.jobs.trainings import CLASSIFIER_STANDARDISES, classifier_encoder
+from lofi_jax.reports.tables import row_name
 from lofi_jax.results.detections import Detections
 from lofi_jax.run import checkpoints, features, sources
 from lofi_jax.run.networks import make_encoder
@@ -92,6 +94,11 @@ class Localizer:
             raise UserError(f"{path}: no head has been trained on it: load {root}")
         return cls(run, trained[-1])
 
+    @property
+    def name(self) -> str:
+        """The row's name in tables and timelines."""
+        return row_name(dataclasses.asdict(self.row))
+
     def detect(self, video: Path, min_score: float = 0.0, top_k: int | None = None) -> Detections:
         """The actions in a video file, best first.
 
@@ -137,6 +144,10 @@ class Localizer:
             record["duration"],
             record["video_id"],
         )
+
+    def thumbnails(self, record: Record) -> list[np.ndarray]:
+        """A few frames of a record, evenly spread."""
+        return images.thumbnails(self.run, record)
 
     def _record(self, video: Path) -> Record:
         try:

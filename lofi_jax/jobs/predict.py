@@ -1,35 +1,64 @@
 """Detects in many video files: one file of detections, one timeline image per video."""
 
-import dataclasses
 import glob
 import itertools
 import pathlib
-from collections.abc import Container
+from collections.abc import Container, Sequence
+from typing import Any, Protocol
+
+import numpy as np
 
 from lofi_jax.comma_separated import names
 from lofi_jax.data.video.packets import VideoError
 from lofi_jax.data.video.video_file import EXTENSIONS
 from lofi_jax.errors import UserError
 from lofi_jax.jobs import images
-from lofi_jax.jobs.localizer import Localizer
 from lofi_jax.reports import timelines
-from lofi_jax.reports.tables import row_name
 from lofi_jax.results import detection_files
 from lofi_jax.results.detections import Detections
 from lofi_jax.training.progress import Progress
 
 
+class Detector(Protocol):
+    """What finds actions in a video file: a `Localizer` or a `Recognizer`.
+
+    Attributes:
+        classes: the names of the actions.
+    """
+
+    classes: Sequence[str]
+
+    @property
+    def name(self) -> str:
+        """Its name in a timeline."""
+        ...
+
+    def read(self, video: pathlib.Path, /) -> tuple[dict[str, Any], str]:
+        """The file's record, and of a damaged file how much it covers."""
+        ...
+
+    def detect_in(self, record: dict[str, Any], /) -> Detections:
+        """The actions in a record, best first."""
+        ...
+
+    def thumbnails(self, record: dict[str, Any], /) -> list[np.ndarray]:
+        """A few frames of a record, evenly spread."""
+        ...
+
+
 def run(
-    localizer: Localizer,
+    localizer: Detector,
     videos: list[pathlib.Path],
     output: pathlib.Path,
     timeline_dir: pathlib.Path | None = None,
+    *,
+    does: str = "predict",
 ) -> str:
     """Detects in each video, saves after each, and draws timelines if asked for.
 
     A video's id is its file name without the extension; with it if that is taken, or else with a
     number. A video that cannot be decoded is left out; of a damaged one, the part that decodes is
-    used.
+    used. Progress is told under the name of what it `does`.
 
     Returns:
         A message about the videos.
@@ -44,7 +73,7 @@ def run(
             raise UserError(f"{folder}: cannot be written ({error.strerror})") from error
     results: dict[str, Detections] = {}
     notes = []
-    progress = Progress("predict", len(videos), unit="videos")
+    progress = Progress(does, len(videos), unit="videos")
     for i, path in enumerate(videos):
         try:
             record, covered = localizer.read(path)
@@ -71,9 +100,9 @@ def _new_id(path: pathlib.Path, taken: Container[str]) -> str:
     return next(name for name in possible if name not in taken)
 
 
-def _draw(localizer: Localizer, path: pathlib.Path, record, found: Detections) -> None:
-    row = (row_name(dataclasses.asdict(localizer.row)), images.strongest(found))
-    frames = images.thumbnails(localizer.run, record)
+def _draw(localizer: Detector, path: pathlib.Path, record, found: Detections) -> None:
+    row = (localizer.name, images.strongest(found))
+    frames = localizer.thumbnails(record)
     timelines.draw(path, path.stem, record["duration"], [row], frames, localizer.classes)
 
 
