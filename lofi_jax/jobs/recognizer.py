@@ -106,10 +106,12 @@ def _logits(
 
 
 def _smoothed_softmax(logits: Float[np.ndarray, "S classes"]) -> Float[np.ndarray, "S classes"]:
-    """The probabilities of the window around each step, cut off at the video's ends."""
+    """The probabilities of the window around each step; at the video's ends, of the last whole
+    one.
+    """
     total = np.concatenate([np.zeros((1, logits.shape[1])), logits.cumsum(axis=0)])
-    steps = np.arange(len(logits))
-    low, high = (steps - _STEPS // 2).clip(0), (steps + _STEPS // 2).clip(None, len(logits))
-    means = (total[high] - total[low]) / (high - low)[:, None]
+    size = min(_STEPS, len(logits))
+    low = (np.arange(len(logits)) - size // 2).clip(0, len(logits) - size)
+    means = (total[low + size] - total[low]) / size
     exponents = np.exp(means - means.max(axis=1, keepdims=True))
     return exponents / exponents.sum(axis=1, keepdims=True)
