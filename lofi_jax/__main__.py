@@ -12,6 +12,7 @@ COMMANDS = {
     "plan": "what fits into a device's memory in joint training, and its cost",
     "prepare": "a dataset on disk, from videos and an annotation file",
     "predict": "detections in any video files, with a trained run",
+    "recognize": "Kinetics-400's classes over time in any video files, without training",
     "evaluate": "the metrics of a prediction file",
     "view": "a page that plays videos beside their timelines",
     "diagnose": "why detections are wrong",

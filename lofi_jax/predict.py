@@ -45,10 +45,9 @@ _ROW = flags.DEFINE_string(
 def main() -> None:
     # Only here, for it takes seconds: by now the command has said that it starts.
     from lofi_jax.jobs import predict
+    from lofi_jax.results.kept import Kept
 
-    kept = predict.Kept(
-        _MIN_SCORE.value, _TOP_K.value, names(_CLASSES.value), _PROPOSALS_ONLY.value
-    )
+    kept = Kept(_MIN_SCORE.value, _TOP_K.value, names(_CLASSES.value), _PROPOSALS_ONLY.value)
     output = pathlib.Path(_OUTPUT.value)
     timelines, page = (pathlib.Path(x) if x else None for x in (_TIMELINE_DIR.value, _VIEW.value))
     predict.with_run(_WORKDIR.value, _ROW.value, _VIDEOS.value, output, timelines, kept, page)

@@ -47,6 +47,7 @@ def test_the_wheel_holds_every_module_and_config(scripts):
     configs = {path.relative_to(ROOT) for path in (ROOT / "configs").rglob("*.py")}
     assert there == {path.as_posix() for path in modules | configs}
     assert (installed / "py.typed").exists()
+    assert len((installed / "weights/kinetics400.txt").read_text().splitlines()) == 400
 
 
 def test_the_commands_are_those_that_the_script_lists(lofi):

@@ -72,9 +72,17 @@ def _curve(training: pathlib.Path) -> list[dict[str, float]]:
 def thumbnails(run: Run, record) -> list[np.ndarray]:
     """A few frames of a stored video, evenly spread."""
     full = full_fidelity(run.config)
-    stored = len(record["frames"]) // run.config.data.frames
+    return spread(record, run.config.data.frames, full.height, full.width)
+
+
+def spread(record, frames: int, height: int, width: int) -> list[np.ndarray]:
+    """A few frames of a record, evenly spread, in the form of an image of height x width pixels.
+
+    Args:
+        frames: of a snippet, whose first is taken.
+    """
+    stored = len(record["frames"]) // frames
     chosen = np.unique(np.linspace(0, stored - 1, _THUMBNAILS).round().astype(int))
-    size = (record["height"], record["width"])
-    crop = jpeg.centre_crop(*size, full.width / full.height)
-    fidelity = Fidelity(stored, min(full.height, 96), min(full.width, 96))
-    return list(clips.Clip(record, chosen * run.config.data.frames, fidelity, crop).read())
+    crop = jpeg.centre_crop(record["height"], record["width"], width / height)
+    fidelity = Fidelity(stored, min(height, 96), min(width, 96))
+    return list(clips.Clip(record, chosen * frames, fidelity, crop).read())

@@ -28,7 +28,8 @@ from lofi_jax.detection.windows import Windows
 from lofi_jax.errors import UserError
 from lofi_jax.fidelity import Fidelity
 from lofi_jax.files import read_own_json
-from lofi_jax.jobs import best, detection, labels, windowed
+from lofi_jax.jobs import best, detection, images, labels, windowed
+from lofi_jax.reports.tables import row_name
 from lofi_jax.results.detections import Detections
 from lofi_jax.run import checkpoints, datasets, features, sources
 from lofi_jax.run.networks import make_encoder_of, pieces
@@ -108,6 +109,11 @@ class Localizer:
             raise UserError(f"{path}: no head has been trained on it: load {root}")
         chosen = best.named(trained, row) if row else best.of_workdir(trained, run.workdir)
         return cls(run, *chosen)
+
+    @property
+    def name(self) -> str:
+        """The row's name in tables and timelines."""
+        return row_name(dataclasses.asdict(self.row))
 
     def detect(self, video: Path, min_score: float = 0.0, top_k: int | None = None) -> Detections:
         """The actions in a video file, best first.
@@ -268,6 +274,10 @@ class Localizer:
         unlabelled = found.labels is None
         probabilities = self._classify(whole, found.segments, duration) if unlabelled else None
         return detection.labelled(self.run, found, probabilities, self.classes, duration, video)
+
+    def thumbnails(self, record: Record) -> list[np.ndarray]:
+        """A few frames of a record, evenly spread."""
+        return images.thumbnails(self.run, record)
 
     def _record(self, video: Path) -> Record:
         try:

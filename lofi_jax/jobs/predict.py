@@ -1,7 +1,6 @@
 """Detects in many video files: one file of detections, one timeline image per video."""
 
 import dataclasses
-import glob
 import itertools
 import os
 import pathlib
@@ -11,68 +10,27 @@ from typing import NamedTuple
 import numpy as np
 
 from lofi_jax import errors
-from lofi_jax.comma_separated import names
 from lofi_jax.data import video_ids
-from lofi_jax.data.ingest.video_folder import video_files_in
 from lofi_jax.data.streamed.video_frames import open_video
 from lofi_jax.data.video import video_file
 from lofi_jax.data.video.packets import VideoError
+from lofi_jax.detection.windows import Windows
 from lofi_jax.errors import LONGEST, UserError, naming_full_disk, one_line
 from lofi_jax.files import safe_name
 from lofi_jax.jobs import images, view
+from lofi_jax.jobs.detector import Detector
 from lofi_jax.jobs.localizer import Localizer
+from lofi_jax.jobs.video_paths import expand
 from lofi_jax.reports import timelines
-from lofi_jax.reports.tables import row_name
 from lofi_jax.results import detection_files, predictions, side_by_side
 from lofi_jax.results.detections import Detections
+from lofi_jax.results.kept import ALL, Kept
 from lofi_jax.run import sources
 from lofi_jax.run.start import keep_compiled
 from lofi_jax.training.progress import Progress
 
 # Whose labels are names, unlike ActionFormer's .pkl.
 ENDINGS = (".json", ".csv", ".srt", ".vtt")
-PROPOSAL = "proposal"  # the label of all where only proposals are asked for
-
-
-@dataclasses.dataclass(frozen=True)
-class Kept:
-    """What is kept of a video's detections.
-
-    Attributes:
-        min_score: of a detection.
-        top_k: most of a video; None: all.
-        classes: whose; () for all.
-        proposals_only: segments without classes.
-    """
-
-    min_score: float = 0.0
-    top_k: int | None = None
-    classes: tuple[str, ...] = ()
-    proposals_only: bool = False
-
-    def check(self, known: Container[str]) -> None:
-        """Raises a `UserError` for a class that no detection can have."""
-        unknown = [name for name in self.classes if name not in known]
-        if unknown:
-            raise UserError(f"--classes: the run knows no class {unknown[0]!r}")
-
-    def of(self, found: Detections) -> Detections:
-        if self.proposals_only:
-            found = _unlabelled(found)
-        return found.filter(self.min_score, self.classes or None).top(self.top_k)
-
-
-ALL = Kept()
-
-
-def _unlabelled(found: Detections) -> Detections:
-    """Every segment once, with its best score."""
-    best = found.top()
-    seen: dict[tuple[float, float], int] = {}
-    for i, segment in enumerate(best.segments.tolist()):
-        seen.setdefault((segment[0], segment[1]), i)
-    kept = best[list(seen.values())]
-    return Detections(kept.segments, [PROPOSAL] * len(kept), kept.scores, kept.video)
 
 
 def check_output(output: pathlib.Path, videos: list[pathlib.Path]) -> None:
@@ -119,12 +77,13 @@ def with_run(
 
 
 def run(
-    localizer: Localizer,
+    detector: Detector,
     videos: list[pathlib.Path],
     output: pathlib.Path,
     timeline_dir: pathlib.Path | None = None,
     kept: Kept = ALL,
     view_dir: pathlib.Path | None = None,
+    does: str = "predict",
 ) -> str:
     """Detects in each video, saves after each, and draws timelines and a page that plays the videos
     if asked for.
@@ -132,7 +91,8 @@ def run(
     A video's id is its file's, as `video_ids.of_file` has it; if that is taken, the file's name
     without and then with the ending, or else with a number. A video that cannot be decoded is left
     out; of a damaged one, the part that decodes is used. One that is longer than those trained on
-    is cut into windows, and a line says so.
+    is cut into windows, and a line says so. Progress is told under the name of
+    what it `does`.
 
     Returns:
         A message about the videos.
@@ -148,10 +108,10 @@ def run(
     results: dict[str, Detections] = {}
     files: dict[str, pathlib.Path] = {}
     notes: list[str] = []
-    progress = Progress("predict", len(videos), unit="videos")
+    progress = Progress(does, len(videos), unit="videos")
     for i, path in enumerate(videos):
         try:
-            found, covered, frames = _detect(localizer, path, timeline_dir is not None)
+            found, covered, frames = _detect(detector, path, timeline_dir is not None)
         except VideoError as error:
             notes.append(one_line(f"skipped {error}", LONGEST))
         else:
@@ -164,7 +124,7 @@ def run(
             if timeline_dir:
                 image = timeline_dir / f"{safe_name(video_id)}.png"
                 with naming_full_disk(timeline_dir):
-                    _draw(localizer, image, results[video_id], frames)
+                    _draw(detector, image, results[video_id], frames)
         progress.show(i + 1, {})
     progress.close()
     if not results:
@@ -182,18 +142,26 @@ class _Pictures(NamedTuple):
 
 
 def _detect(
-    localizer: Localizer, path: pathlib.Path, draws: bool
+    detector: Detector, path: pathlib.Path, draws: bool
 ) -> tuple[Detections, str, _Pictures]:
-    """As `Localizer.detect_file`, telling of windows, and in a long video of the progress in it."""
-    duration = video_file.probe(path).duration
-    windows = localizer.windows_for(duration)
-    if windows is None:
-        record, covered = localizer.read(path)
-        frames = images.thumbnails(localizer.run, record) if draws else None
-        return localizer.detect_in(record), covered, _Pictures(record["duration"], frames)
+    """The actions in a video, how much of a damaged one is used, and what a timeline shows."""
+    if isinstance(detector, Localizer):
+        duration = video_file.probe(path).duration
+        windows = detector.windows_for(duration)
+        if windows is not None:
+            return _detect_in_windows(detector, path, windows, duration, draws)
+    record, covered = detector.read(path)
+    frames = detector.thumbnails(record) if draws else None
+    return detector.detect_in(record), covered, _Pictures(record["duration"], frames)
+
+
+def _detect_in_windows(
+    localizer: Localizer, path: pathlib.Path, windows: Windows, duration: float, draws: bool
+) -> tuple[Detections, str, _Pictures]:
+    """As `_detect`, telling of windows and of the progress in the video."""
     print(
         f"{path}: its {duration:.1f} s are more than the {windows.seconds:.1f} s of the longest"
-        f" training video: in windows of that length, which overlap by half",
+        " training video: in windows of that length, which overlap by half",
         flush=True,
     )
     progress = Progress(path.name, round(duration), unit="s of video")
@@ -202,7 +170,7 @@ def _detect(
     frames = None
     if draws and not covered:
         record, _ = open_video(path, sources.sampling_of(localizer.run.config))
-        frames = images.thumbnails(localizer.run, record)
+        frames = localizer.thumbnails(record)
     return found, covered, _Pictures(duration, frames)
 
 
@@ -224,28 +192,7 @@ def _new_id(path: pathlib.Path, taken: Container[str]) -> str:
     return next(name for name in possible if name not in taken)
 
 
-def _draw(localizer: Localizer, path: pathlib.Path, found: Detections, pictures: _Pictures) -> None:
-    row = (row_name(dataclasses.asdict(localizer.row)), images.strongest(found))
-    classes = (*localizer.classes, *sorted(set(found.labels) - set(localizer.classes)))
+def _draw(detector: Detector, path: pathlib.Path, found: Detections, pictures: _Pictures) -> None:
+    row = (detector.name, images.strongest(found))
+    classes = (*detector.classes, *sorted(set(found.labels) - set(detector.classes)))
     timelines.draw(path, found.video, pictures.duration, [row], pictures.frames, classes)
-
-
-def expand(paths: str) -> list[pathlib.Path]:
-    """The video files of a comma-separated list of files, folders and patterns, each once.
-
-    Raises:
-        UserError: an entry that matches nothing.
-    """
-    files: dict[pathlib.Path, None] = {}
-    for entry in names(paths):
-        path = pathlib.Path(entry)
-        if path.is_dir():
-            found = sorted(video_files_in(path))
-        elif path.exists():
-            found = [path]
-        else:
-            found = [pathlib.Path(p) for p in sorted(glob.glob(entry, recursive=True))]
-        if not found:
-            raise UserError(f"{entry}: no such video file, folder of videos or pattern")
-        files |= dict.fromkeys(found)
-    return list(files)

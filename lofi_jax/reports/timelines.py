@@ -101,8 +101,9 @@ def figure(
             the rows below. The weaker a score beside the best of its row, the fainter its bar.
         frames: images spread evenly over the video, (H, W, 3) uint8 RGB; as many of them as
             there is room for are shown on top.
-        classes: every class of the dataset, for the same colours in every image; by default
-            those of the rows. A label that is none of them is drawn white.
+        classes: every class of the dataset, for the same colours in every image; by default, and
+            where they are more than can look different, those of the rows. A label that is none
+            of them is drawn white.
 
     Raises:
         UserError: the duration is no positive number.
@@ -112,7 +113,9 @@ def figure(
             f"no timeline of {title!r}: its duration is {duration} s; give the video's length"
         )
     labels = sorted({segment["label"] for _, segments in rows for segment in segments})
-    looks = dict.fromkeys(labels, _UNKNOWN) | colours(labels if classes is None else classes)
+    if classes is None or len(classes) > len(_PALETTE) * len(_HATCHES):
+        classes = labels
+    looks = dict.fromkeys(labels, _UNKNOWN) | colours(classes)
 
     names = [_shorten(name, 2, _PLAIN) for name, _ in rows]
     left = max([_SIDE, *(2 * _EDGE + _wide(name, _PLAIN) for name in names)])

