@@ -89,7 +89,8 @@ def _new_id(path: pathlib.Path, taken: Container[str]) -> str:
 def _draw(localizer: Localizer, path: pathlib.Path, record, found: Detections) -> None:
     row = (row_name(dataclasses.asdict(localizer.row)), images.strongest(found))
     frames = images.thumbnails(localizer.run, record)
-    timelines.draw(path, path.stem, record["duration"], [row], frames, localizer.classes)
+    duration, classes = record["duration"], localizer.classes
+    timelines.draw(path, path.stem, duration, [row], frames, classes, images.RULE)
 
 
 def expand(paths: str) -> list[pathlib.Path]:
