@@ -84,6 +84,16 @@ def test_main_says_the_worst_first(folder):
     assert checkup.first_lines(typed(config)) == []
 
 
+def test_windows_of_unknown_durations_are_no_few_steps(folder):
+    config = get_config()
+    config.dataset = "video_folder"
+    config.data.annotations = str(annotations(folder, 1, "run"))
+    config.data.window, config.data.snippets_per_second = 16, 8.0
+    checked = checkup.of_annotations(typed(config))
+    assert not any("steps" in finding.what for finding in checked.findings)
+    assert checked.facts[0].endswith("1 classes; of unknown durations")
+
+
 def test_missing_files_stop_and_a_missing_folder_is_one_line(folder, tmp_path):
     config = get_config()
     config.dataset = "video_folder"

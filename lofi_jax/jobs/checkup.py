@@ -186,16 +186,15 @@ def _of_videos(
             findings += video_labels.check(test, config.classifier.top_classes)
     more, facts = _reach(config, test)
     findings += more
-    findings += _trainings(
-        config, len(train) if not config.data.window else _windows(config, train)
-    )
+    findings += _trainings(config, _examples(config, train))
     known = [video.duration for video in (*train, *test) if video.duration]
     counts = [
         f"{len(videos)} {name} videos with {sum(len(v.labels) for v in videos)} instances"
         for name, videos in (("training", train), ("test", test))
     ]
     classes = len({label for video in (*train, *test) for label in video.labels})
-    facts = [f"{'; '.join(counts)}; {classes} classes; {sum(known) / 3600:.2f} hours", *facts]
+    hours = f"{sum(known) / 3600:.2f} hours" if known else "of unknown durations"
+    facts = [f"{'; '.join(counts)}; {classes} classes; {hours}", *facts]
     return Checkup(worst_first(findings), facts)
 
 
@@ -209,13 +208,15 @@ def _cut(video: Video, durations: Mapping[str, float]) -> Video:
     return dataclasses.replace(video, duration=duration, segments=segments[kept], labels=sound)
 
 
-def _windows(config: Config, train: Sequence[Video]) -> int:
-    """The number of windows that an epoch has."""
+def _examples(config: Config, train: Sequence[Video]) -> int:
+    """The number of videos, or windows, that an epoch has; 0 where durations are not known."""
     data = config.data
+    if not data.window:
+        return len(train)
     windows = Windows(data.window, data.window_overlap, data.snippets_per_second)
     known = [video for video in train if video.duration]
     lengths = [snippets_in(video.known_duration, windows.rate, 0) for video in known]
-    return max(1, len(to_train_on(known, lengths, windows)))
+    return len(to_train_on(known, lengths, windows))
 
 
 def _reach(config: Config, test: Sequence[Video]) -> tuple[list[Finding], list[str]]:
@@ -275,7 +276,7 @@ def _trainings(config: Config, examples: int) -> Iterator[Finding]:
     for name, is_used in used.items():
         if is_used:
             recipe = getattr(config, name)
-            if recipe.batch_size > 0:  # not "auto"
+            if recipe.batch_size > 0 and examples:  # not "auto"
                 yield from epochs.check(name, recipe, examples)
 
 
@@ -328,6 +329,5 @@ def _decoded_per_second(config: Config, paths: Sequence[pathlib.Path]) -> float:
 
 def _joint_frames(config: Config, train: Sequence[Video]) -> int:
     """Frames that joint training reads, at full fidelity."""
-    examples = _windows(config, train) if config.data.window else len(train)
     per_example = full_fidelity(config).snippets * config.data.frames
-    return int(config.joint.epochs * examples * per_example)
+    return int(config.joint.epochs * _examples(config, train) * per_example)

@@ -20,7 +20,11 @@ from lofi_jax.training.loop import read_curve
 
 _THUMBNAILS = 16
 # More detections per row, or fainter ones, are hard to read.
-_STRONGEST, _FAINTEST = 15, 0.001
+_STRONGEST, _FAINTEST = 15, 0.1
+RULE = (
+    f"Of each row the best {_STRONGEST} detections at most, and none under a tenth of the row's"
+    " best score."
+)
 
 
 def draw(run: Run) -> None:
@@ -46,6 +50,7 @@ def draw(run: Run) -> None:
             rows,
             frames=thumbnails(run, target.test[i]) if target.test else None,
             classes=target.classes,
+            note=RULE,
         )
     curves.draw(
         run.workdir.curves,
@@ -57,8 +62,11 @@ def draw(run: Run) -> None:
 
 
 def strongest(found: Detections) -> list[dict]:
-    """The detections of a video that its image shows, best first, in the form it takes."""
-    return found.filter(min_score=_FAINTEST).top(_STRONGEST).entries()
+    """The detections of a video that its image shows, by `RULE`, best first, in the form it
+    takes.
+    """
+    least = _FAINTEST * found.scores.max(initial=0.0)
+    return found.filter(min_score=least).top(_STRONGEST).entries()
 
 
 def _curve(training: pathlib.Path) -> list[dict[str, float]]:

@@ -195,4 +195,5 @@ def _new_id(path: pathlib.Path, taken: Container[str]) -> str:
 def _draw(detector: Detector, path: pathlib.Path, found: Detections, pictures: _Pictures) -> None:
     row = (detector.name, images.strongest(found))
     classes = (*detector.classes, *sorted(set(found.labels) - set(detector.classes)))
-    timelines.draw(path, found.video, pictures.duration, [row], pictures.frames, classes)
+    duration, frames = pictures
+    timelines.draw(path, found.video, duration, [row], frames, classes, images.RULE)

@@ -78,10 +78,11 @@ def draw(
     rows: Sequence[tuple[str, Sequence[Mapping]]],
     frames: Sequence[np.ndarray] | np.ndarray | None = None,
     classes: Sequence[str] | None = None,
+    note: str = "",
 ) -> None:
     """Writes the image that `figure` makes of the same arguments to a PNG file."""
     with aside(path) as unfinished:
-        figure(title, duration, rows, frames, classes).savefig(unfinished, format="png")
+        figure(title, duration, rows, frames, classes, note).savefig(unfinished, format="png")
 
 
 def figure(
@@ -90,6 +91,7 @@ def figure(
     rows: Sequence[tuple[str, Sequence[Mapping]]],
     frames: Sequence[np.ndarray] | np.ndarray | None = None,
     classes: Sequence[str] | None = None,
+    note: str = "",
 ) -> Figure:
     """Draws rows of segments over one time axis; those that overlap lie in lanes of their own.
 
@@ -104,6 +106,7 @@ def figure(
         classes: every class of the dataset, for the same colours in every image; by default, and
             where they are more than can look different, those of the rows. A label that is none
             of them is drawn white.
+        note: stands below the image, such as what the rows leave out.
 
     Raises:
         UserError: the duration is no positive number.
@@ -128,7 +131,7 @@ def figure(
 
     shown = [] if frames is None else frames
     head = _TITLE + (_STRIP + _PAD if len(shown) else 0)
-    foot = _AXIS + _LINE * math.ceil(len(entries) / columns) + _EDGE
+    foot = _AXIS + _LINE * (math.ceil(len(entries) / columns) + bool(note)) + _EDGE
     height = head + tops[-1] + foot
     fig = Figure((_WIDTH, height), dpi=_DPI)
     FigureCanvasAgg(fig)
@@ -164,6 +167,9 @@ def figure(
     )
     for text in legend.get_texts():
         text.set_parse_math(False)
+    below = _shorten(note, across, _SMALL)
+    low = _EDGE / height
+    fig.text(left / _WIDTH, low, below, va="bottom", font=_SMALL, color="#555555", parse_math=False)
     return fig
 
 

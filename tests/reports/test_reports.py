@@ -14,7 +14,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from lofi_jax.errors import UserError
+from lofi_jax.jobs import images
 from lofi_jax.reports import bars, curves, tables, timelines
+from lofi_jax.results.detections import Detections
 
 CLASSES = ["cross spinning", "disc pulsing", "ring shaking"]
 
@@ -228,6 +230,17 @@ def test_curves_have_a_panel_a_stage(tmp_path):
     np.testing.assert_array_equal(rate.get_lines()[0].get_ydata(), np.full(80, 0.1))
 
 
+def test_accuracy_has_a_panel_of_its_own_and_every_axis_a_label():
+    logged = [{"step": i, "accuracy": i / 40, "loss": 3.0 - i / 20} for i in range(40)]
+    logged[3]["learning_rate"] = 0.1
+    losses, accuracy, rate = curves.figure({"pretrain": logged}).axes
+    labels = [axes.get_ylabel() for axes in (losses, accuracy, rate)]
+    assert labels == ["loss", "accuracy (%)", "learning rate"]
+    assert accuracy.get_xlabel() == "step"
+    np.testing.assert_allclose(accuracy.get_lines()[0].get_ydata(), 2.5 * np.arange(40))
+    assert {line.get_label() for line in losses.get_lines()[1::2]} == {"loss"}
+
+
 def test_the_smooth_line_is_the_running_mean_of_the_faint_one():
     values = np.random.default_rng(0).uniform(1, 2, 120)
     logged = [{"step": 10 * i, "loss": value} for i, value in enumerate(values)]
@@ -384,3 +397,30 @@ def test_a_study_is_drawn(runs, tmp_path):
     bars.draw(tmp_path / "study.png", runs, "mean of seeds")
     image = cv2.imread(str(tmp_path / "study.png"))
     assert image.shape[1] == 1050 and (image.min(axis=2) < 230).mean() > 0.05
+
+
+def test_whiskers_are_the_range_of_two_seeds_and_an_interval_of_more():
+    values = np.array([[10.0, 5.0], [14.0, 5.0], [12.0, 8.0]])
+    np.testing.assert_allclose(bars.interval(values[:2]), [[2, 0], [2, 0]])
+    # 4.303 x 2 / sqrt(3), and 4.303 x sqrt(3) / sqrt(3).
+    np.testing.assert_allclose(bars.interval(values), [[4.968, 4.303]] * 2, rtol=2e-3)
+
+
+def test_every_seed_of_a_study_is_a_dot():
+    (axes,) = bars.figure(STUDY).axes
+    dots = np.concatenate(
+        [line.get_xdata() for line in axes.get_lines() if line.get_marker() == "o"]
+    )
+    np.testing.assert_allclose(sorted(dots), sorted([20, 22, 30, 32, 30, 36, 40, 46]))
+    assert "mean of 2 seeds" in axes.get_xlabel()
+
+
+def test_a_timeline_says_what_it_leaves_out():
+    scores = np.concatenate([[0.5, 0.051, 0.049], np.linspace(0.1, 0.4, 20)])
+    many = Detections(np.tile([1.0, 2.0], (23, 1)), ["run"] * 23, scores)
+    shown = [entry["score"] for entry in images.strongest(many)]
+    assert len(shown) == 15 and shown[0] == 0.5 and min(shown) > 0.15
+    few = many[[0, 1, 2]]
+    assert [entry["score"] for entry in images.strongest(few)] == [0.5, 0.051]
+    fig = timelines.figure("v", 8, [("lofi", images.strongest(few))], note=images.RULE)
+    assert "none under a tenth of the row's best score" in fig.texts[-1].get_text()

@@ -60,7 +60,8 @@ function makeVideoList(data, on) {
       "aria-current": video === state.video ? "true" : "false",
       onclick: () => on.open(video),
     }, make("span", { className: "id", title: video.id }, video.id),
-    make("span", { className: "facts" }, clock(video.duration, 0) +
+    make("span", { className: "facts" },
+      clock(video.duration, 0) + (video.duration < 60 ? " s" : "") +
       (video.truth ? ` · ${video.truth.length} instances` : "") + (video.file ? "" : " · no file")),
     precisions(data.systems, video.precision)))));
   }
