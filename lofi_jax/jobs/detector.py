@@ -10,13 +10,12 @@ from lofi_jax.results.detections import Detections
 
 
 class Detector(Protocol):
-    """What finds actions in a video file: a `Localizer` or a `Recognizer`.
+    """What finds actions in a video file: a `Localizer` or a `Recognizer`."""
 
-    Attributes:
-        classes: the names of the actions.
-    """
-
-    classes: Sequence[str]
+    @property
+    def classes(self) -> Sequence[str]:
+        """The names of the actions."""
+        ...
 
     @property
     def name(self) -> str:

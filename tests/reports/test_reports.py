@@ -407,7 +407,7 @@ def test_whiskers_are_the_range_of_two_seeds_and_an_interval_of_more():
 
 
 def test_every_seed_of_a_study_is_a_dot():
-    (axes,) = bars.figure(STUDY).axes
+    (axes,) = bars.figure(STUDY, "mean of seeds").axes
     dots = np.concatenate(
         [line.get_xdata() for line in axes.get_lines() if line.get_marker() == "o"]
     )
