@@ -2,13 +2,17 @@
 
 import json
 
+import jax
 import pytest
 from commands import TINY, refused, run
 from small_videos import annotated, save_annotations, write_video
 
+from lofi_jax.checkup.finding import Severity
 from lofi_jax.config import typed
 from lofi_jax.jobs import checkup
+from lofi_jax.run import networks
 from lofi_jax.run.workdir import Workdir
+from lofi_jax.training.checkpoints import save_state
 
 from tiny import get_config  # isort: skip
 
@@ -82,6 +86,20 @@ def test_main_says_the_worst_first(folder):
     assert "3 more" not in lines[-1] and len(lines) == 4
     config.data.annotations = str(folder / "none.json")
     assert checkup.first_lines(typed(config)) == []
+
+
+def test_a_checkpoint_that_holds_nothing_learned_stops_the_run(tmp_path):
+    config = get_config()
+    fresh = networks.initial_encoder(typed(config), jax.random.key(config.seed))
+    save_state(tmp_path / "fresh", {"encoder": fresh["params"]}, fresh["batch_stats"])
+    config.initial_checkpoint = str(tmp_path / "fresh")
+    (first, *_) = checkup.whole(typed(config), Workdir(tmp_path / "workdir")).findings
+    assert first.severity == Severity.STOP
+    assert "layers are as they were made or constant: params." in first.what
+    # Another encoder does not fit at all.
+    config.encoder.widths = (8, 24)
+    (first, *_) = checkup.whole(typed(config), Workdir(tmp_path / "workdir")).findings
+    assert first.severity == Severity.STOP and "holds an encoder other than" in first.what
 
 
 def test_windows_of_unknown_durations_are_no_few_steps(folder):

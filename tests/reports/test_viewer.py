@@ -19,6 +19,8 @@ from lofi_jax.errors import UserError
 from lofi_jax.jobs import view
 from lofi_jax.reports import server
 from lofi_jax.reports.viewer import part
+from lofi_jax.results import predictions, side_by_side
+from lofi_jax.results.detections import Detections
 
 ODD = "</script><b>&amp;'\""  # a class that would be markup, were it not text
 PLAYED, SILENT = "one # 1", "two"
@@ -422,6 +424,36 @@ def test_nothing_overflows_at_any_width(written, tmp_path, width, dark):
             page.click(".open-side")
             assert page("document.querySelector('.side').checkVisibility()")
             assert page("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.browser
+def test_a_hundred_videos_open_in_two_seconds(driver, tmp_path):
+    draw = np.random.default_rng(0)
+    ids = [f"v{i}" for i in range(100)]
+    found = {}
+    for video in ids:
+        starts = draw.uniform(0, 500, 100)
+        segments = np.stack([starts, starts + draw.uniform(1, 60, 100)], 1)
+        found[video] = Detections(segments, draw.choice(["run", "jump"], 100), draw.random(100))
+    systems = dict.fromkeys(("a", "b"), predictions.of_detections(found))
+    data, _ = view.with_videos(side_by_side.unjudged(systems), None, tmp_path)
+    view.write(tmp_path, "100 videos", data)
+    driver.get((tmp_path / "index.html").as_uri())
+    page = Page(driver)
+    page.wait("document.querySelectorAll('.bar').length > 100")
+    assert page("performance.getEntriesByType('navigation')[0].loadEventEnd") < 2000
+
+
+@pytest.mark.browser
+def test_row_names_stay_in_sight_when_zoomed(page):
+    open_video(page, PLAYED)
+    page.press("+++")
+    assert page("document.querySelector('.inner').clientWidth > innerWidth")
+    page.driver.execute_script("document.querySelector('.timeline').scrollLeft = 600")
+    edge = page("document.querySelector('.timeline').getBoundingClientRect().left")
+    assert page("document.querySelector('.row .name').getBoundingClientRect().left") < edge + 5
+    page.press("0")
+    assert page("document.querySelector('.inner').clientWidth < innerWidth")
 
 
 @pytest.mark.browser
