@@ -30,6 +30,6 @@ def check(test: Sequence[Video], top_classes: int) -> Iterator[Finding]:
             f"videos hold {np.mean(classes):.1f} classes on average, and the video-level classifier"
             f" gives {top_classes}: {100 * lost / total:.0f} percent of the test instances get no"
             " right label even if it never errs",
-            f"set config.classifier.top_classes={enough}, or a head that classifies:"
-            " config.head.name=actionformer",
+            "set config.classifier.level=segment, or config.classifier.top_classes="
+            f"{enough}, or a head that classifies: config.head.name=actionformer",
         )

@@ -24,6 +24,7 @@ from lofi_jax.checkup.finding import Finding, Severity, worst_first
 from lofi_jax.checkup.frame_rates import Rate
 from lofi_jax.comma_separated import names
 from lofi_jax.config import Config, fidelities, full_fidelity, rows_of
+from lofi_jax.config.settings import VIDEO
 from lofi_jax.data.annotations import activitynet, formats
 from lofi_jax.data.annotations.activitynet import Annotations, Video
 from lofi_jax.data.annotations.windows import to_train_on
@@ -34,6 +35,7 @@ from lofi_jax.data.video.sample_times import snippets_in
 from lofi_jax.detection.windows import Windows
 from lofi_jax.errors import UserError
 from lofi_jax.jobs import checkup_networks
+from lofi_jax.jobs import labels as labels_of
 from lofi_jax.run import datasets, networks, sources
 from lofi_jax.run.workdir import Workdir
 
@@ -182,7 +184,8 @@ def _of_videos(
     train, test = ([_cut(v, durations) for v in videos] for videos in (train, test))
     findings += coverage.check(train)
     if any(not networks.classifies(row.head) for row in rows_of(config)):
-        if not config.classifier.file:
+        level = labels_of.asked_for(config.classifier.level, labels_of.with_several(train))
+        if level == VIDEO and not config.classifier.file:
             findings += video_labels.check(test, config.classifier.top_classes)
     more, facts = _reach(config, test)
     findings += more

@@ -51,17 +51,25 @@ def with_several(videos: Sequence[Video]) -> float:
     return float(np.mean(counts > 1))
 
 
+def asked_for(wanted: str, share: float) -> str:
+    """VIDEO or SEGMENT: the level that the config names, or for "auto" the one that suits a share
+    of training videos with several classes.
+    """
+    if wanted != "auto":
+        return wanted
+    return SEGMENT if share > SEVERAL else VIDEO
+
+
 def level(run: Run) -> str:
     """What the run's own classifier classifies, VIDEO or SEGMENT, and says so."""
     wanted = run.config.classifier.level
-    if wanted != "auto":
-        return wanted
     share = with_several(datasets.target(run).train_videos)
-    chosen = SEGMENT if share > SEVERAL else VIDEO
-    print(
-        f"labels by {chosen}: {share:.1%} of the training videos hold several classes"
-        " (config.classifier.level)"
-    )
+    chosen = asked_for(wanted, share)
+    if wanted == "auto":
+        print(
+            f"labels by {chosen}: {share:.1%} of the training videos hold several classes"
+            " (config.classifier.level)"
+        )
     return chosen
 
 

@@ -9,6 +9,7 @@ import urllib.parse
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from lofi_jax.data import video_ids
 from lofi_jax.data.video import packets
 from lofi_jax.errors import UserError
 from lofi_jax.files import write_text
@@ -117,7 +118,8 @@ def with_videos(
 
 
 def _file_of(video_id: str, files: Mapping[str, pathlib.Path]) -> pathlib.Path | None:
-    return files.get(f"v_{video_id}", files.get(video_id))
+    name = video_ids.find(video_id, files)
+    return None if name is None else files[name]
 
 
 def _segments(video: Mapping[str, Any]) -> Iterable[Sequence]:
