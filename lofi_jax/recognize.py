@@ -30,11 +30,12 @@ _TIMELINE_DIR = flags.DEFINE_string("timeline_dir", "", "Folder for an image of 
 
 
 def _keep_compiled() -> None:
-    """Keeps compiled programs in the user's cache, where that can be written: there is no workdir,
-    and compiling takes longer than a short video.
+    """Keeps compiled programs in the user's cache, unless JAX is told another folder: there is no
+    workdir, and compiling takes longer than a short video.
     """
-    cache = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    folder = pathlib.Path(cache, "lofi_jax")
+    folder = pathlib.Path.home() / ".cache" / "lofi_jax"
+    if jax.config.values["jax_compilation_cache_dir"]:
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
