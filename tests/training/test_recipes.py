@@ -11,9 +11,11 @@ import pytest
 
 from lofi_jax.data.loader import clips
 from lofi_jax.errors import UserError
+from lofi_jax.models.actionformer import ActionFormer
 from lofi_jax.stages.pretrain import make_loss
 from lofi_jax.training import checkpoints, groups, loop, optimizer
 from lofi_jax.training.loop import Training
+from lofi_jax.training.networks import apply_heads
 from lofi_jax.training.optimizer import Group, Optimizer
 from lofi_jax.training.session import Session
 from lofi_jax.training.sharding import make_mesh
@@ -204,3 +206,20 @@ def test_smoothed_labels_by_hand():
         total, _ = make_loss(Pixels(), 3, smoothing)(identity, {}, batch, jax.random.key(0))
         labels = np.array([1.0, 0, 0]) * (1 - smoothing) + smoothing / 3
         np.testing.assert_allclose(total, -(labels * log).sum(), rtol=1e-6)
+
+
+def test_what_a_head_draws_depends_neither_on_devices_nor_on_microbatches():
+    head = ActionFormer(
+        2, channels=8, heads=2, window=3, stem=0, levels=2, drop_path=0.5, input_dropout=0.4
+    )
+    features = np.random.default_rng(0).normal(size=(4, 6, 5)).astype(np.float32)
+    params = jax.jit(head.init)(jax.random.key(0), features)["params"]
+
+    def outputs(mesh, microbatches):
+        apply = jax.jit(apply_heads(head, "float32", make_mesh(*mesh), microbatches))
+        return np.asarray(apply(params, features, jax.random.key(7))["classification"][1])
+
+    whole = outputs((1, 1), 1)
+    np.testing.assert_allclose(outputs((2, 2), 2), whole, rtol=1e-5, atol=1e-6)
+    still = jax.jit(head.apply)({"params": params}, features)["classification"][1]
+    assert np.abs(whole - still).max(axis=(1, 2)).min() > 1e-4
