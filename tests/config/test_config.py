@@ -200,8 +200,8 @@ def test_a_shipped_config_goes_by_its_name_from_anywhere(tmp_path, monkeypatch):
     c = load("paper/hacs:head=bmn,fidelity=spatial")
     assert (c.dataset, c.head.name, c.joint.fidelity) == ("hacs", "bmn", "spatial")
     assert list(shipped()) == [
-        *("paper/activitynet", "paper/hacs", "paper/thumos14"),
-        *("study", "synthetic", "video_folder"),
+        *("falls", "paper/activitynet", "paper/hacs", "paper/thumos14"),
+        *("speech", "study", "synthetic", "video_folder"),
     ]
 
 
@@ -217,7 +217,7 @@ def test_a_path_goes_before_a_name(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [("synthtic", "did you mean synthetic"), ("my/own.py", "There are paper/")]
+    ("name", "says"), [("synthtic", "did you mean synthetic"), ("my/own.py", "There are falls, paper/")]
 )
 def test_an_unknown_config_is_one_line_that_lists_those_there_are(name, says):
     with pytest.raises(UserError, match=f"^--config={name}: no such file, .*{says}.*, synthetic,"):

@@ -18,6 +18,7 @@ from lofi_jax.jobs import pipeline
 from lofi_jax.models import ENCODERS
 from lofi_jax.results import detection_files
 from lofi_jax.run.start import load_run
+from lofi_jax.training.sharding import make_mesh
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (3, 2, 16, 16, 3)).astype(np.uint8)
 
@@ -168,8 +169,9 @@ def test_labels_by_segment_in_a_file_are_those_of_the_run(workdir, video, tmp_pa
     content["classifier"]["level"] = "segment"
     (folder / "config.json").write_text(json.dumps(content))
     run = load_run(folder)
-    stages = dataclasses.replace(run.config, stages="head,detect")
-    pipeline.run(dataclasses.replace(run, config=stages))
+    config = dataclasses.replace(run.config, stages="head,detect")
+    mesh = make_mesh(1, 1, jax.local_devices()[:1])
+    pipeline.run(dataclasses.replace(run, config=config, mesh=mesh))
     found = lofi_jax.Localizer.load(folder).detect(video)
     row = detection_files.load(folder / "detections" / "lofi_temporal_gtad.json")
     saved = row["target_testing_00000"]
