@@ -107,8 +107,7 @@ class Localizer:
             trained = [row for row in trained if any(map(path.is_relative_to, _folders(run, row)))]
         if not trained:
             raise UserError(f"{path}: no head has been trained on it: load {root}")
-        chosen = best.named(trained, row) if row else best.of_workdir(trained, run.workdir)
-        return cls(run, *chosen)
+        return cls(run, *best.of_workdir(trained, run.workdir, row))
 
     def detect(self, video: Path, min_score: float = 0.0, top_k: int | None = None) -> Detections:
         """The actions in a video file, best first.

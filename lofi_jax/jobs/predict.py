@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lofi_jax import errors
 from lofi_jax.comma_separated import names
 from lofi_jax.data import video_ids
 from lofi_jax.data.streamed.video_frames import open_video
@@ -24,7 +23,6 @@ from lofi_jax.reports.tables import row_name
 from lofi_jax.results import detection_files
 from lofi_jax.results.detections import Detections
 from lofi_jax.run import sources
-from lofi_jax.run.start import keep_compiled
 from lofi_jax.training.progress import Progress
 
 # Whose labels are names, unlike ActionFormer's .pkl.
@@ -85,34 +83,6 @@ def check_output(output: pathlib.Path, videos: list[pathlib.Path]) -> None:
         raise UserError(
             f"--output={output}: holds one video, not {len(videos)}: choose .json or .csv"
         )
-
-
-def with_run(
-    workdir: str,
-    row: str,
-    videos: str,
-    output: pathlib.Path,
-    timeline_dir: pathlib.Path | None,
-    kept: Kept,
-) -> None:
-    """The predict command once JAX is there; prints what it does.
-
-    Args:
-        row: see `Localizer.load`.
-        videos: see `expand`.
-        output, timeline_dir, kept: see `run`.
-
-    Raises:
-        UserError: what the user can fix.
-    """
-    paths = expand(videos)
-    check_output(output, paths)
-    localizer = Localizer.load(workdir, row)
-    kept.check(localizer.classes)
-    print(f"row {localizer.row.name}: {localizer.why}", flush=True)
-    keep_compiled(localizer.run.config, localizer.run.workdir)
-    with errors.naming_full_disk(output.parent):
-        print(run(localizer, paths, output, timeline_dir, kept))
 
 
 def run(
