@@ -13,7 +13,6 @@ from ml_collections import ConfigDict, config_flags
 from lofi_jax import shipped
 from lofi_jax.errors import UserError
 
-
 # What stands for "auto": the planner chooses the number.
 AUTO = -1
 AUTO_KEYS = ("joint.batch_size", "joint.chunk")

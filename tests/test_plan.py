@@ -9,9 +9,8 @@ import pytest
 import tiny
 from keys import changed
 
+from lofi_jax import command_line, plan
 from lofi_jax import config as configs
-from lofi_jax import plan
-from lofi_jax import command_line
 from lofi_jax.config import typed
 from lofi_jax.errors import UserError
 from lofi_jax.jobs import auto, planning

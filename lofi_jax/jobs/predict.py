@@ -156,9 +156,7 @@ def _detect(
         flush=True,
     )
     progress = Progress(path.name, round(duration), unit="s of video")
-    found, covered = localizer.detect_file(
-        path, lambda done, total: progress.show(round(done), {})
-    )
+    found, covered = localizer.detect_file(path, lambda done, total: progress.show(round(done), {}))
     progress.close()
     frames = None
     if draws and not covered:
@@ -173,9 +171,7 @@ def _new_id(path: pathlib.Path, taken: Container[str]) -> str:
     return next(name for name in possible if name not in taken)
 
 
-def _draw(
-    localizer: Localizer, path: pathlib.Path, found: Detections, pictures: _Pictures
-) -> None:
+def _draw(localizer: Localizer, path: pathlib.Path, found: Detections, pictures: _Pictures) -> None:
     row = (row_name(dataclasses.asdict(localizer.row)), images.strongest(found))
     classes = (*localizer.classes, *sorted(set(found.labels) - set(localizer.classes)))
     timelines.draw(path, found.video, pictures.duration, [row], pictures.frames, classes)

@@ -136,7 +136,9 @@ def _head(run: Run, row: Row, classes: int) -> tuple[Callable, Flat]:
         "classifier": load_state(workdir.checkpoints(run.workdir.classifier(labels_by)))["params"][
             "classifier"
         ],
-        "seen": dict(zip(("mean", "std"), features.store(run, row.encoder).statistics, strict=True)),
+        "seen": dict(
+            zip(("mean", "std"), features.store(run, row.encoder).statistics, strict=True)
+        ),
         "whole": dict(zip(("mean", "std"), features.store(run, labels_by).statistics, strict=True)),
     }
 
@@ -169,9 +171,7 @@ def _postprocessing(run: Run, row: Row, classes: int) -> Callable:
         )
     anchors, rules = fixed
     top_classes, top_k = config.classifier.top_classes, config.detect.top_k
-    detect = on_device.postprocessing(
-        anchors, rules.select, rules.weigh, how, top_classes, top_k
-    )
+    detect = on_device.postprocessing(anchors, rules.select, rules.weigh, how, top_classes, top_k)
 
     def post(outputs, duration):
         logits = {name: outputs[name] for name in proposal_map.OUTPUTS}

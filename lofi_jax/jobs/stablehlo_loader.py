@@ -1,7 +1,7 @@
 """Detects with an exported folder. Needs JAX and NumPy (and flatbuffers, by which JAX reads programs).
 
-    detect = load("exported")
-    for start, end, label, score in detect(frames, duration): ...
+detect = load("exported")
+for start, end, label, score in detect(frames, duration): ...
 """
 
 import json

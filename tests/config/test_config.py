@@ -8,10 +8,10 @@ import pytest
 from lofi_jax import config as configs
 from lofi_jax.config import defaults, load, named, typed, validate, validate_data
 from lofi_jax.config.settings import Named
-from lofi_jax.shipped import shipped
 from lofi_jax.detection.proposals import Suppression
 from lofi_jax.errors import UserError
 from lofi_jax.run.networks import make_encoder, make_head
+from lofi_jax.shipped import shipped
 
 
 def synthetic():

@@ -68,7 +68,10 @@ def test_every_command_takes_both_names(command, tmp_path):
     if command == "diagnose":
         given.append(f"--output_dir={tmp_path / 'why'}")
     if command == "fuse":
-        given = [f"--predictions={tmp_path / 'own.json'},{found}", f"--output={tmp_path / 'f.json'}"]
+        given = [
+            f"--predictions={tmp_path / 'own.json'},{found}",
+            f"--output={tmp_path / 'f.json'}",
+        ]
     ended = run(command, *given)
     assert (ended.returncode, ended.stderr) == (0, "")
     if command == "fuse":

@@ -56,7 +56,9 @@ def test_stdin_gives_lines_of_json_as_the_windows_of_the_file(finished_run, stre
         (line["start"], line["end"], line["label"], line["score"]) for line in lines
     )
     localizer = lofi_jax.Localizer.load(finished_run[0])
-    whole = {(d.label, round(d.start, 1), round(d.end, 1)) for d in localizer.detect(streams / "both.ts")}
+    whole = {
+        (d.label, round(d.start, 1), round(d.end, 1)) for d in localizer.detect(streams / "both.ts")
+    }
     same = [(d.label, round(d.start, 1), round(d.end, 1)) in whole for d in saved]
     assert sum(same) >= 0.9 * len(same)
 

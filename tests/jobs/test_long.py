@@ -120,9 +120,7 @@ def test_every_moment_belongs_to_one_window(count, piece):
     pieces = ({"x": rows[i : i + piece]} for i in range(0, count, piece))
     seen = list(windowed.detect(pieces, windows, in_window, lambda: count / rate))
     found = [detection for _, one in seen for detection in one]
-    assert sorted(found) == sorted(
-        (i / rate, (i + 1) / rate, f"{i}", 1.0) for i in range(count)
-    )
+    assert sorted(found) == sorted((i / rate, (i + 1) / rate, f"{i}", 1.0) for i in range(count))
     assert [seconds for seconds, _ in seen] == sorted(seconds for seconds, _ in seen)
 
 

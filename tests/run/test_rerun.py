@@ -27,7 +27,10 @@ MADE = (
     ("stages", "kept"),
     [
         ("pretrain", ""),
-        ("joint", "encoders/acp features/acp classifier/acp heads/acp_gtad detections/acp_gtad.json"),
+        (
+            "joint",
+            "encoders/acp features/acp classifier/acp heads/acp_gtad detections/acp_gtad.json",
+        ),
         ("extract", "encoders/acp encoders/lofi_full_gtad"),
         ("head", "encoders/acp encoders/lofi_full_gtad features/acp features/lofi_full_gtad"),
         ("joint,head", "encoders/acp features/acp"),

@@ -9,7 +9,6 @@ tell.
 Source: docs.cvat.ai/docs/manual/advanced/xml_format and .../formats/format-cvat.
 """
 
-import os
 import pathlib
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,9 +36,7 @@ def files_of(path: pathlib.Path) -> list[pathlib.Path]:
     return sorted(path.glob("*.xml")) if path.is_dir() else [path]
 
 
-def load(
-    path: pathlib.Path, fps: Callable[[str], float], repair: bool = True
-) -> Annotations:
+def load(path: pathlib.Path, fps: Callable[[str], float], repair: bool = True) -> Annotations:
     """Reads one task's file, or a folder of them.
 
     Args:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lofi_jax.data.annotations.activitynet import Video
-from lofi_jax.data.ingest import metadata, video_folder
+from lofi_jax.data.ingest import metadata
 from lofi_jax.data.ingest.annotate import BROKEN, UNREADABLE, annotate
 from lofi_jax.data.ingest.video_folder import Job
 from lofi_jax.data.prepared import records

@@ -126,4 +126,3 @@ class Live:
         if not container.streams.video:
             raise VideoError(f"{self._address}: holds no video")
         return container
-

@@ -118,7 +118,9 @@ def test_only_the_snippets_asked_for_are_read(videos, annotations, tmp_path, mon
     builder, _ = dataset.build("x", videos, annotations, tmp_path, SAMPLING)
     stored = records.Records(builder, "training")
     read, snippet = [], stored.snippet
-    monkeypatch.setattr(stored, "snippet", lambda split, number: read.append(number) or snippet(split, number))
+    monkeypatch.setattr(
+        stored, "snippet", lambda split, number: read.append(number) or snippet(split, number)
+    )
     frames = stored[1]["frames"]
     assert len(frames) == 10 and len(frames[4::2]) == 3 and not read
     everything = list(records.Records(builder, "training")[1]["frames"])

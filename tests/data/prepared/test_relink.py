@@ -43,7 +43,10 @@ def build(tmp_path):
 
 def contents(builder, split):
     return [
-        {key: np.asarray(value).tolist() for key, value in (r | {"frames": list(r["frames"])}).items()}
+        {
+            key: np.asarray(value).tolist()
+            for key, value in (r | {"frames": list(r["frames"])}).items()
+        }
         for r in records.Records(builder, split)
     ]
 
