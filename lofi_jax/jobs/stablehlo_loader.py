@@ -1,4 +1,4 @@
-"""Detects with an exported folder. Needs JAX and NumPy (and flatbuffers, by which JAX reads programs).
+"""Detects with an exported folder. Needs JAX and NumPy, and flatbuffers, by which JAX reads it.
 
 detect = load("exported")
 for start, end, label, score in detect(frames, duration): ...

@@ -1,4 +1,4 @@
-"""The main command once JAX is there: prepares the run, goes through its stages, tells the result."""
+"""The main command once JAX is there: starts the run, goes through its stages, tells the result."""
 
 from ml_collections import ConfigDict
 

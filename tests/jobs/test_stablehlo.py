@@ -23,7 +23,8 @@ sys.path.insert(0, sys.argv[1])
 import loader
 frames = np.load(sys.argv[2])
 made = loader.load(sys.argv[1])
-found = made(frames, 32.0) if len(sys.argv) < 4 else {k: v.tolist() for k, v in made(frames).items()}
+whole = len(sys.argv) < 4
+found = made(frames, 32.0) if whole else {k: v.tolist() for k, v in made(frames).items()}
 assert not {"lofi_jax", "flax", "optax", "cv2"} & set(sys.modules)
 print(json.dumps(found))
 """
