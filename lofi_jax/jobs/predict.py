@@ -146,15 +146,16 @@ def _detect(
     """As `Localizer.detect_file`, telling of windows, and in a long video of the progress in it."""
     duration = video_file.probe(path).duration
     windows = localizer.windows_for(duration)
-    if windows is None:
+    if windows is None and not localizer.in_pieces:
         record, covered = localizer.read(path)
         frames = images.thumbnails(localizer.run, record) if draws else None
         return localizer.detect_in(record), covered, _Pictures(record["duration"], frames)
-    print(
-        f"{path}: its {duration:.1f} s are more than the {windows.seconds:.1f} s of the longest"
-        f" training video: in windows of that length, which overlap by half",
-        flush=True,
-    )
+    if windows is not None:
+        print(
+            f"{path}: its {duration:.1f} s are more than the {windows.seconds:.1f} s of the longest"
+            f" training video: in windows of that length, which overlap by half",
+            flush=True,
+        )
     progress = Progress(path.name, round(duration), unit="s of video")
     found, covered = localizer.detect_file(path, lambda done, total: progress.show(round(done), {}))
     progress.close()
