@@ -90,15 +90,11 @@ def test_a_source_that_breaks_is_connected_to_again(server, streams):
     said, how = [], Sampling(1, 2, 0, 16, 90, snippets_per_second=0.5)
     source = Live(server, how, said.append, waits=(0.0, 0.0))
     snippets = [[frame.jpeg for frame in snippet] for snippet in source]
-    assert [line.partition(": ")[2].partition(" after")[0] for line in said] == [
-        f"//localhost:{server.split(':')[2]}: no picture".partition(": ")[2],
-        f"//localhost:{server.split(':')[2]}: connected again".partition(": ")[2],
-        f"//localhost:{server.split(':')[2]}: no picture".partition(": ")[2],
-        f"//localhost:{server.split(':')[2]}: gone,".partition(": ")[2],
-    ]
+    heads = [line.removeprefix(f"{server}: ").partition(" after")[0] for line in said]
+    assert heads == ["no picture", "connected again", "no picture", "gone,"]
     assert "after 32.0 s" in said[0] and source.duration == pytest.approx(64.0, abs=0.2)
     alone = [[frame.jpeg for frame in s] for s in FileSnippets(streams / "one.ts", how)]
-    assert snippets[:15] == alone[:15] and len(snippets) == 31
+    assert snippets[:15] == alone[:15] and len(snippets) == 32
 
 
 def test_what_is_no_source_is_refused(finished_run, tmp_path):
@@ -112,7 +108,6 @@ def test_what_is_no_source_is_refused(finished_run, tmp_path):
     }
     for flag, says in refusals.items():
         ended = run("predict", *usual, flag)
-        assert ended.returncode == 2 and f"error: {'' if 'dev' in flag else ''}" in ended.stderr
-        assert says in ended.stderr
+        assert ended.returncode == 2 and "error: " in ended.stderr and says in ended.stderr
     (tmp_path / "a.mp4").touch()
     assert refused(run("predict", *usual, f"--videos={tmp_path}"), "--output: name the file")

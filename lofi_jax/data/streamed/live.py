@@ -115,11 +115,11 @@ class Live:
         options = {"rtsp_transport": "tcp"} if self._address.startswith("rtsp") else {}
         try:
             if self._address == STDIN:
-                container = av.open(sys.stdin.buffer)
+                container = av.open(sys.stdin.buffer, "r")
             elif self._address.startswith(DEVICES):
-                container = av.open(self._address, format="v4l2")
+                container = av.open(self._address, "r", format="v4l2")
             else:
-                container = av.open(self._address, options=options, timeout=_PATIENCE)
+                container = av.open(self._address, "r", options=options, timeout=_PATIENCE)
         except (FFmpegError, OSError) as error:
             text = f"{self._address}: cannot be opened as a video ({reason(error)})"
             raise VideoError(text) from error
