@@ -8,6 +8,8 @@ python -m lofi_jax.export --workdir=runs/anet --encoder=lofi_long_cycle_gtad --l
 | opentad, actionformer | an encoder's features: features/<video id>.npy, annotations.json, \
 category_idx.txt and a config file with paths and sizes filled in, for `_base_` of an OpenTAD \
 config (dataset.py) or ActionFormer's train.py (config.yaml) |
+| stablehlo | a row's encoder, head and postprocessing as programs that JAX alone runs, and \
+loader.py |
 | label_studio, cvat | detections, to be corrected there: tasks.json and config.xml, or an .xml \
 file a video |
 """
@@ -18,11 +20,12 @@ from absl import flags
 
 from lofi_jax import errors
 from lofi_jax.errors import UserError
-from lofi_jax.jobs import export, export_labels, export_layouts
+from lofi_jax.jobs import best, export, export_labels, export_layouts, stablehlo
 from lofi_jax.run import sources
 from lofi_jax.run.start import load_run
 
-_LAYOUTS = (*export_layouts.NAMES, *export_labels.NAMES)
+_STABLEHLO = "stablehlo"
+_LAYOUTS = (*export_layouts.NAMES, *export_labels.NAMES, _STABLEHLO)
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a run of lofi_jax.main.", required=True)
 _ENCODER = flags.DEFINE_string(
     "encoder", None, "Whose features, one of the names in WORKDIR/features; not for detections."
@@ -36,6 +39,8 @@ _VIDEO_DIR = flags.DEFINE_string(
     "video_dir", None, "Folder of the videos of the detections; default: the run's."
 )
 _MIN_SCORE = flags.DEFINE_float("min_score", 0.1, "Of a detection that is exported.", 0.0)
+_ROW = flags.DEFINE_string("row", "", "Whose programs; default: the best evaluated row's.")
+_FEATURES_ONLY = flags.DEFINE_bool("features_only", False, "Of the programs the encoder alone.")
 
 
 def main() -> None:
@@ -48,6 +53,9 @@ def main() -> None:
             found = pathlib.Path(_PREDICTIONS.value or run.workdir.best_detections)
             videos = pathlib.Path(_VIDEO_DIR.value or sources.target(run).video_dir)
             print(export_labels.run(found, videos, _LAYOUT.value, output, _MIN_SCORE.value))
+        elif _LAYOUT.value == _STABLEHLO:
+            chosen = best.trained(run, _ROW.value)
+            print(stablehlo.run(run, chosen.row, output, _FEATURES_ONLY.value))
         elif _ENCODER.value is None:
             raise UserError(f"--encoder: name whose features --layout={_LAYOUT.value} is to hold")
         else:

@@ -1,11 +1,13 @@
 """`python -m lofi_jax.predict`: detect in any video files with a trained run."""
 
 import pathlib
+import sys
 
 from absl import flags
 
 from lofi_jax import errors
 from lofi_jax.comma_separated import names
+from lofi_jax.data.streamed.address import is_live
 
 _WORKDIR = flags.DEFINE_string(
     "workdir",
@@ -16,14 +18,15 @@ _WORKDIR = flags.DEFINE_string(
 _VIDEOS = flags.DEFINE_string(
     "videos",
     None,
-    "Video files, folders or patterns such as 'clips/*.mp4', separated by commas.",
+    "Video files, folders or patterns such as 'clips/*.mp4', separated by commas; or one live"
+    " source: - for stdin, a URL (rtsp, http, ...) or a device such as /dev/video0.",
     required=True,
 )
 _OUTPUT = flags.DEFINE_string(
     "output",
     None,
-    "The file to write: .json (the ActivityNet form), .csv, .srt or .vtt.",
-    required=True,
+    "The file to write: .json (the ActivityNet form), .csv, .srt or .vtt. Of a live source it may"
+    " be left out: lines of JSON go to the output.",
 )
 _MIN_SCORE = flags.DEFINE_float("min_score", 0.0, "Of a detection that is kept.", 0.0)
 _TOP_K = flags.DEFINE_integer("top_k", None, "Most detections of a video; default: all.", 1)
@@ -43,15 +46,20 @@ _ROW = flags.DEFINE_string(
 
 
 def main() -> None:
-    # Only here, for it takes seconds: by now the command has said that it starts.
-    from lofi_jax.jobs import predict
+    # The output of a live source is lines of JSON alone.
+    live = any(map(is_live, names(_VIDEOS.value)))
+    print("predict: starting JAX", file=sys.stderr if live else sys.stdout, flush=True)
+    # Only here, for it takes seconds.
+    from lofi_jax.jobs import predict_command
     from lofi_jax.results.kept import Kept
 
     kept = Kept(_MIN_SCORE.value, _TOP_K.value, names(_CLASSES.value), _PROPOSALS_ONLY.value)
-    output = pathlib.Path(_OUTPUT.value)
-    timelines, page = (pathlib.Path(x) if x else None for x in (_TIMELINE_DIR.value, _VIEW.value))
-    predict.with_run(_WORKDIR.value, _ROW.value, _VIDEOS.value, output, timelines, kept, page)
+    output, timelines, page = (
+        pathlib.Path(name) if name else None
+        for name in (_OUTPUT.value, _TIMELINE_DIR.value, _VIEW.value)
+    )
+    predict_command.run(_WORKDIR.value, _ROW.value, _VIDEOS.value, output, timelines, page, kept)
 
 
 if __name__ == "__main__":
-    errors.run(main, first="predict: starting JAX")
+    errors.run(main)

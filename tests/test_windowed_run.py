@@ -8,6 +8,7 @@ from commands import ROOT, main, run
 
 from lofi_jax.data.video import video_file
 from lofi_jax.data.video.sample_times import snippets_in
+from lofi_jax.data.video_ids import of_file
 from lofi_jax.results import predictions
 
 RATE = 0.75  # snippets a second, of tests/tiny_windows.py
@@ -60,12 +61,12 @@ def test_predict_takes_videos_shorter_and_longer_than_a_window(workdir, tmp_path
     ended = run("predict", f"--workdir={workdir}", f"--videos={long},{short}", f"--output={output}")
     assert ended.returncode == 0, ended.stderr
     found = json.loads(output.read_text())["results"]
-    ends = [max(d["segment"][1] for d in found[path.stem]) for path in (long, short)]
+    ends = [max(d["segment"][1] for d in found[of_file(path)]) for path in (long, short)]
     assert ends[0] > 12 / RATE and ends[1] <= video_file.probe(short).duration < 12 / RATE
     # The same video is found to hold what the run itself found in it.
     own = json.loads((workdir / "detections.json").read_text())["results"]["target_testing_00000"]
     np.testing.assert_allclose(
-        [d["score"] for d in found[long.stem]], [d["score"] for d in own], rtol=1e-3
+        [d["score"] for d in found[of_file(long)]], [d["score"] for d in own], rtol=1e-3
     )
 
 

@@ -3,9 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from lofi_jax.config import rows_of
 from lofi_jax.config.rows import Row
 from lofi_jax.errors import UserError
 from lofi_jax.files import read_own_json
+from lofi_jax.run import checkpoints
+from lofi_jax.run.start import Run
 from lofi_jax.run.workdir import Workdir
 
 
@@ -34,10 +37,28 @@ def of_results(rows: Sequence[Row], results: Mapping[str, Any]) -> Choice:
     return Choice(best, f"{of}average mAP {100 * max(known):.2f}")
 
 
-def of_workdir(rows: Sequence[Row], workdir: Workdir) -> Choice:
-    """As `of_results`, with what the workdir's run has measured."""
+def of_workdir(rows: Sequence[Row], workdir: Workdir, name: str = "") -> Choice:
+    """The row of a name, or as `of_results`, with what the workdir's run has measured.
+
+    Raises:
+        UserError: there is no such row.
+    """
+    if name:
+        return named(rows, name)
     path = workdir.results
     return of_results(rows, read_own_json(path) if path.exists() else {})
+
+
+def trained(run: Run, name: str = "") -> Choice:
+    """As `of_workdir`, of the rows of a run that are trained.
+
+    Raises:
+        UserError: none is, or none of that name.
+    """
+    rows = [row for row in rows_of(run.config) if checkpoints.of_head(run, row).is_dir()]
+    if not rows:
+        raise UserError(f"{run.workdir.root}: holds no trained head: let the run finish first")
+    return of_workdir(rows, run.workdir, name)
 
 
 def named(rows: Sequence[Row], name: str) -> Choice:

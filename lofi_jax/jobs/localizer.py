@@ -107,8 +107,7 @@ class Localizer:
             trained = [row for row in trained if any(map(path.is_relative_to, _folders(run, row)))]
         if not trained:
             raise UserError(f"{path}: no head has been trained on it: load {root}")
-        chosen = best.named(trained, row) if row else best.of_workdir(trained, run.workdir)
-        return cls(run, *chosen)
+        return cls(run, *best.of_workdir(trained, run.workdir, row))
 
     @property
     def name(self) -> str:
@@ -151,6 +150,8 @@ class Localizer:
         Raises:
             VideoError: nothing can be decoded.
         """
+        if self.in_pieces:
+            return self._detect_in_pieces(video, show)
         if self.windows_for(video_file.probe(video).duration) is None:
             record, covered = self.read(video)
             return self.detect_in(record), covered
@@ -162,6 +163,25 @@ class Localizer:
             found.append(one)
             show(seconds, snippets.duration)
         return functools.reduce(operator.add, found).top(), snippets.covered
+
+    @property
+    def in_pieces(self) -> bool:
+        """Whether every video file is read piece by piece, as where the run cuts all of them."""
+        return bool(self.run.config.data.window) and not self.run.config.data.streaming
+
+    def _detect_in_pieces(
+        self, video: Path, show: Callable[[float, float], None]
+    ) -> tuple[Detections, str]:
+        """As `detect_in` of the whole video, of which only the features are held."""
+        snippets = FileSnippets(video, sources.sampling_of(self.run.config))
+        full, rate = full_fidelity(self.run.config), self.run.config.data.snippets_per_second
+        pieces = []
+        for i, piece in enumerate(windowed.batches(snippets, full.snippets), 1):
+            pieces.append(self._encode_with(self._encoders, _record_of(piece), full))
+            show(min(i * full.snippets / rate, snippets.duration), snippets.duration)
+        parts = {name: np.concatenate([one[name] for one in pieces]) for name in pieces[0]}
+        found = self._detect_on(parts, snippets.duration, video_ids.of_file(video))
+        return found, snippets.covered
 
     def windows_for(self, duration: float) -> Windows | None:
         """How a video is cut that lasts longer than any that the run was trained on; None for

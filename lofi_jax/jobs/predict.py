@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lofi_jax import errors
 from lofi_jax.data import video_ids
 from lofi_jax.data.streamed.video_frames import open_video
 from lofi_jax.data.video import video_file
@@ -20,13 +19,11 @@ from lofi_jax.files import safe_name
 from lofi_jax.jobs import images, view
 from lofi_jax.jobs.detector import Detector
 from lofi_jax.jobs.localizer import Localizer
-from lofi_jax.jobs.video_paths import expand
 from lofi_jax.reports import timelines
 from lofi_jax.results import detection_files, predictions, side_by_side
 from lofi_jax.results.detections import Detections
 from lofi_jax.results.kept import ALL, Kept
 from lofi_jax.run import sources
-from lofi_jax.run.start import keep_compiled
 from lofi_jax.training.progress import Progress
 
 # Whose labels are names, unlike ActionFormer's .pkl.
@@ -45,35 +42,6 @@ def check_output(output: pathlib.Path, videos: list[pathlib.Path]) -> None:
         raise UserError(
             f"--output={output}: holds one video, not {len(videos)}: choose .json or .csv"
         )
-
-
-def with_run(
-    workdir: str,
-    row: str,
-    videos: str,
-    output: pathlib.Path,
-    timeline_dir: pathlib.Path | None,
-    kept: Kept,
-    view_dir: pathlib.Path | None = None,
-) -> None:
-    """The predict command once JAX is there; prints what it does.
-
-    Args:
-        row: see `Localizer.load`.
-        videos: see `expand`.
-        output, timeline_dir, kept, view_dir: see `run`.
-
-    Raises:
-        UserError: what the user can fix.
-    """
-    paths = expand(videos)
-    check_output(output, paths)
-    localizer = Localizer.load(workdir, row)
-    kept.check(localizer.classes)
-    print(f"row {localizer.row.name}: {localizer.why}", flush=True)
-    keep_compiled(localizer.run.config, localizer.run.workdir)
-    with errors.naming_full_disk(output.parent):
-        print(run(localizer, paths, output, timeline_dir, kept, view_dir))
 
 
 def run(
@@ -148,22 +116,23 @@ def _detect(
     if isinstance(detector, Localizer):
         duration = video_file.probe(path).duration
         windows = detector.windows_for(duration)
-        if windows is not None:
-            return _detect_in_windows(detector, path, windows, duration, draws)
+        if windows is not None or detector.in_pieces:
+            return _detect_in_pieces(detector, path, windows, duration, draws)
     record, covered = detector.read(path)
     frames = detector.thumbnails(record) if draws else None
     return detector.detect_in(record), covered, _Pictures(record["duration"], frames)
 
 
-def _detect_in_windows(
-    localizer: Localizer, path: pathlib.Path, windows: Windows, duration: float, draws: bool
+def _detect_in_pieces(
+    localizer: Localizer, path: pathlib.Path, windows: Windows | None, duration: float, draws: bool
 ) -> tuple[Detections, str, _Pictures]:
-    """As `_detect`, telling of windows and of the progress in the video."""
-    print(
-        f"{path}: its {duration:.1f} s are more than the {windows.seconds:.1f} s of the longest"
-        " training video: in windows of that length, which overlap by half",
-        flush=True,
-    )
+    """As `_detect`, telling of windows, if any, and of the progress in the video."""
+    if windows is not None:
+        print(
+            f"{path}: its {duration:.1f} s are more than the {windows.seconds:.1f} s of the longest"
+            " training video: in windows of that length, which overlap by half",
+            flush=True,
+        )
     progress = Progress(path.name, round(duration), unit="s of video")
     found, covered = localizer.detect_file(path, lambda done, total: progress.show(round(done), {}))
     progress.close()

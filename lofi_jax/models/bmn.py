@@ -108,6 +108,10 @@ class BMN(nn.Module):
         pairs = anchors(outputs["start"].shape[1])
         return proposal_map.loss(outputs, batch, key, pairs, RULES[self.layout])
 
+    def fixed_proposals(self, snippets: int) -> tuple[np.ndarray, proposal_map.Rules]:
+        """The anchors (N, 2) int, in snippets, that the proposals are chosen from, and how."""
+        return anchors(snippets), RULES[self.layout]
+
     def proposals(self, outputs):
         """See `proposal_map.proposals`."""
         pairs = anchors(outputs["start"].shape[1])

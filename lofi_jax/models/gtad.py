@@ -169,6 +169,14 @@ class GTAD(nn.Module):
         """See `proposal_map.loss`."""
         return proposal_map.loss(outputs, batch, key, self._anchors(outputs), RULES[self.rules])
 
+    def fixed_proposals(self, snippets: int) -> tuple[np.ndarray, proposal_map.Rules] | None:
+        """The anchors (N, 2) int, in snippets, that the proposals are chosen from, and how; None
+        where some outputs are of longer ones.
+        """
+        if self.longest is not None:
+            return None
+        return anchors(snippets, self.max_duration), RULES[self.rules]
+
     def proposals(self, outputs):
         """See `proposal_map.proposals`."""
         pairs, maps = self._anchors(outputs), dict(outputs)

@@ -16,6 +16,8 @@ from lofi_jax.models.alignment import AlignedDense
 
 Outputs = Mapping[str, Array]
 
+OUTPUTS = ("start", "end", "regression", "classification")
+
 
 class Rules(NamedTuple):
     """Differences between the published codes of G-TAD and BMN in training and inference.

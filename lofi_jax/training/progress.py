@@ -48,6 +48,7 @@ class Progress:
         self._paused += took
         if self._bar is not None:
             self._bar.start_t += took
+            self._bar.last_print_t += took  # else it takes itself for one not yet shown
 
     def show(self, done: int, values: dict[str, float]) -> None:
         """Shows that `done` steps are done."""

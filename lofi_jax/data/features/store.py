@@ -157,11 +157,12 @@ class FeatureStore:
 
     def standardise(self, features: np.ndarray) -> np.ndarray:
         """Features of any video, less the training videos' mean, over their deviation."""
-        mean, std = self._statistics
+        mean, std = self.statistics
         return (features - mean) / std
 
     @functools.cached_property
-    def _statistics(self) -> tuple[np.ndarray, np.ndarray]:
+    def statistics(self) -> tuple[np.ndarray, np.ndarray]:
+        """What `standardise` subtracts and what it divides by, (C,) float32 each."""
         description = self._description()
         mean, std = (np.array(description[key], np.float32) for key in ("mean", "std"))
         return mean, std + 1e-6

@@ -18,6 +18,9 @@ from lofi_jax.data.video.sample_times import sample_times, snippets_in
 
 T = TypeVar("T")
 
+# Seconds. A frame may seem to come that much after its time, by its format's rounding.
+_ROUNDING = 1e-3
+
 
 class Stored(NamedTuple):
     """A frame as a prepared dataset stores it.
@@ -136,7 +139,7 @@ def shown_at(
     time, place = next(wanted)
     before, kept = None, None
     for begin, frame in frames:
-        while before is not None and time < begin:
+        while before is not None and time + _ROUNDING < begin:
             kept = make(before) if kept is None else kept
             yield place, kept
             time, place = next(wanted)

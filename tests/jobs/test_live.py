@@ -1,0 +1,113 @@
+"""Video from stdin and the network, detected in as it comes."""
+
+import http.server
+import json
+import subprocess
+import threading
+
+import av
+import pytest
+from commands import refused, run, start
+
+import lofi_jax
+from lofi_jax.data.ingest.sampling import Sampling
+from lofi_jax.data.streamed.live import Live
+from lofi_jax.data.streamed.snippets import FileSnippets
+from lofi_jax.data.video.packets import VideoError
+
+
+@pytest.fixture(scope="module")
+def streams(finished_run, tmp_path_factory):
+    """Two test videos of 32 s after each other, as an MPEG transport stream, and each alone."""
+    folder = tmp_path_factory.mktemp("streams")
+    videos = sorted((finished_run[0] / "data/world/target/videos").glob("*testing*"))[:2]
+    for name, parts in {"both": videos, "one": videos[:1], "two": videos[1:]}.items():
+        with av.open(str(folder / f"{name}.ts"), "w", format="mpegts") as out:
+            stream, begin = None, 0
+            for part in parts:
+                with av.open(str(part)) as one:
+                    source = one.streams.video[0]
+                    stream = stream or out.add_stream_from_template(source)
+                    for packet in one.demux(source):
+                        if packet.dts is not None:
+                            packet.pts, packet.dts = packet.pts + begin, packet.dts + begin
+                            packet.stream = stream
+                            out.mux(packet)
+                    begin += round(32 / source.time_base)
+    return folder
+
+
+def test_stdin_gives_lines_of_json_as_the_windows_of_the_file(finished_run, streams, tmp_path):
+    output = tmp_path / "found.json"
+    given = [f"--workdir={finished_run[0]}", "--videos=-", f"--output={output}", "--top_k=9"]
+    with start("predict", *given, stdin=subprocess.PIPE) as process:
+        process.stdin.buffer.write((streams / "both.ts").read_bytes())
+        out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert "-: windows of 32 s, one every 16 s: a detection is printed at most 32 s of video" in err
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert sorted({line["seen"] for line in lines}) == pytest.approx([32.0, 48.0, 64.0], abs=0.2)
+    assert len(lines) > 9 and {line["video"] for line in lines} == {"stdin"}
+    for line in lines:
+        assert 0 <= line["start"] < line["end"] <= line["seen"] + 0.1
+        assert line["seen"] - (line["start"] + line["end"]) / 2 <= 32.0
+    saved = lofi_jax.load_detections(output)["stdin"]
+    assert sorted(saved) == sorted(
+        (line["start"], line["end"], line["label"], line["score"]) for line in lines
+    )
+    localizer = lofi_jax.Localizer.load(finished_run[0])
+    whole = {
+        (d.label, round(d.start, 1), round(d.end, 1)) for d in localizer.detect(streams / "both.ts")
+    }
+    same = [(d.label, round(d.start, 1), round(d.end, 1)) in whole for d in saved]
+    assert sum(same) >= 0.9 * len(same)
+
+
+@pytest.fixture
+def server(streams):
+    """An HTTP server that answers each request with the next of its streams, then with none."""
+    answers = ["one.ts", "two.ts"]
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            if not answers:
+                self.send_error(503)
+                return
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write((streams / answers.pop(0)).read_bytes())
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("localhost", 0), Handler) as made:
+        threading.Thread(target=made.serve_forever, daemon=True).start()
+        yield f"http://localhost:{made.server_port}/live.ts"
+        made.shutdown()
+
+
+def test_a_source_that_breaks_is_connected_to_again(server, streams):
+    said, how = [], Sampling(1, 2, 0, 16, 90, snippets_per_second=0.5)
+    source = Live(server, how, said.append, waits=(0.0, 0.0))
+    snippets = [[frame.jpeg for frame in snippet] for snippet in source]
+    heads = [line.removeprefix(f"{server}: ").partition(" after")[0] for line in said]
+    assert heads == ["no picture", "connected again", "no picture", "gone,"]
+    assert "after 32.0 s" in said[0] and source.duration == pytest.approx(64.0, abs=0.2)
+    alone = [[frame.jpeg for frame in s] for s in FileSnippets(streams / "one.ts", how)]
+    assert snippets[:15] == alone[:15] and len(snippets) == 32
+
+
+def test_what_is_no_source_is_refused(finished_run, tmp_path):
+    with pytest.raises(VideoError, match="/dev/none: cannot be opened as a video"):
+        Live("/dev/none", Sampling(), print)
+    usual = [f"--workdir={finished_run[0]}"]
+    refusals = {
+        "--videos=-,clips": "--videos=-,clips: a live source goes alone and without --timeline_dir",
+        "--videos=/dev/none": "/dev/none: cannot be opened as a video",
+        f"--videos={tmp_path}": "no such video file, folder of videos or pattern",
+    }
+    for flag, says in refusals.items():
+        ended = run("predict", *usual, flag)
+        assert ended.returncode == 2 and "error: " in ended.stderr and says in ended.stderr
+    (tmp_path / "a.mp4").touch()
+    assert refused(run("predict", *usual, f"--videos={tmp_path}"), "--output: name the file")
