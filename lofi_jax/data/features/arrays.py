@@ -2,13 +2,13 @@
 memory is taken, no code in them runs, and they lead to no other file.
 """
 
+import io
 import math
 import pathlib
 import tokenize
 import warnings
 import zipfile
 import zlib
-from typing import IO
 
 import numpy as np
 
@@ -66,7 +66,7 @@ def _check_count(count: int, names: list[str]) -> None:
         raise ValueError(f"{count} arrays in one file: {', '.join(names)}")
 
 
-def _npy(file: IO[bytes], size: int) -> np.ndarray:
+def _npy(file: io.BufferedIOBase, size: int) -> np.ndarray:
     """An array from an open .npy file of `size` bytes."""
     version = np.lib.format.read_magic(file)
     if version not in ((1, 0), (2, 0)):
