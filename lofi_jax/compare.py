@@ -19,7 +19,7 @@ from lofi_jax.comma_separated import names
 from lofi_jax.detection import bootstrap, buckets, diagnosis, metrics, thresholds
 from lofi_jax.detection.metrics import Instances
 from lofi_jax.errors import UserError
-from lofi_jax.files import write_json
+from lofi_jax.files import try_to_write, write_json
 from lofi_jax.reports.tables import align, percent
 from lofi_jax.results import ground_truth
 from lofi_jax.results.ground_truth import Truth
@@ -45,6 +45,8 @@ def main() -> None:
     paths = names(PREDICTIONS.value)
     if len(paths) != 2:
         raise UserError(f"--predictions={PREDICTIONS.value}: name two files, separated by a comma")
+    if OUTPUT.value:
+        try_to_write(OUTPUT.value)
     truth, both = ground_truth.load(
         GROUND_TRUTH.value, SUBSET.value, paths, IGNORE_OTHER_VIDEOS.value
     )

@@ -4,7 +4,7 @@ resumes.
 
 from absl import flags
 
-from lofi_jax import errors
+from lofi_jax import errors, locks
 from lofi_jax.config import define_config, parse_flags, typed
 from lofi_jax.jobs import auto, pipeline
 from lofi_jax.reports import tables
@@ -15,6 +15,7 @@ _CONFIG = define_config()
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder for everything the run writes.", required=True
 )
+_WAIT = locks.define_wait()
 _DISTRIBUTED = flags.DEFINE_string(
     "distributed",
     "",
@@ -28,7 +29,7 @@ def main() -> None:
     run = start_run(config, _WORKDIR.value)
     processes.silence_others()
     with errors.naming_full_disk(run.workdir.root):
-        results = pipeline.run(run)
+        results = pipeline.run(run, _WAIT.value)
     if results:
         print(tables.results(results))
         print(tables.seconds(results["seconds"]))
