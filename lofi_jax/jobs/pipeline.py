@@ -36,7 +36,7 @@ def run(run: Run, wait: bool = True) -> dict | None:
     divisibility.check(run.config, run.mesh)
     if not processes.is_first():
         return _stages(run)
-    with locks.only(run.workdir.root, wait):
+    with locks.only(run.workdir.root / "run", wait):  # the lock lies in the workdir
         remove_unfinished(run.workdir.root)
         return _stages(run)
 
