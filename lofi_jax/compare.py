@@ -15,7 +15,7 @@ from lofi_jax import errors
 from lofi_jax.comma_separated import names
 from lofi_jax.detection import buckets, thresholds
 from lofi_jax.errors import UserError
-from lofi_jax.files import write_json
+from lofi_jax.files import try_to_write, write_json
 from lofi_jax.reports import comparison_tables
 from lofi_jax.results import comparison, ground_truth
 
@@ -37,6 +37,8 @@ def main() -> None:
     paths = names(PREDICTIONS.value)
     if len(paths) != 2:
         raise UserError(f"--predictions={PREDICTIONS.value}: name two files, separated by a comma")
+    if OUTPUT.value:
+        try_to_write(OUTPUT.value)
     truth, both = ground_truth.load(
         GROUND_TRUTH.value, SUBSET.value, paths, IGNORE_OTHER_VIDEOS.value
     )

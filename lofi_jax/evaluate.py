@@ -12,7 +12,7 @@ from absl import flags
 
 from lofi_jax import errors
 from lofi_jax.detection import metrics, thresholds
-from lofi_jax.files import write_json
+from lofi_jax.files import try_to_write, write_json
 from lofi_jax.reports import tables
 from lofi_jax.results import ground_truth
 
@@ -30,6 +30,8 @@ OUTPUT = flags.DEFINE_string("output", None, "JSON file to write the metrics to,
 
 def main() -> None:
     tious = thresholds.parse(TIOU.value, "--tiou")
+    if OUTPUT.value:
+        try_to_write(OUTPUT.value)
     truth, (found,) = ground_truth.load(
         GROUND_TRUTH.value, SUBSET.value, [PREDICTIONS.value], IGNORE_OTHER_VIDEOS.value
     )

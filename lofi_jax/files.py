@@ -205,6 +205,35 @@ def aside(path: str | os.PathLike, lasting: bool = True) -> Iterator[pathlib.Pat
         unfinished.unlink(missing_ok=True)
 
 
+_UNFINISHED = re.compile(r"\..*\.[0-9a-f]{32}\.tmp")
+
+
+def remove_unfinished(folder: pathlib.Path) -> None:
+    """Removes what killed writers left below a folder, in which nobody else may write."""
+    for path in folder.rglob(".*.tmp"):
+        if _UNFINISHED.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
+def try_to_write(path: str | os.PathLike) -> None:
+    """Finds out, before the work, whether a file can be written; makes missing folders.
+
+    Raises:
+        UserError: it cannot.
+    """
+    path = pathlib.Path(path)
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        if path.is_dir():
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.touch()
+        unfinished.unlink()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: cannot be written ({reason})") from error
+
+
 def safe_name(name: str) -> str:
     """A name from a file, such as a video's id, as the name of a file: never a path, never hidden,
     never too long. A name that is none of these stays as it is.

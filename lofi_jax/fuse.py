@@ -20,6 +20,7 @@ from lofi_jax.data import video_ids
 from lofi_jax.detection.nms import METHODS
 from lofi_jax.detection.proposals import Proposals, Suppression, suppress, union, with_classes
 from lofi_jax.errors import UserError, first
+from lofi_jax.files import try_to_write
 from lofi_jax.results import class_scores, detection_files, predictions
 from lofi_jax.results.detections import Detections
 from lofi_jax.results.predictions import Predictions
@@ -40,6 +41,7 @@ _BATCH = 16  # videos suppressed at once
 
 def main() -> None:
     paths = names(PREDICTIONS.value)
+    try_to_write(OUTPUT.value)
     weights = _weights(len(paths))
     systems = _with_common_ids([_load(path) for path in paths])
     videos = list(dict.fromkeys(video for system in systems for video in system.video_ids))

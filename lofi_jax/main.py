@@ -4,13 +4,14 @@ resumes.
 
 from absl import flags
 
-from lofi_jax import errors
+from lofi_jax import errors, locks
 from lofi_jax.command_line import define_config, parse_flags
 
 _CONFIG = define_config()
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder for everything the run writes.", required=True
 )
+_WAIT = locks.define_wait()
 _DISTRIBUTED = flags.DEFINE_string(
     "distributed",
     "",
@@ -28,7 +29,7 @@ def main() -> None:
     # Only here, for it takes seconds: by now the command has said that it starts.
     from lofi_jax.jobs import whole_run
 
-    whole_run.run(_CONFIG.value, _WORKDIR.value, _DISTRIBUTED.value, _RERUN.value)
+    whole_run.run(_CONFIG.value, _WORKDIR.value, _DISTRIBUTED.value, _RERUN.value, _WAIT.value)
 
 
 if __name__ == "__main__":

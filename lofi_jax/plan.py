@@ -21,7 +21,7 @@ from lofi_jax.comma_separated import names
 from lofi_jax.command_line import define_config, parse_flags
 from lofi_jax.config import AUTO, DTYPES, typed, validate
 from lofi_jax.devices.table import DEVICES
-from lofi_jax.files import write_json
+from lofi_jax.files import try_to_write, write_json
 from lofi_jax.jobs import auto, machines, planning
 from lofi_jax.reports import tables
 from lofi_jax.run import networks
@@ -41,6 +41,8 @@ _DTYPES = flags.DEFINE_string("dtypes", None, "Default: the config's.")
 
 def main() -> None:
     config = typed(_CONFIG.value)
+    if _OUTPUT.value:
+        try_to_write(_OUTPUT.value)
     if config.joint.batch_size == AUTO:
         config = planning.with_joint(config, batch_size=max(auto.BATCH_SIZES))
     batch_sizes = _numbers("batch_sizes", _BATCH_SIZES.value or f"1,{config.joint.batch_size}", 1)

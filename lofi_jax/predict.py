@@ -5,7 +5,7 @@ import sys
 
 from absl import flags
 
-from lofi_jax import errors
+from lofi_jax import errors, locks
 from lofi_jax.comma_separated import names
 from lofi_jax.data.streamed.address import is_live
 
@@ -34,6 +34,7 @@ _CLASSES = flags.DEFINE_string("classes", "", "Whose detections are kept; defaul
 _PROPOSALS_ONLY = flags.DEFINE_bool(
     "proposals_only", False, "Segments without a class, all of the label 'proposal'."
 )
+_WAIT = locks.define_wait()
 _TIMELINE_DIR = flags.DEFINE_string("timeline_dir", "", "Folder for an image of each video.")
 _VIEW = flags.DEFINE_string(
     "view", "", "Folder for a page that plays the videos beside their detections."
@@ -58,7 +59,9 @@ def main() -> None:
         pathlib.Path(name) if name else None
         for name in (_OUTPUT.value, _TIMELINE_DIR.value, _VIEW.value)
     )
-    predict_command.run(_WORKDIR.value, _ROW.value, _VIDEOS.value, output, timelines, page, kept)
+    predict_command.run(
+        _WORKDIR.value, _ROW.value, _VIDEOS.value, output, timelines, page, kept, _WAIT.value
+    )
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from absl import flags
 
-from lofi_jax import errors
+from lofi_jax import errors, locks
 from lofi_jax.data.ingest.sampling import Sampling
 from lofi_jax.data.prepared import dataset
 from lofi_jax.errors import UserError
@@ -47,6 +47,7 @@ STRIDE = flags.DEFINE_integer(
 )
 SHORT_SIDE = flags.DEFINE_integer("short_side", _FULL.short_side, "Pixels of a frame's short side.")
 QUALITY = flags.DEFINE_integer("quality", _FULL.quality, "Of the JPEGs, 1 to 100.")
+WAIT = locks.define_wait()
 WORKERS = flags.DEFINE_integer("workers", None, "Videos decoded at once; default: one a core.")
 BEAM_RUNNER = flags.DEFINE_string(
     "beam_runner",
@@ -81,6 +82,7 @@ def main() -> None:
         _shown_progress(),
         functools.partial(print, flush=True),
         dataset.Beam(BEAM_RUNNER.value, BEAM_OPTIONS.value) if BEAM_RUNNER.value else None,
+        WAIT.value,
     )
     print(report.summary())
     if report.problems:

@@ -11,9 +11,9 @@ from lofi_jax.data.streamed.live import Live
 from lofi_jax.data.video.packets import VideoError
 from lofi_jax.errors import UserError
 from lofi_jax.jobs.localizer import Localizer
-from lofi_jax.jobs.predict import Kept
 from lofi_jax.results import detection_files
 from lofi_jax.results.detections import Detections
+from lofi_jax.results.kept import Kept
 
 
 def run(localizer: Localizer, address: str, kept: Kept, output: pathlib.Path | None) -> None:

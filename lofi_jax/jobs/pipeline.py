@@ -2,11 +2,19 @@
 
 import time
 
+from lofi_jax import locks
 from lofi_jax.comma_separated import names
 from lofi_jax.config import rows_of
 from lofi_jax.config.rows import Row
 from lofi_jax.errors import UserError, warn
-from lofi_jax.files import is_number, read_own_json, read_text, write_json, write_text
+from lofi_jax.files import (
+    is_number,
+    read_own_json,
+    read_text,
+    remove_unfinished,
+    write_json,
+    write_text,
+)
 from lofi_jax.jobs import auto, best, detection, images, trainings
 from lofi_jax.jobs.extraction import extract_features
 from lofi_jax.run import datasets, divisibility
@@ -16,13 +24,24 @@ from lofi_jax.training import processes
 from lofi_jax.training.memory import OutOfMemory
 
 
-def run(run: Run) -> dict | None:
-    """Runs the stages that the config names.
+def run(run: Run, wait: bool = True) -> dict | None:
+    """Runs the stages that the config names, as the workdir's only writer.
+
+    Args:
+        wait: for another writer; see `locks.only`.
 
     Returns:
         The content of results.json, or None when "evaluate" is not among the stages.
     """
     divisibility.check(run.config, run.mesh)
+    if not processes.is_first():
+        return _stages(run)
+    with locks.only(run.workdir.root / "run", wait):  # the lock lies in the workdir
+        remove_unfinished(run.workdir.root)
+        return _stages(run)
+
+
+def _stages(run: Run) -> dict | None:
     table = rows_of(run.config)
     parts = list(dict.fromkeys(part for row in table for part in row.encoder.split("+")))
     encoders = list(dict.fromkeys([*parts, *(row.encoder for row in table)]))

@@ -2,10 +2,11 @@
 
 import pathlib
 
-from lofi_jax import errors
+from lofi_jax import errors, locks
 from lofi_jax.comma_separated import names
 from lofi_jax.data.streamed.address import is_live
 from lofi_jax.errors import UserError
+from lofi_jax.files import try_to_write
 from lofi_jax.jobs import live, predict
 from lofi_jax.jobs.localizer import Localizer
 from lofi_jax.jobs.video_paths import expand
@@ -21,6 +22,7 @@ def run(
     timeline_dir: pathlib.Path | None,
     view_dir: pathlib.Path | None,
     kept: Kept,
+    wait: bool,
 ) -> None:
     """Detects in files, or in one live source, and prints what it does.
 
@@ -29,6 +31,7 @@ def run(
         videos: see `expand`; or the address of a live source, see `live.Live`.
         output: of a live source it may be None.
         timeline_dir, view_dir, kept: see `predict.run`.
+        wait: for another process that writes the output; see `locks.only`.
 
     Raises:
         UserError: what the user can fix.
@@ -41,6 +44,7 @@ def run(
         )
     if output is not None:
         predict.check_output(output, paths)
+        try_to_write(output)
     elif not sources:
         raise UserError("--output: name the file to write")
     localizer = Localizer.load(workdir, row)
@@ -52,5 +56,5 @@ def run(
         live.run(localizer, sources[0], kept, output)
     elif output is not None:
         print(chosen, flush=True)
-        with errors.naming_full_disk(output.parent):
+        with errors.naming_full_disk(output.parent), locks.only(output, wait):
             print(predict.run(localizer, paths, output, timeline_dir, kept, view_dir))

@@ -11,12 +11,13 @@ from lofi_jax.run.start import start_run
 from lofi_jax.training import processes
 
 
-def run(config: ConfigDict, workdir: str, distributed: str, again: str) -> None:
+def run(config: ConfigDict, workdir: str, distributed: str, again: str, wait: bool) -> None:
     """Runs a config in a workdir.
 
     Args:
         distributed: see `processes.start`.
         again: stages to start anew, comma-separated; see `rerun`.
+        wait: for another process in the workdir; see `locks.only`.
 
     Raises:
         UserError: what the user can fix.
@@ -31,7 +32,7 @@ def run(config: ConfigDict, workdir: str, distributed: str, again: str) -> None:
             print(line)
     print(f"curves, once it trains: tensorboard --logdir={run.workdir.root}", flush=True)
     with errors.naming_full_disk(run.workdir.root):
-        results = pipeline.run(run)
+        results = pipeline.run(run, wait)
     if results:
         print(tables.results(results))
         print(tables.seconds(results["seconds"]))

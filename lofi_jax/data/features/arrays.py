@@ -8,11 +8,19 @@ import tokenize
 import warnings
 import zipfile
 import zlib
-from typing import IO
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
 from lofi_jax.files import regular
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """An open file of bytes, alone or in an archive."""
+
+    def read(self, size: int = -1, /) -> bytes: ...
+
 
 # Of one video's features.
 MOST_BYTES = 4_000_000_000
@@ -66,9 +74,9 @@ def _check_count(count: int, names: list[str]) -> None:
         raise ValueError(f"{count} arrays in one file: {', '.join(names)}")
 
 
-def _npy(file: IO[bytes], size: int) -> np.ndarray:
+def _npy(file: Readable, size: int) -> np.ndarray:
     """An array from an open .npy file of `size` bytes."""
-    version = np.lib.format.read_magic(file)
+    version = np.lib.format.read_magic(cast(Any, file))
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"an .npy file of the unknown version {version}")
     read = (
@@ -79,7 +87,7 @@ def _npy(file: IO[bytes], size: int) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of headers that Python 2 wrote
-            shape, fortran, dtype = read(file)
+            shape, fortran, dtype = read(cast(Any, file))
     except (SyntaxError, TypeError, tokenize.TokenError, RecursionError, MemoryError) as error:
         raise ValueError("its header cannot be read") from error
     _check_size(shape, dtype, min(size, MOST_BYTES))

@@ -9,7 +9,6 @@ import collections
 import contextlib
 import dataclasses
 import errno
-import fcntl
 import os
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from lofi_jax import errors
+from lofi_jax import errors, locks
 from lofi_jax.data.annotations import formats
 from lofi_jax.data.ingest import video_folder
 from lofi_jax.data.ingest.annotate import UNREADABLE
@@ -49,6 +48,7 @@ def build(
     progress: Callable[[int, int], None] = lambda done, total: None,
     say: Callable[[str], None] = lambda line: None,
     beam: Beam | None = None,
+    wait: bool = True,
 ) -> tuple[tfds.core.DatasetBuilder, Report]:
     """Makes a dataset of the annotated videos found, resumes it, or finds it finished; one that was
     made with another annotation file gets the new one (see relink.py).
@@ -63,6 +63,7 @@ def build(
             what a build that was killed had finished, then as they are done.
         say: called with messages for the user: the annotation file's content and the disk needed.
         beam: where the work runs, if not here.
+        wait: for another process that makes the same; see `locks.only`.
 
     Returns:
         What `records.load` returns, and the report, which also lies in the dataset's folder as
@@ -81,7 +82,12 @@ def build(
     folder = records.folder_of(data_dir, name, sampling)
     unfinished = folder.with_name(f"unfinished_{folder.name}")
     writer = shard_files.Writer(name, unfinished, parsed.classes, sampling)
-    with _reporting_disk_errors(folder), _lock(folder.parent):
+    if folder.exists() and not writer.folder.exists():
+        made_from = records.contents(records.load(data_dir, name, sampling))["source"]
+        if made_from["annotations"] == source["annotations"]:
+            # Maybe on a disk that takes nothing.
+            return _finished(data_dir, name, sampling, source)
+    with _reporting_disk_errors(folder), locks.only(folder, wait):
         if not folder.exists():
             for line in formats.differences(name, parsed):
                 say(line)
@@ -96,19 +102,28 @@ def build(
             _write_shards(writer, shards, workers or os.cpu_count() or 1, progress, say, beam)
             _complete(writer, shards, source, problems)
             os.rename(writer.data, folder)
+            builder = records.load(data_dir, name, sampling)
+            write_json(folder / "report.json", _report(builder).to_json())
         writer.discard()
-        builder = records.load(data_dir, name, sampling)
-        contents = records.contents(builder)
+        contents = records.contents(records.load(data_dir, name, sampling))
         if contents["source"]["annotations"] != source["annotations"]:
             problems = video_folder.known_problems(parsed, files, jobs)
             linked = relink.relink(folder, contents, jobs, parsed.classes, source, problems)
             if linked is not None:
                 say(f"{folder}: another annotation file; linked {linked} stored videos with it")
                 builder = records.load(data_dir, name, sampling)
-        video_folder.check_source(folder, records.contents(builder)["source"], source)
-        report = _report(builder)
-        write_json(folder / "report.json", report.to_json())
-    return builder, report
+                write_json(folder / "report.json", _report(builder).to_json())
+    return _finished(data_dir, name, sampling, source)
+
+
+def _finished(
+    data_dir: str | os.PathLike, name: str, sampling: Sampling, source: Mapping[str, Any]
+) -> tuple[tfds.core.DatasetBuilder, Report]:
+    """A dataset that has been made, and its report; raises as `build`."""
+    builder = records.load(data_dir, name, sampling)
+    folder = pathlib.Path(builder.data_dir)
+    video_folder.check_source(folder, records.contents(builder)["source"], source)
+    return builder, _report(builder)
 
 
 def _write_shards(
@@ -197,15 +212,6 @@ def _report(builder: tfds.core.DatasetBuilder) -> Report:
     videos = {split: len(known) for split, known in contents["videos"].items()}
     problems = contents["problems"]
     return Report(videos, {reason: tuple(entries) for reason, entries in problems.items()})
-
-
-@contextlib.contextmanager
-def _lock(folder: pathlib.Path) -> Iterator[None]:
-    """Lets one process build at a time; others wait and then find the dataset finished."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _unwritable(folder: pathlib.Path, reason: str) -> str:

@@ -55,15 +55,15 @@ _FORMATS = (
 _ONLY_ITSELF = {"format_whitelist": _FORMATS, "protocol_whitelist": "file"}
 
 
-def _opened(path: str | os.PathLike) -> InputContainer:
-    """A file as FFmpeg reads it, whatever its name seems to ask for ("clip:1.mp4", "-y.mp4")."""
+def _source(path: str | os.PathLike, until: contextlib.ExitStack) -> Any:
+    """A file as FFmpeg takes it, whatever its name seems to ask for ("clip:1.mp4", "-y.mp4")."""
     regular(path)
     name = os.fspath(path)
     try:
         name.encode()
     except UnicodeEncodeError:  # PyAV takes no such name
-        return av.open(open(path, "rb"), options=_ONLY_ITSELF, **_LENIENT)
-    return av.open(f"file:{name}", options=_ONLY_ITSELF, **_LENIENT)
+        return until.enter_context(open(path, "rb"))
+    return f"file:{name}"
 
 
 @contextlib.contextmanager
@@ -71,11 +71,12 @@ def open_video(
     path: str | os.PathLike,
 ) -> Iterator[tuple[InputContainer, av.VideoStream]]:
     """Opens a file and its first video stream; a cover image is none."""
-    try:
-        container = _opened(path)
-    except (FFmpegError, OSError, ValueError) as error:
-        raise VideoError(f"{path}: cannot be opened as a video ({reason(error)})") from error
-    with container:
+    with contextlib.ExitStack() as until:
+        try:
+            source = _source(path, until)
+            container = until.enter_context(av.open(source, options=_ONLY_ITSELF, **_LENIENT))
+        except (FFmpegError, OSError, ValueError) as error:
+            raise VideoError(f"{path}: cannot be opened as a video ({reason(error)})") from error
         streams = [
             stream
             for stream in container.streams.video

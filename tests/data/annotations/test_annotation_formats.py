@@ -69,7 +69,7 @@ def test_a_thumos_line_of_another_form_is_named(thumos_folder, line):
 
 def test_a_thumos_file_that_is_no_text_is_named(thumos_folder):
     (thumos_folder / "Shotput_test.txt").write_bytes(b"\xff\xfe")
-    with pytest.raises(UserError, match="Shotput_test.txt: cannot be read"):
+    with pytest.raises(UserError, match="Shotput_test.txt: not text in UTF-8"):
         formats.load(thumos_folder)
 
 

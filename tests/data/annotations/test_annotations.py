@@ -169,7 +169,7 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch):
         activitynet.load(tmp_path)
     path = tmp_path / "latin.json"
     path.write_bytes(b'{"database": {"\xff": 1}}')
-    with pytest.raises(UserError, match="not JSON .*can't decode byte 0xff in position 15"):
+    with pytest.raises(UserError, match="not text in UTF-8"):
         activitynet.load(path)
     huge = tmp_path / "huge.json"
     huge.touch()

@@ -67,12 +67,33 @@ def test_features_of_unknown_origin_are_refused(store, tmp_path):
     (store.folder / "features.json").unlink()
     with pytest.raises(UserError, match=r"acp: holds features without a features\.json"):
         store.begin("acp", PRINT)
-    (store.folder / "features.json").write_text('{"encoder": "acp", "mean": [0, 0]}')
+    (store.folder / "features.json").write_text('{"encoder": "acp", "fingerprint": {}}')
     with pytest.raises(UserError, match="encoder.name: none, now tsm_resnet18"):
         store.begin("acp", PRINT)
-    (store.folder / "features.json").write_text('{"enc')
-    with pytest.raises(UserError, match=r"features\.json: not JSON .*delete the folder"):
-        store.begin("acp", PRINT)
+
+
+@pytest.mark.parametrize("content", ['{"encoder": "acp", "mean": [0, 0]}', '{"enc', "", "[]"])
+def test_features_of_a_damaged_description_are_made_again(tmp_path, capsys, content):
+    store = FeatureStore(tmp_path / "acp")
+    store.begin("acp", PRINT)
+    store.write("a", np.ones((4, 2)))
+    (store.folder / "features.json").write_text(content)
+    with pytest.raises(UserError, match=r"features\.json: .*delete the folder"):
+        store.check(PRINT)
+    store.begin("acp", PRINT)
+    assert store.missing(["a"]) == [0]
+    assert "features.json: is damaged, so all features" in capsys.readouterr().err
+
+
+def test_a_number_that_is_not_finite_is_made_again(tmp_path, capsys):
+    store = FeatureStore(tmp_path / "acp")
+    store.begin("acp", PRINT)
+    for name, value in (("a", 1.0), ("b", np.nan)):
+        store.write(name, np.full((4, 2), value))
+    with pytest.raises(UserError, match=r"b\.npy: damaged: holds a number that is not finite"):
+        store.read("b")
+    assert store.missing(["a", "b"]) == [1]
+    assert "b.npy: is damaged" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -80,7 +101,7 @@ def test_features_of_unknown_origin_are_refused(store, tmp_path):
     [
         (lambda path: path.write_bytes(path.read_bytes()[:-5]), "cannot be read as features"),
         (lambda path: path.write_bytes(bytes(300)), "cannot be read as features"),
-        (lambda path: np.save(path, np.ones(3, np.float32)), r"features of shape \(3,\)"),
+        (lambda path: np.save(path, np.ones(3, np.float32)), r".*float32 of shape \(3,\)"),
         (lambda path: path.unlink(), "is missing"),
     ],
 )

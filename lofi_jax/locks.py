@@ -1,0 +1,110 @@
+"""One writer at a time: of a workdir, of a dataset, of an output file.
+
+The lock is the system's own on a small file, which ends with its process however that ends, so
+none is ever stale. On NFS it holds between machines whose servers support locks (Linux does); on
+disks without any, it holds nobody back.
+"""
+
+import contextlib
+import datetime
+import errno
+import fcntl
+import json
+import os
+import pathlib
+import socket
+import sys
+from collections.abc import Iterator
+
+from absl import flags
+
+from lofi_jax.errors import UserError, one_line
+
+_NONE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+def define_wait() -> flags.FlagHolder[bool]:
+    """Defines the flag --wait of a command that writes where others may write."""
+    return flags.DEFINE_bool(
+        "wait", True, "Wait for another process that writes there; --nowait ends at once."
+    )
+
+
+@contextlib.contextmanager
+def only(path: str | os.PathLike, wait: bool = True) -> Iterator[None]:
+    """Holds the lock of a file or folder, whose name the lock's own file has; makes missing
+    folders.
+
+    Args:
+        wait: for another process, which is named on stderr; otherwise ends.
+
+    Raises:
+        UserError: another process is at work and `wait` is false, or the lock's file cannot be
+            made.
+    """
+    path = pathlib.Path(path).absolute()
+    file = path.with_name(f".{path.name}.lock")
+    held = _held(file, path, wait)
+    try:
+        yield
+    finally:
+        # While it is held, so that nobody holds a file that is no longer there.
+        file.unlink(missing_ok=True)
+        os.close(held)
+
+
+def _held(file: pathlib.Path, path: pathlib.Path, wait: bool) -> int:
+    """The descriptor of the locked file."""
+    while True:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            held = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise UserError(f"{file.parent}: cannot be written ({error.strerror})") from error
+        try:
+            _lock(held, path, wait)
+            # The one before may have deleted it in between.
+            if _is(file, held):
+                os.ftruncate(held, 0)
+                os.pwrite(held, _me().encode(), 0)
+                return held
+        except BaseException:
+            os.close(held)
+            raise
+        os.close(held)
+
+
+def _lock(held: int, path: pathlib.Path, wait: bool) -> None:
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _NONE:
+            return
+        if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+            raise UserError(f"{path}: cannot be locked ({error.strerror})") from error
+        at_work = f"{path}: {_other(held)} is writing there"
+        if not wait:
+            raise UserError(f"{at_work}: let it end, or name another place") from error
+        print(f"{at_work}: waiting for it to end", file=sys.stderr, flush=True)
+        fcntl.flock(held, fcntl.LOCK_EX)
+
+
+def _is(file: pathlib.Path, held: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(file), os.fstat(held))
+    except FileNotFoundError:
+        return False
+
+
+def _me() -> str:
+    since = datetime.datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
+    return json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "since": since})
+
+
+def _other(held: int) -> str:
+    """Who holds a lock, as its file says."""
+    try:
+        told = json.loads(os.pread(held, 1000, 0))
+        return one_line(f"process {told['pid']} on {told['host']}, since {told['since']},")
+    except (ValueError, TypeError, KeyError):
+        return "another process"
