@@ -28,7 +28,6 @@ def gradients(modules):
     turned["depthwise"] = stacked("depthwise.weight")[:, :, 0].swapaxes(1, 2)
     turned["pointwise"] = stacked("pointwise.weight")[..., 0].swapaxes(1, 2)
     of_layers = {
-        name: {"kernel": kernel, "bias": stacked(f"{name}.bias")}
-        for name, kernel in turned.items()
+        name: {"kernel": kernel, "bias": stacked(f"{name}.bias")} for name, kernel in turned.items()
     }
     return of_layers | {"scale": stacked("scale")}

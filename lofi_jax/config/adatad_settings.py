@@ -5,7 +5,8 @@ from ml_collections import ConfigDict
 from lofi_jax.config.arguments import parse
 from lofi_jax.config.typed import defaults, named
 
-_GIANT = 14  # its patch in pixels; the others have 16
+# The sides of the encoders' patches in pixels; the others have 16.
+_PATCHES = {"videomae_giant": 14, "videoprism_base": 18, "videoprism_large": 18}
 
 
 def adatad(arguments: str | None, head: str) -> ConfigDict:
@@ -22,7 +23,7 @@ def adatad(arguments: str | None, head: str) -> ConfigDict:
     """
     known = {"encoder": "videomae_base", "adapter": "tia", "fidelity": "full", "head": head}
     chosen = parse(arguments, known)
-    patch = _GIANT if chosen["encoder"] == "videomae_giant" else 16
+    patch = _PATCHES.get(chosen["encoder"], 16)
     backbone = "trained" if chosen["adapter"] == "none" else "frozen"
     c = defaults()
     c.encoder = named(chosen["encoder"], adapter=chosen["adapter"], backbone=backbone)

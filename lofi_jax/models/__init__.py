@@ -45,7 +45,7 @@ ENCODERS = {
     "videoprism_large": functools.partial(
         VideoPrism, width=1024, depths=(24, 4), heads=16, positions=(8, 16, 16), clip=8
     ),
-    "vjepa2": VJEPA,
+    "vjepa": VJEPA,
     "vjepa2_large": functools.partial(VJEPA, width=1024, depth=24, heads=16),
 }
 

@@ -26,7 +26,8 @@ class VideoPrism(nn.Module):
     the whole window. The learned positions follow the grid: those of other clips and pictures than
     `positions` are interpolated linearly.
 
-    >>> encoder = VideoPrism(16, (2, 1), heads=2, positions=(4, 2, 2), patch=8, clip=4, adapter="tia")
+    >>> sizes = {"width": 16, "depths": (2, 1), "heads": 2, "positions": (4, 2, 2), "patch": 8}
+    >>> encoder = VideoPrism(**sizes, clip=4, adapter="tia")
     >>> frames = np.zeros((1, 12, 16, 24, 3), np.uint8)
     >>> variables = jax.jit(encoder.init)(jax.random.key(0), frames)
     >>> jax.jit(encoder.apply)(variables, frames).shape

@@ -99,6 +99,7 @@ def load_encoder_of(
         name = next(name for name in {**here, **there} if there.get(name) != here.get(name))
         raise UserError(
             f"{path}: holds an encoder other than {named}: {name} is"
-            f" {there.get(name, 'missing')}, not {here.get(name, 'expected')}"
+            f" {there.get(name, 'missing')}, not {here.get(name, 'expected')}: give the name and"
+            " options it was made with"
         )
     return loaded

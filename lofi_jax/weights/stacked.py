@@ -12,8 +12,8 @@ _STACKS = ("params.blocks",)
 def apart(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
     """The shapes of a model's variables by path, those of each layer in a stack by themselves.
 
-    >>> apart({"params.blocks.norm1.bias": (2, 8), "params.norm.bias": (8,)})
-    {'params.blocks.0.norm1.bias': (8,), 'params.blocks.1.norm1.bias': (8,), 'params.norm.bias': (8,)}
+    >>> apart({"params.blocks.bias": (2, 8), "params.norm.bias": (8,)})
+    {'params.blocks.0.bias': (8,), 'params.blocks.1.bias': (8,), 'params.norm.bias': (8,)}
     """
     out = {}
     for path, shape in shapes.items():

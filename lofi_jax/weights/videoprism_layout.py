@@ -6,12 +6,13 @@ import numpy as np
 
 from lofi_jax.weights.assign import Layout
 
+_DENSE = {"query": "query", "key": "key", "value": "value", "post": "out"}
 _BLOCK = {
     "layer_norm/scale": "norm1.scale",
     "layer_norm/bias": "norm1.bias",
     **{
         f"self_attention/{public}/{short}": f"attn.{ours}.{kind}"
-        for public, ours in {"query": "query", "key": "key", "value": "value", "post": "out"}.items()
+        for public, ours in _DENSE.items()
         for short, kind in {"w": "kernel", "b": "bias"}.items()
     },
     "ff_layer/layer_norm/scale": "norm2.scale",
@@ -56,7 +57,7 @@ def _arrange(path: str, array: np.ndarray) -> np.ndarray:
     if path.endswith(".scale"):
         return array + 1
     if path.endswith(".attn.out.kernel") and array.ndim == 4:
-        array = np.moveaxis(array, 1, -1)  # (blocks, out, heads, head) -> (blocks, heads, head, out)
+        array = np.moveaxis(array, 1, -1)  # (blocks, out, heads, C) -> (blocks, heads, C, out)
         return array.reshape(len(array), -1, array.shape[-1])
     if ".attn." in path and not path.endswith(".out.bias"):
         kept = array.ndim - 2

@@ -1,5 +1,5 @@
-"""VideoPrism against a reference in plain PyTorch: through its public file, layer by layer, at every
-grid, and its gradients.
+"""VideoPrism against a reference in plain PyTorch: through its public file, layer by layer, at
+every grid, and its gradients.
 """
 
 import functools
@@ -208,7 +208,9 @@ def test_weights_of_other_sizes_are_refused(change, problem, arrays, tmp_path, m
     assert said.endswith("; give a file of that network") and "\n" not in said
 
 
-@pytest.mark.parametrize(("name", "millions"), [("videoprism_base", 114), ("videoprism_large", 354)])
+@pytest.mark.parametrize(
+    ("name", "millions"), [("videoprism_base", 114), ("videoprism_large", 354)]
+)
 def test_the_public_networks_have_their_parameters(name, millions):
     encoder = ENCODERS[name]()
     frames = jax.ShapeDtypeStruct((1, encoder.clip, 288, 288, 3), np.uint8)

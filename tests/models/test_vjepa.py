@@ -1,5 +1,5 @@
-"""V-JEPA 2 and 2.1 against a reference in plain PyTorch: through their public files, layer by layer,
-at every grid, and its gradients.
+"""V-JEPA 2 and 2.1 against a reference in plain PyTorch: through their public files, layer by
+layer, at every grid, and their gradients.
 """
 
 import functools
