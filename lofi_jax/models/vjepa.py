@@ -15,7 +15,7 @@ from lofi_jax.arrays import AnyArray
 from lofi_jax.errors import UserError
 from lofi_jax.models import adapters, blocks, layers
 from lofi_jax.models.attention import attention
-from lofi_jax.models.tsm import MEAN, STD
+from lofi_jax.models.videomae import normalised
 
 Tree = Any
 
@@ -173,10 +173,3 @@ def rotated(
     pairs = x.reshape(*x.shape[:-1], -1, 2)
     across = jnp.stack([-pairs[..., 1], pairs[..., 0]], axis=-1).reshape(x.shape)
     return (x * cosines[:, None] + across * sines[:, None]).astype(x.dtype)
-
-
-def normalised(patches: Real[Array, "... C"]) -> Float[Array, "... C"]:
-    """RGB in 0..255, channels last within each patch, in units of ImageNet's deviation."""
-    pixels = patches.shape[-1] // 3
-    mean, std = np.tile(MEAN, pixels), np.tile(STD, pixels)
-    return (patches / 255.0 - jnp.asarray(mean, jnp.float32)) / jnp.asarray(std, jnp.float32)

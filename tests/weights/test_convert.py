@@ -127,6 +127,39 @@ def test_a_truncated_safetensors_file_is_refused(size, tmp_path):
     assert refusal(path).startswith(f"{path}: damaged, or no safetensors file (")
 
 
+def test_an_npz_file_gives_its_arrays_as_float32(tmp_path):
+    given = {"a/b": np.array([0.5, -3.0], np.float16), "count": np.array(3)}
+    np.savez(tmp_path / "x.npz", **given)
+    arrays = checkpoint_files.read(tmp_path / "x.npz")
+    assert arrays["a/b"].dtype == np.float32 and arrays["a/b"].tolist() == [0.5, -3.0]
+    assert arrays["count"].dtype.kind == "i"
+
+
+class Trap:
+    """Leaves a mark where it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return pathlib.Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("how", ["truncated", "empty", "one array", "objects"])
+def test_an_npz_file_of_anything_but_plain_arrays_is_refused(how, tmp_path):
+    path, mark = tmp_path / "x.npz", tmp_path / "unpickled"
+    np.savez(path, a=np.array([Trap(mark)]) if how == "objects" else np.ones(400))
+    if how == "truncated":
+        path.write_bytes(path.read_bytes()[:-30])
+    elif how == "empty":
+        path.write_bytes(b"")
+    elif how == "one array":
+        with path.open("wb") as file:
+            np.save(file, np.ones(4))
+    assert refusal(path).startswith(f"{path}: damaged, or no .npz file of plain arrays (")
+    assert not mark.exists()
+
+
 def test_an_absent_file_an_unknown_encoder_and_an_impossible_folder_are_refused(resnet18, tmp_path):
     assert refusal(tmp_path / "none.pth") == f"{tmp_path}/none.pth: no such file"
     assert refusal(tmp_path) == f"{tmp_path}: no such file"
@@ -282,7 +315,8 @@ def test_what_is_no_checkpoint_is_refused(torch, content, tmp_path):
 def test_a_checkpoint_without_weights_is_refused(torch, content, tmp_path):
     torch.save(content, tmp_path / "x.pth")
     assert refusal(tmp_path / "x.pth") == (
-        f"{tmp_path}/x.pth: holds no weights by name, at its top or in state_dict or model"
+        f"{tmp_path}/x.pth: holds no weights by name, at its top or in"
+        f" {', '.join(checkpoint_files._BELOW)}"
     )
 
 
