@@ -33,16 +33,20 @@ VIDEOMAE_LAYOUTS = {
     ),
 }
 
+_ATTENTION = r"(.*\.attention\.attention\.)"
 _PARTS = ("query", "key", "value")
 
 
 def joined(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The arrays, with Hugging Face's queries, keys and values in one, as the other layouts have
-    them.
+    them, and its biases as in its public files (version 5 of its library names them anew).
     """
-    out = dict(arrays)
+    out = {
+        re.sub(_ATTENTION + r"(q|v)(?:uery|alue)\.bias", r"\1\2_bias", key): array
+        for key, array in arrays.items()
+    }
     for key in arrays:
-        found = re.fullmatch(r"(.*\.attention\.attention\.)query\.weight", key)
+        found = re.fullmatch(_ATTENTION + r"query\.weight", key)
         names = [f"{found[1]}{part}.weight" for part in _PARTS] if found else []
         if found and all(name in arrays for name in names):
             out[f"{found[1]}qkv.weight"] = np.concatenate([out.pop(name) for name in names])
