@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 setup(
     packages=[
         *find_packages(include=["lofi_jax*"]),
-        *(f"lofi_jax.{name}" for name in ("configs", "configs.paper")),
+        *(f"lofi_jax.{name}" for name in ("configs", "configs.features", "configs.paper")),
     ],
     package_dir={"lofi_jax.configs": "configs"},
 )

@@ -13,6 +13,9 @@ It reads .safetensors and .npz files and, with PyTorch installed (pip install 'l
 | `r2plus1d_18` | torchvision, TSP |
 | `r2plus1d_34` | TSP, and IG-65M's port to PyTorch |
 | `r2plus1d_34_mmaction2` | mmaction2, whose network is a different one |
+| `videomae_small`, `videomae_base` | VideoMAE's authors, mmaction2, Hugging Face |
+| `videomae_large`, `videomae_huge` | the same |
+| `videomae_giant` | VideoMAE V2's authors, mmaction2 |
 | `videoprism_base`, `videoprism_large` | VideoPrism's authors (.npz) |
 | `vjepa2_large` | V-JEPA 2's and 2.1's authors |
 | `gtad`, `bmn` | G-TAD's authors; BMN's common PyTorch port, mmaction2 |

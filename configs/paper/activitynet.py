@@ -12,7 +12,7 @@ KINETICS is what `python -m lofi_jax.convert` makes of a public checkpoint train
         acp+speednet, lofi
     fidelity=long_cycle, or full, spatial, temporal, spatiotemporal, short_cycle
     encoder=tsm_resnet18, or tsm_resnet34, tsm_resnet50, r2plus1d_18, r2plus1d_34
-    head=gtad, or bmn, actionformer
+    head=gtad, or bmn, actionformer, tridet
 
 What the paper reports, average mAP over tIoU 0.5:0.05:0.95 on the validation subset:
 

@@ -15,7 +15,7 @@ named by --config.data.train_subset and .test_subset. Arguments, with their defa
         acp+speednet, lofi
     fidelity=long_cycle, or full, spatial, temporal, spatiotemporal, short_cycle
     encoder=tsm_resnet18, or tsm_resnet34, tsm_resnet50, r2plus1d_18, r2plus1d_34
-    head=gtad, or bmn, actionformer
+    head=gtad, or bmn, actionformer, tridet
 
 From the code that G-TAD's authors published for THUMOS14 (github.com/frostinassiky/gtad): a snippet
 every 5 frames (of 30 a second), windows of 256 snippets that share half with the next, anchors up

@@ -164,9 +164,9 @@ class Detect:
     """Inference."""
 
     # The head's own suppression, which is Gaussian: of sigma 0.84 (gtad); of 0.4 above a tIoU of
-    # 0.5 to 0.9 that grows with the length (bmn); of 0.5 (actionformer) or 0.75
-    # (actionformer_agnostic) down to a score of 0.001. Or: gaussian, linear or hard, with the
-    # numbers below.
+    # 0.5 to 0.9 that grows with the length (bmn); of 0.5 (actionformer, tridet), 0.75
+    # (actionformer_agnostic) or 0.7 (tridet_agnostic) down to a score of 0.001. Or: gaussian,
+    # linear or hard, with the numbers below.
     nms: str = OWN
     nms_sigma: float = 0.84  # of gaussian
     nms_threshold: float = 0.5  # tIoU, of linear and hard

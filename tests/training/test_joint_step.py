@@ -31,6 +31,7 @@ HEADS = {
     "gtad": tiny.get_config().head,
     "bmn": named("bmn", channels=16, widths=(16, 8, 8, 8), bins=4),
     "actionformer": named("actionformer", channels=16, heads=2, window=5, levels=3),
+    "tridet": named("tridet", channels=16, hidden=16, stem=1, levels=3, bins=4, deviation=0.5),
 }
 
 
@@ -116,6 +117,13 @@ def test_nor_does_it_for_any_encoder(encoder):
 def test_nor_for_any_head(head):
     changed = {"joint__chunk": 4, "joint__accumulate": 4}
     assert_same(gradient(config_of(head=head, **changed)), gradient(config_of(head=head)))
+
+
+def test_what_is_drawn_depends_neither_on_devices_nor_on_parts():
+    HEADS["random"] = HEADS["actionformer"] | {"drop_path": 0.5, "input_dropout": 0.2}
+    whole = gradient(config_of(head="random"))
+    assert_same(gradient(config_of(head="random", joint__accumulate=2), (2, 2)), whole)
+    assert abs(whole[0] - gradient(config_of(head="actionformer"))[0]) > 1e-3
 
 
 @pytest.mark.parametrize(
