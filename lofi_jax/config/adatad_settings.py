@@ -26,7 +26,9 @@ def adatad(arguments: str | None, head: str) -> ConfigDict:
     patch = _PATCHES.get(chosen["encoder"], 16)
     backbone = "trained" if chosen["adapter"] == "none" else "frozen"
     c = defaults()
-    c.encoder = named(chosen["encoder"], adapter=chosen["adapter"], backbone=backbone)
+    # So that the command line can change it; see `models.VJEPA`.
+    version = {"version": "2"} if chosen["encoder"] == "vjepa2_large" else {}
+    c.encoder = named(chosen["encoder"], adapter=chosen["adapter"], backbone=backbone, **version)
     c.head = named(chosen["head"])
     c.joint.fidelity = chosen["fidelity"]
     c.joint.factors.multiple = patch
