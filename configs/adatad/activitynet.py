@@ -10,6 +10,7 @@ the class scores are the usual external ones, of which the best two label each p
 Arguments, with their defaults:
 
     encoder=videomae_base, or videomae_small, videomae_large, videomae_huge, videomae_giant
+        or videoprism_base, videoprism_large, vjepa2_large (--config.encoder.version=2.1)
     adapter=tia (in the frozen backbone's blocks), or side (beside them: no gradient in the
         backbone), or none (the whole backbone trains)
     fidelity=full, or LoFi's spatial, temporal, spatiotemporal, short_cycle, long_cycle

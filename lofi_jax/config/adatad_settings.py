@@ -40,6 +40,8 @@ def adatad(arguments: str | None, head: str) -> ConfigDict:
     }
     c = defaults()
     c.update_from_flattened_dict(changes)
-    c.encoder = named(chosen["encoder"], adapter=chosen["adapter"], backbone=backbone)
+    # So that the command line can change it; see `models.VJEPA`.
+    version = {"version": "2"} if chosen["encoder"] == "vjepa2_large" else {}
+    c.encoder = named(chosen["encoder"], adapter=chosen["adapter"], backbone=backbone, **version)
     c.head = named(chosen["head"])
     return c

@@ -65,11 +65,16 @@ class VJEPA(nn.Module):
         """Maps uint8 or float RGB frames in 0..255 to float32 features, n = F / 2.
 
         Raises:
-            UserError: no such version.
+            UserError: no such version, or a clip of an odd number of frames.
         """
         if self.version not in VERSIONS:
             raise UserError(
                 f"V-JEPA's version is one of {', '.join(VERSIONS)}, not {self.version!r}"
+            )
+        if self.clip % _TUBE:
+            raise UserError(
+                f"V-JEPA takes frames in pairs, so a clip of {self.clip} is none: change"
+                " config.encoder.clip"
             )
         size = (_TUBE, self.patch, self.patch)
         backbone = {

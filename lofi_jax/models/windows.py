@@ -91,8 +91,13 @@ def pieces(encoder: Encoder, snippets: int, frames: int) -> int:
 
 
 def example(encoder: Encoder, snippet: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
-    """The shape of the least input that an encoder of snippets (T, H, W, 3) takes."""
-    return (encoder.clip, *snippet[1:]) if isinstance(encoder, WindowEncoder) else snippet
+    """The shape of an input that an encoder takes: of a snippet (T, H, W, 3), or a clip of about
+    its pixels, in whole patches.
+    """
+    if not isinstance(encoder, WindowEncoder):
+        return snippet
+    height, width = (-(-pixels // encoder.patch) * encoder.patch for pixels in snippet[1:3])
+    return (encoder.clip, height, width, snippet[-1])
 
 
 def check(encoder: WindowEncoder, frames: int, height: int, width: int) -> None:

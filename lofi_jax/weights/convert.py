@@ -11,8 +11,8 @@ import numpy as np
 from flax.traverse_util import unflatten_dict
 
 from lofi_jax.errors import UserError, first
-from lofi_jax.models import ENCODERS, HEADS
-from lofi_jax.models.protocols import WindowEncoder, by_path
+from lofi_jax.models import ENCODERS, HEADS, windows
+from lofi_jax.models.protocols import by_path
 from lofi_jax.training.checkpoints import save_state
 from lofi_jax.weights import (
     actionformer_layout,
@@ -141,9 +141,7 @@ def _check(name: str, kind: str, names: tuple[str, ...]) -> None:
 
 def _fit_encoder(arrays: Arrays, name: str) -> Fit:
     network = ENCODERS[name](**_options(arrays, name))
-    shape = (8, 112, 112, 3)
-    if isinstance(network, WindowEncoder):
-        shape = (network.clip, network.patch, network.patch, 3)
+    shape = windows.example(network, (8, 112, 112, 3))
     frames = jax.ShapeDtypeStruct((1, *shape), jnp.uint8)
     shapes = stacked.apart(_shapes(network, frames))
     return assign.fit(arrays, shapes, encoder_layouts.ENCODER_LAYOUTS)

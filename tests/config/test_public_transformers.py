@@ -83,6 +83,11 @@ def test_equal_blocks_are_one_loop(encoder):
     assert products < 60 * loops
 
 
+def test_the_command_line_names_the_version_of_v_jepa():
+    c = config_of("thumos14", "encoder=vjepa2_large")
+    assert c.encoder.options["version"] == "2"
+
+
 def test_a_patch_that_does_not_divide_the_image_says_what_would():
     c = config_of("thumos14", "encoder=videoprism_base")
     data = {**vars(c.data), "height": 160}

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+import lofi_jax
 from lofi_jax.errors import UserError
 from lofi_jax.models import ENCODERS, VideoPrism
 from lofi_jax.run.checkpoints import load_encoder
@@ -182,6 +183,12 @@ def test_a_public_file_becomes_these_variables(arrays, variables, tmp_path, monk
     loaded = load_encoder(tmp_path / "out")
     assert loaded["batch_stats"] == {}
     jax.tree.map(np.testing.assert_array_equal, loaded["params"], variables["params"])
+
+    encode = lofi_jax.load_encoder(tmp_path / "out", encoder="videoprism", clip=CLIP, **SIZES)
+    frames = images(CLIP, 18, 18, clips=1)
+    np.testing.assert_allclose(encode(frames), expected(tensors(arrays), frames, CLIP), atol=2e-5)
+    with pytest.raises(UserError, match="6 pixels do not divide a width of 16: 12 or 18"):
+        encode(frames[:, :, :, :16])
 
 
 @pytest.mark.parametrize(

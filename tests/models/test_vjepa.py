@@ -181,6 +181,11 @@ def test_another_version_is_refused():
         VJEPA(**SIZES, version="3", clip=2).init(jax.random.key(0), np.zeros((1, 2, 8, 8, 3)))
 
 
+def test_a_clip_of_an_odd_number_of_frames_is_refused():
+    with pytest.raises(UserError, match="in pairs, so a clip of 3 is none"):
+        VJEPA(**SIZES, clip=3).init(jax.random.key(0), np.zeros((1, 6, 8, 8, 3)))
+
+
 def test_the_public_network_has_its_parameters():
     encoder = ENCODERS["vjepa2_large"]()
     frames = jax.ShapeDtypeStruct((1, encoder.clip, 256, 256, 3), np.uint8)
