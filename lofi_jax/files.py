@@ -239,7 +239,7 @@ def safe_name(name: str) -> str:
     never too long. A name that is none of these stays as it is.
 
     >>> safe_name("v_abc"), safe_name("../a/b")
-    ('v_abc', '.._a_b~0b2fe7ab')
+    ('v_abc', '_._a_b~8e7e11e4')
     """
     bad = name.startswith(".") or not name or len(os.fsencode(_encodable(name))) > _LONGEST_NAME
     if not bad and name.isprintable() and not set(name) & set("/\\"):

@@ -11,7 +11,6 @@ from absl import flags
 
 from lofi_jax import errors
 from lofi_jax.data.annotations import formats
-from lofi_jax.data.ingest import video_folder
 from lofi_jax.errors import UserError
 from lofi_jax.results import submissions
 from lofi_jax.results.ground_truth import Truth
@@ -29,7 +28,12 @@ def main() -> int:
     if (GROUND_TRUTH.value is None) != (SUBSET.value is None):
         raise UserError("--ground_truth and --subset: give both or neither")
     if GROUND_TRUTH.value and SUBSET.value is not None:
-        files = video_folder.find_videos(VIDEO_DIR.value) if VIDEO_DIR.value else None
+        files = None
+        if VIDEO_DIR.value:
+            # Only here, for it imports OpenCV.
+            from lofi_jax.data.ingest import video_folder
+
+            files = video_folder.find_videos(VIDEO_DIR.value)
         annotated = formats.load(GROUND_TRUTH.value, files, repair=False)
         truth = Truth(annotated, SUBSET.value, annotated.subset(SUBSET.value), annotated.classes)
     count = 0

@@ -4,6 +4,7 @@ import fcntl
 import os
 import pathlib
 import pickle
+import signal
 import subprocess
 import tempfile
 
@@ -12,6 +13,10 @@ import jax
 import jaxtyping
 import pytest
 from absl import flags
+
+# A shell starts what runs in the background with SIGINT ignored, and so would be the commands that
+# the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before anything of the package is imported: what its signatures say of types and shapes is
 # checked at every call.

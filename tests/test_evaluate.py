@@ -221,7 +221,7 @@ def bad_cases(folder, truth):
         truth,
         folder / "huge.json",
         "val",
-        "huge.json: 1.0 GB; at most 1 GB are read as JSON",
+        "huge.json: 1.0 GB; at most 1 GB are read at once",
     )
 
 

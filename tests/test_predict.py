@@ -124,7 +124,7 @@ WRONG = {
     ),
     "an output that cannot be written": (
         {"output": "{folder}/text.mp4/found.json"},
-        "{folder}/text.mp4: cannot be written",
+        "{folder}/text.mp4/found.json: cannot be written",
     ),
 }
 

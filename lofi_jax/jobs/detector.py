@@ -2,13 +2,14 @@
 
 import pathlib
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from lofi_jax.results.detections import Detections
 
 
+@runtime_checkable
 class Detector(Protocol):
     """What finds actions in a video file: a `Localizer` or a `Recognizer`."""
 

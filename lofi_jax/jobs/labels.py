@@ -48,7 +48,7 @@ def encoder_of(run: Run) -> str:
 def with_several(videos: Sequence[Video]) -> float:
     """The share of several classes among the videos that have any."""
     counts = np.array([len(set(video.labels)) for video in videos if video.labels])
-    return float(np.mean(counts > 1))
+    return float(np.mean(counts > 1)) if len(counts) else 0.0
 
 
 def asked_for(wanted: str, share: float) -> str:

@@ -27,10 +27,10 @@ def run(config: ConfigDict, workdir: str, distributed: str, again: str, wait: bo
     resolved = auto.resolve(typed(config), workdir)
     run = start_run(resolved, workdir, stages)
     processes.silence_others()
+    print(f"curves, once it trains: tensorboard --logdir={run.workdir.root}", flush=True)
     if processes.is_first():
         for line in checkup.first_lines(resolved):
             print(line)
-    print(f"curves, once it trains: tensorboard --logdir={run.workdir.root}", flush=True)
     with errors.naming_full_disk(run.workdir.root):
         results = pipeline.run(run, wait)
     if results:

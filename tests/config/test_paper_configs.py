@@ -55,20 +55,25 @@ def lower_step(c, low):
     return at, planning.lower(c, make_mesh(1, 1), configs.rows_of(c)[-1], at)
 
 
+STEPS = [
+    ("tsm_resnet18", "gtad", "temporal"),
+    ("r2plus1d_18", "gtad", "temporal"),
+    ("tsm_resnet18", "actionformer", "spatial"),
+]
+MORE_STEPS = [
+    ("tsm_resnet18", "gtad", "full"),
+    ("tsm_resnet18", "gtad", "spatial"),
+    ("tsm_resnet18", "gtad", "spatiotemporal"),
+    ("tsm_resnet34", "gtad", "temporal"),
+    ("tsm_resnet50", "gtad", "temporal"),
+    ("r2plus1d_34", "gtad", "temporal"),
+    ("tsm_resnet18", "bmn", "spatial"),
+]
+
+
 @pytest.mark.parametrize(
     ("encoder", "head", "low"),
-    [
-        ("tsm_resnet18", "gtad", "full"),
-        ("tsm_resnet18", "gtad", "spatial"),
-        ("tsm_resnet18", "gtad", "temporal"),
-        ("tsm_resnet18", "gtad", "spatiotemporal"),
-        ("tsm_resnet34", "gtad", "temporal"),
-        ("tsm_resnet50", "gtad", "temporal"),
-        ("r2plus1d_18", "gtad", "temporal"),
-        ("r2plus1d_34", "gtad", "temporal"),
-        ("tsm_resnet18", "bmn", "spatial"),
-        ("tsm_resnet18", "actionformer", "spatial"),
-    ],
+    [*STEPS, *(pytest.param(*step, marks=pytest.mark.full_size) for step in MORE_STEPS)],
 )
 def test_the_full_size_train_step_lowers(encoder, head, low):
     c, _ = config_of("activitynet", f"encoder={encoder},head={head},fidelity={low}")

@@ -38,9 +38,9 @@ def config_of(name, arguments):
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 def test_every_fidelity_goes_with_clips_and_patches(encoder):
-    for name in ("thumos14", "activitynet", "hacs"):
-        for low in fidelity.NAMES:
-            networks.check(config_of(name, f"encoder={encoder},fidelity={low}"))
+    names = ("thumos14", "activitynet", "hacs") * 2
+    for name, low in zip(names, fidelity.NAMES, strict=True):
+        networks.check(config_of(name, f"encoder={encoder},fidelity={low}"))
 
 
 @pytest.mark.parametrize("adapter", ["tia", "side"])

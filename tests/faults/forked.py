@@ -63,9 +63,10 @@ class Forked:
         return Ended(*json.loads(self._parent.stdout.readline()))
 
     def close(self) -> None:
-        assert self._parent.stdin
+        assert self._parent.stdin and self._parent.stdout
         self._parent.stdin.close()
         self._parent.wait()
+        self._parent.stdout.close()
 
 
 @contextlib.contextmanager

@@ -214,7 +214,7 @@ def test_bad_folds_are_one_line_that_names_the_fix(dataset, tmp_path):
 
     with pytest.raises(UserError, match=r"fold is 2: .*annotations.json has the folds 0, 1"):
         target(**{"data.fold": 2})
-    with pytest.raises(UserError, match="fold is -2: it must be a fold's number, or -1"):
+    with pytest.raises(UserError, match="fold is -2: it must be at least -1"):
         target(**{"data.fold": -2})
     with pytest.raises(UserError, match="split by fold, not by subset"):
         target(**{"data.fold": 0, "source.test_subset": "testing"})

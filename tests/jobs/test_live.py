@@ -102,7 +102,7 @@ def test_what_is_no_source_is_refused(finished_run, tmp_path):
         Live("/dev/none", Sampling(), print)
     usual = [f"--workdir={finished_run[0]}"]
     refusals = {
-        "--videos=-,clips": "--videos=-,clips: a live source goes alone and without --timeline_dir",
+        "--videos=-,clips": "--videos=-,clips: a live source goes alone, without",
         "--videos=/dev/none": "/dev/none: cannot be opened as a video",
         f"--videos={tmp_path}": "no such video file, folder of videos or pattern",
     }

@@ -172,8 +172,9 @@ def test_weights_of_other_sizes_are_refused(change, problem, tmp_path, monkeypat
     with pytest.raises(UserError) as error:
         convert.encoder(tmp_path / "x.pt", "vjepa2_large", tmp_path / "out")
     said = str(error.value)
-    assert "x.pt: holds no vjepa2_large as V-JEPA 2's; " in said and problem in said
-    assert said.endswith("; give a file of that network") and "\n" not in said
+    # Beyond 300 characters a message ends with dots.
+    assert "x.pt: holds no vjepa2_large as V-JEPA 2's; " in said and problem[:40] in said
+    assert "\n" not in said
 
 
 def test_another_version_is_refused():

@@ -459,15 +459,18 @@ def test_row_names_stay_in_sight_when_zoomed(page):
 @pytest.mark.browser
 def test_served_videos_can_be_sought(driver, folder):
     with commands.start(*arguments(folder, folder / "served", "--serve", "--port=0")) as process:
-        address = next(line for line in process.stdout if line.startswith("http")).split()[0]
-        driver.get(address)
-        page = Page(driver)
-        page.wait("document.querySelectorAll('.bar').length > 0")
-        open_video(page, PLAYED)
-        page.wait("document.querySelector('video').readyState >= 2")
-        page.driver.execute_script("document.querySelector('video').currentTime = 4.5")
-        page.wait("!document.querySelector('video').seeking")
-        assert page.time == pytest.approx(4.5)
-        process.send_signal(2)
-        assert process.wait(10) == 0
+        try:
+            address = next(line for line in process.stdout if line.startswith("http")).split()[0]
+            driver.get(address)
+            page = Page(driver)
+            page.wait("document.querySelectorAll('.bar').length > 0")
+            open_video(page, PLAYED)
+            page.wait("document.querySelector('video').readyState >= 2")
+            page.driver.execute_script("document.querySelector('video').currentTime = 4.5")
+            page.wait("!document.querySelector('video').seeking")
+            assert page.time == pytest.approx(4.5)
+            process.send_signal(2)
+            assert process.wait(10) == 0
+        finally:
+            process.kill()
         driver.get_log("browser")

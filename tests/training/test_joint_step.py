@@ -30,8 +30,8 @@ ENCODERS = {
 HEADS = {
     "gtad": tiny.get_config().head,
     "bmn": named("bmn", channels=16, widths=(16, 8, 8, 8), bins=4),
-    "actionformer": named("actionformer", channels=16, heads=2, window=5, levels=3),
-    "tridet": named("tridet", channels=16, hidden=16, stem=1, levels=3, bins=4, deviation=0.5),
+    "actionformer": named("actionformer", channels=16, heads=2, window=5, levels=2),
+    "tridet": named("tridet", channels=16, hidden=16, stem=1, levels=2, bins=4, deviation=0.5),
 }
 
 
@@ -184,7 +184,7 @@ def temporaries(snippets, videos=1):
 
 
 def test_memory_does_not_grow_with_the_video_nor_with_the_batch():
-    sizes = [temporaries(snippets) for snippets in (25, 50, 100, 200, 400)]
+    sizes = [temporaries(snippets) for snippets in (25, 400)]
     assert max(sizes) < 1.1 * min(sizes)
     assert temporaries(100, videos=4) < 1.1 * min(sizes)
 
