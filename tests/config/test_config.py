@@ -200,7 +200,8 @@ def test_a_shipped_config_goes_by_its_name_from_anywhere(tmp_path, monkeypatch):
     c = load("paper/hacs:head=bmn,fidelity=spatial")
     assert (c.dataset, c.head.name, c.joint.fidelity) == ("hacs", "bmn", "spatial")
     assert list(shipped()) == [
-        *("falls", "paper/activitynet", "paper/hacs", "paper/thumos14"),
+        *("adatad/activitynet", "adatad/hacs", "adatad/thumos14", "falls", "features/thumos14"),
+        *("paper/activitynet", "paper/hacs", "paper/thumos14"),
         *("speech", "study", "synthetic", "video_folder"),
     ]
 

@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from lofi_jax.data import video_ids
 from lofi_jax.data.annotations import activitynet, cvat, kinetics, label_studio, thumos
 from lofi_jax.data.annotations.activitynet import Annotations
-from lofi_jax.data.video import video_file
-from lofi_jax.data.video.packets import VideoError
 from lofi_jax.errors import UserError
 
 
@@ -89,6 +87,10 @@ class _Rates:
                 f"{self._annotations}: CVAT's times are frames, and no file of the video {video!r}"
                 " tells its frame rate: name the folder of the videos"
             )
+        # Only here, for they import OpenCV.
+        from lofi_jax.data.video import video_file
+        from lofi_jax.data.video.packets import VideoError
+
         try:
             return video_file.probe(self._files[name]).fps
         except VideoError as error:
