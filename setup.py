@@ -2,12 +2,15 @@
 pyproject.toml.
 """
 
-from setuptools import find_packages, setup
+from setuptools import find_namespace_packages, find_packages, setup
 
 setup(
     packages=[
         *find_packages(include=["lofi_jax*"]),
-        *(f"lofi_jax.{name}" for name in ("configs", "configs.features", "configs.paper")),
+        *(
+            f"lofi_jax.{name}"
+            for name in find_namespace_packages(include=["configs*"], exclude=["*__pycache__"])
+        ),
     ],
     package_dir={"lofi_jax.configs": "configs"},
 )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -85,7 +86,8 @@ def open_run(config: Config, folder: str | pathlib.Path) -> Run:
 
 
 def keep_compiled(config: Config, workdir: Workdir) -> None:
-    """Keeps compiled programs in the run's cache."""
+    """Keeps compiled programs in the run's cache; on a full disk it does without."""
+    warnings.filterwarnings("ignore", message="Error writing persistent compilation cache entry")
     jax.config.update("jax_compilation_cache_dir", config.log.cache_dir or str(workdir.cache))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
