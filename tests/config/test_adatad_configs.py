@@ -42,7 +42,16 @@ COMBINATIONS = (
 assert {low for low, *_ in COMBINATIONS} == set(fidelity.NAMES)
 
 
-@pytest.mark.parametrize("encoder", ENCODERS)
+BETWEEN = ("videomae_base", "videomae_large", "videomae_huge")
+
+
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        pytest.param(name, marks=pytest.mark.full_size) if name in BETWEEN else name
+        for name in ENCODERS
+    ],
+)
 def test_every_encoder_is_possible(encoder):
     for low, name, adapter, head in COMBINATIONS:
         c = config_of(name, f"encoder={encoder},adapter={adapter},fidelity={low},head={head}")
