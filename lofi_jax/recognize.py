@@ -13,6 +13,7 @@ import jax
 from absl import flags
 
 from lofi_jax import errors
+from lofi_jax.files import try_to_write
 from lofi_jax.jobs import predict
 from lofi_jax.jobs.recognizer import Recognizer
 from lofi_jax.jobs.video_paths import expand
@@ -25,7 +26,10 @@ _VIDEOS = flags.DEFINE_string(
     required=True,
 )
 _OUTPUT = flags.DEFINE_string(
-    "output", None, "The JSON file to write, in the ActivityNet form.", required=True
+    "output",
+    None,
+    "The file to write: .json (the ActivityNet form), .csv, .srt or .vtt.",
+    required=True,
 )
 _TIMELINE_DIR = flags.DEFINE_string("timeline_dir", "", "Folder for an image of each video.")
 
@@ -50,6 +54,8 @@ def main() -> None:
     recognizer = Recognizer(kinetics.load())
     timelines = pathlib.Path(_TIMELINE_DIR.value) if _TIMELINE_DIR.value else None
     videos, output = expand(_VIDEOS.value), pathlib.Path(_OUTPUT.value)
+    predict.check_output(output, videos)
+    try_to_write(output)
     with errors.naming_full_disk(output.parent):
         print(predict.run(recognizer, videos, output, timelines, does="recognize"))
 

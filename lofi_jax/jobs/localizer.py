@@ -27,7 +27,7 @@ from lofi_jax.data.video.packets import VideoError
 from lofi_jax.detection.windows import Windows
 from lofi_jax.errors import UserError
 from lofi_jax.fidelity import Fidelity
-from lofi_jax.files import read_own_json
+from lofi_jax.files import is_number, read_or_none
 from lofi_jax.jobs import best, detection, images, labels, windowed
 from lofi_jax.reports.tables import row_name
 from lofi_jax.results.detections import Detections
@@ -256,9 +256,10 @@ class Localizer:
         """The duration of the longest training video, 0 where it is not known."""
         level = labels.trained_level(self.run)
         path = labels.folder(self.run, level) / "trained_on.json"
-        if path.exists():
-            return read_own_json(path)["longest_seconds"]
-        try:  # a workdir from before that was noted
+        noted = read_or_none(path)
+        if isinstance(noted, dict) and is_number(noted.get("longest_seconds")):
+            return noted["longest_seconds"]
+        try:  # a damaged note, or a workdir from before that was noted
             return max(v.known_duration for v in datasets.target(self.run).train_videos)
         except UserError:
             return 0.0

@@ -12,7 +12,7 @@ from typing import Any
 from lofi_jax.data import video_ids
 from lofi_jax.data.video import packets
 from lofi_jax.errors import UserError
-from lofi_jax.files import write_text
+from lofi_jax.files import aside, write_text
 from lofi_jax.reports import pages
 from lofi_jax.reports.viewer import part
 
@@ -140,7 +140,8 @@ def _place(path: pathlib.Path, link: pathlib.Path, copy: bool, placed: Placed) -
                 raise UserError(f"{link}: is another file than {path}: name another folder")
         link.unlink(missing_ok=True)
         if copy:
-            shutil.copyfile(path, link)
+            with aside(link) as unfinished:
+                shutil.copyfile(path, unfinished)
             placed.copied += 1
             return
         try:

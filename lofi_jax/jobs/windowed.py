@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
+from lofi_jax.detection.nms import tiou
 from lofi_jax.detection.windows import Windows, shown
 from lofi_jax.results.detections import Detections
 
@@ -91,8 +92,5 @@ def _without(found: Detections, before: Detections) -> Detections:
     """The detections that are none of those before of the same label."""
     if not len(found) or not len(before):
         return found
-    (a, b), (c, d) = found.segments.T[..., None], before.segments.T
-    shared = (np.minimum(b, d) - np.maximum(a, c)).clip(0)
-    together = np.maximum(b, d) - np.minimum(a, c)
     same = np.array(found.labels)[:, None] == np.array(before.labels)
-    return found[~((shared >= _SAME * together) & same).any(axis=1)]
+    return found[~((tiou(found.segments, before.segments) >= _SAME) & same).any(axis=1)]
