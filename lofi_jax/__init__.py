@@ -19,8 +19,8 @@ from lofi_jax.devices import at_hand
 if TYPE_CHECKING:
     from lofi_jax.errors import UserError as UserError
     from lofi_jax.fidelity import Fidelity as Fidelity
-    from lofi_jax.jobs.frame_encoder import load_encoder as load_encoder
-    from lofi_jax.jobs.localizer import Localizer as Localizer
+    from lofi_jax.jobs.prediction.frame_encoder import load_encoder as load_encoder
+    from lofi_jax.jobs.prediction.localizer import Localizer as Localizer
     from lofi_jax.results.detection_files import load as load_detections
     from lofi_jax.results.detection_files import save as save_detections
     from lofi_jax.results.detections import Detection as Detection
@@ -41,10 +41,10 @@ _HOMES = {
     "Detection": "lofi_jax.results.detections:Detection",
     "Detections": "lofi_jax.results.detections:Detections",
     "Fidelity": "lofi_jax.fidelity:Fidelity",
-    "Localizer": "lofi_jax.jobs.localizer:Localizer",
+    "Localizer": "lofi_jax.jobs.prediction.localizer:Localizer",
     "UserError": "lofi_jax.errors:UserError",
     "load_detections": "lofi_jax.results.detection_files:load",
-    "load_encoder": "lofi_jax.jobs.frame_encoder:load_encoder",
+    "load_encoder": "lofi_jax.jobs.prediction.frame_encoder:load_encoder",
     "save_detections": "lofi_jax.results.detection_files:save",
 }
 

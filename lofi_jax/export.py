@@ -20,7 +20,8 @@ from absl import flags
 
 from lofi_jax import errors
 from lofi_jax.errors import UserError
-from lofi_jax.jobs import best, export, export_labels, export_layouts, stablehlo
+from lofi_jax.jobs.exports import export, export_labels, export_layouts, stablehlo
+from lofi_jax.jobs.prediction import best
 from lofi_jax.run import sources
 from lofi_jax.run.start import load_run
 

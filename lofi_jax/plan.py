@@ -22,7 +22,7 @@ from lofi_jax.command_line import define_config, parse_flags
 from lofi_jax.config import AUTO, DTYPES, typed, validate
 from lofi_jax.devices.table import DEVICES
 from lofi_jax.files import try_to_write, write_json
-from lofi_jax.jobs import auto, machines, planning
+from lofi_jax.jobs.planning import auto, machines, planning
 from lofi_jax.reports import tables
 from lofi_jax.run import networks
 from lofi_jax.training.progress import Progress

@@ -51,7 +51,7 @@ def main() -> None:
     live = any(map(is_live, names(_VIDEOS.value)))
     print("predict: starting JAX", file=sys.stderr if live else sys.stdout, flush=True)
     # Only here, for it takes seconds.
-    from lofi_jax.jobs import predict_command
+    from lofi_jax.jobs.prediction import predict_command
     from lofi_jax.results.kept import Kept
 
     kept = Kept(_MIN_SCORE.value, _TOP_K.value, names(_CLASSES.value), _PROPOSALS_ONLY.value)

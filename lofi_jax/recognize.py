@@ -14,9 +14,9 @@ from absl import flags
 
 from lofi_jax import errors
 from lofi_jax.files import try_to_write
-from lofi_jax.jobs import predict
-from lofi_jax.jobs.recognizer import Recognizer
-from lofi_jax.jobs.video_paths import expand
+from lofi_jax.jobs.prediction import predict
+from lofi_jax.jobs.prediction.recognizer import Recognizer
+from lofi_jax.jobs.prediction.video_paths import expand
 from lofi_jax.weights import kinetics
 
 _VIDEOS = flags.DEFINE_string(

@@ -21,7 +21,8 @@ from lofi_jax.comma_separated import names
 from lofi_jax.command_line import define_config, parse_flags
 from lofi_jax.config import Config, typed
 from lofi_jax.files import write_json
-from lofi_jax.jobs import auto, folds, pipeline
+from lofi_jax.jobs import folds, pipeline
+from lofi_jax.jobs.planning import auto
 from lofi_jax.reports import bars, tables
 from lofi_jax.run.start import start_run
 from lofi_jax.training import processes

@@ -25,7 +25,7 @@ from lofi_jax import config as configs
 from lofi_jax.config import Config, fidelities, full_fidelity
 from lofi_jax.config.rows import Row
 from lofi_jax.devices import compile_only
-from lofi_jax.jobs import planning
+from lofi_jax.jobs.planning import planning
 from lofi_jax.run.networks import initial_encoder, make_encoder, make_head, snippet_shape
 from lofi_jax.stages import head, pretrain
 from lofi_jax.training import networks, optimizer

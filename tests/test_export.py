@@ -11,7 +11,7 @@ import pytest
 from commands import refused, run, run_each
 
 from lofi_jax.data.annotations import activitynet
-from lofi_jax.jobs import export_layouts
+from lofi_jax.jobs.exports import export_layouts
 
 ENCODER = "lofi_temporal_gtad"
 

@@ -45,7 +45,8 @@ def test_two_end_at_once(begun):
     assert begun.stdout.readline() == "tidying\n"
     begun.send_signal(signal.SIGINT)
     out, err = begun.communicate(timeout=30)
-    assert (out, err, begun.returncode) == ("", "", 130)
+    # Python may come to say its line before the thread that counts the signals ends it.
+    assert (out, begun.returncode) == ("", 130) and err in ("", "interrupted\n")
 
 
 # Which lasts in one call of a C function that lets other threads run, as compiling does.

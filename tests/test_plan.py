@@ -13,7 +13,7 @@ from lofi_jax import command_line, plan
 from lofi_jax import config as configs
 from lofi_jax.config import typed
 from lofi_jax.errors import UserError
-from lofi_jax.jobs import auto, planning
+from lofi_jax.jobs.planning import auto, planning
 from lofi_jax.training.sharding import make_mesh
 
 ARGUMENTS = ("plan", f"--config={commands.TINY}", "--batch_sizes=4", "--chunks=5")

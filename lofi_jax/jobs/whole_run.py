@@ -4,7 +4,8 @@ from ml_collections import ConfigDict
 
 from lofi_jax import errors
 from lofi_jax.config import typed
-from lofi_jax.jobs import auto, checkup, pipeline
+from lofi_jax.jobs import checkup, pipeline
+from lofi_jax.jobs.planning import auto
 from lofi_jax.reports import tables
 from lofi_jax.run import rerun
 from lofi_jax.run.start import start_run

@@ -10,17 +10,17 @@ classes, and its proposals have labels. A new one is a file and a line here.
 
 import functools
 
-from lofi_jax.models.actionformer import ActionFormer, ActionFormerAgnostic
-from lofi_jax.models.bmn import BMN
-from lofi_jax.models.gtad import GTAD
-from lofi_jax.models.i3d import I3D
-from lofi_jax.models.r2plus1d import R2Plus1D
-from lofi_jax.models.resnet import Bottleneck
-from lofi_jax.models.tridet import TriDet, TriDetAgnostic
-from lofi_jax.models.tsm import TSM
-from lofi_jax.models.videomae import VideoMAE
-from lofi_jax.models.videoprism import VideoPrism
-from lofi_jax.models.vjepa import VJEPA
+from lofi_jax.models.encoders.i3d import I3D
+from lofi_jax.models.encoders.r2plus1d import R2Plus1D
+from lofi_jax.models.encoders.resnet import Bottleneck
+from lofi_jax.models.encoders.tsm import TSM
+from lofi_jax.models.encoders.videomae import VideoMAE
+from lofi_jax.models.encoders.videoprism import VideoPrism
+from lofi_jax.models.encoders.vjepa import VJEPA
+from lofi_jax.models.heads.actionformer import ActionFormer, ActionFormerAgnostic
+from lofi_jax.models.heads.bmn import BMN
+from lofi_jax.models.heads.gtad import GTAD
+from lofi_jax.models.heads.tridet import TriDet, TriDetAgnostic
 
 ENCODERS = {
     "tsm_resnet": TSM,

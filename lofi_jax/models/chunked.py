@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Real
 
 from lofi_jax.arrays import AnyArray
 from lofi_jax.errors import UserError
-from lofi_jax.models.convolution import OUTPUT
+from lofi_jax.models.layers.convolution import OUTPUT
 
 # The remat policies: what of a chunk is kept for its backward pass; see `encode`.
 KEEPS = ("all", "convolutions", "blocks")

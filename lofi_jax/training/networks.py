@@ -10,7 +10,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from lofi_jax.models import chunked, windows
-from lofi_jax.models.drop_path import Keys
+from lofi_jax.models.layers.drop_path import Keys
 from lofi_jax.models.protocols import Encoder, Head, Module, WindowEncoder
 from lofi_jax.training.sharding import DATA, SNIPPET, over_mesh
 

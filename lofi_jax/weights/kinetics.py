@@ -10,7 +10,7 @@ from flax.traverse_util import unflatten_dict
 from jaxtyping import Float
 
 from lofi_jax.errors import UserError
-from lofi_jax.models.i3d import I3D
+from lofi_jax.models.encoders.i3d import I3D
 from lofi_jax.models.protocols import Module, by_path
 from lofi_jax.weights import assign, checkpoint_files, encoder_layouts, i3d_package
 

@@ -27,7 +27,7 @@ import our_step
 from absl import app, flags
 from step_work import WIDTHS, Work, batch, for_torch
 
-from lofi_jax.jobs import planning
+from lofi_jax.jobs.planning import planning
 
 WORK = flags.DEFINE_list("work", ["joint", "extract", "head"], "What to measure.")
 ENCODER = flags.DEFINE_list("encoder", list(WIDTHS), "Their names.")

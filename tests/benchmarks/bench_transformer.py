@@ -27,9 +27,9 @@ import torch_adapters
 import torch_videomae
 from flax.traverse_util import unflatten_dict
 
+from lofi_jax.models.encoders.tsm import MEAN, STD
+from lofi_jax.models.encoders.videomae import VideoMAE
 from lofi_jax.models.protocols import by_path
-from lofi_jax.models.tsm import MEAN, STD
-from lofi_jax.models.videomae import VideoMAE
 from lofi_jax.weights import assign, encoder_layouts, stacked
 
 WIDTH = flags.DEFINE_integer("width", 384, "Channels; 384 is ViT-S.")

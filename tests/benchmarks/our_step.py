@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from step_work import HEAD, RATE, Work
 
 from lofi_jax.config import Config
-from lofi_jax.jobs import planning
+from lofi_jax.jobs.planning import planning
 from lofi_jax.run.networks import (
     initial_encoder,
     joint_chunks,

@@ -11,8 +11,8 @@ from lofi_jax import fidelity
 from lofi_jax.config import Config, optimizer, typed
 from lofi_jax.detection import targets
 from lofi_jax.fidelity import Fidelity
-from lofi_jax.jobs import planning
-from lofi_jax.models import alignment, gtad
+from lofi_jax.jobs.planning import planning
+from lofi_jax.models.heads import alignment, gtad
 
 # Channels of the features; asking an encoder would start JAX, and PyTorch's process does without.
 WIDTHS = {"tsm_resnet18": 512, "tsm_resnet50": 2048}

@@ -10,7 +10,7 @@ from lofi_jax import config as configs
 from lofi_jax import fidelity
 from lofi_jax.config import load, typed
 from lofi_jax.errors import UserError
-from lofi_jax.jobs import planning
+from lofi_jax.jobs.planning import planning
 from lofi_jax.run import divisibility, networks
 from lofi_jax.training.sharding import make_mesh
 

@@ -14,7 +14,7 @@ from lofi_jax import fidelity
 from lofi_jax.config import typed
 from lofi_jax.detection.proposals import Suppression
 from lofi_jax.errors import UserError
-from lofi_jax.jobs import planning
+from lofi_jax.jobs.planning import planning
 from lofi_jax.models import ENCODERS, HEADS
 from lofi_jax.run.networks import make_head
 from lofi_jax.training.sharding import make_mesh

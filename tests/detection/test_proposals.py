@@ -12,7 +12,7 @@ from lofi_jax.detection.proposals import (
     dense_proposals,
     suppress,
 )
-from lofi_jax.models.alignment import anchors
+from lofi_jax.models.heads.alignment import anchors
 
 
 def test_candidates_are_peaks_and_whatever_passes_half_the_maximum():

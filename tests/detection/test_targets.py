@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lofi_jax.detection import targets
-from lofi_jax.models.alignment import anchors
+from lofi_jax.models.heads.alignment import anchors
 
 SEGMENTS = jnp.array([[0.2, 0.6], [0.0, 0.0]])
 VALID = jnp.array([True, False])

@@ -18,7 +18,7 @@ from keys import changed
 from lofi_jax.config import typed
 from lofi_jax.devices import at_hand, bound, plugins, process, table
 from lofi_jax.errors import UserError
-from lofi_jax.jobs import absent, machines, planning
+from lofi_jax.jobs.planning import absent, machines, planning
 from lofi_jax.reports import tables
 
 WANTED = [planning.Candidate(name, 4, 4, "float32") for name in ("full", "spatial", "temporal")]

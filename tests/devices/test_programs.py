@@ -11,7 +11,7 @@ import pytest
 
 from lofi_jax import config as configs
 from lofi_jax.config import named, typed
-from lofi_jax.jobs import planning
+from lofi_jax.jobs.planning import planning
 from lofi_jax.training.sharding import make_mesh
 
 MB = 10**6

@@ -144,9 +144,9 @@ def _kill_after(seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    import lofi_jax.jobs.export
+    import lofi_jax.jobs.exports.export
     import lofi_jax.jobs.pipeline
-    import lofi_jax.jobs.predict
+    import lofi_jax.jobs.prediction.predict
     import lofi_jax.results.submissions
     import lofi_jax.weights.convert  # noqa: F401
 

@@ -23,7 +23,7 @@ from lofi_jax.data.video import video_file
 from lofi_jax.data.video.packets import VideoError
 from lofi_jax.errors import LONGEST, UserError
 from lofi_jax.files import read_json, safe_name
-from lofi_jax.jobs.video_paths import expand
+from lofi_jax.jobs.prediction.video_paths import expand
 
 SAMPLING = Sampling(snippets=2, frames=2, stride=0, short_side=16)
 HLS = "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\n{}\n#EXT-X-ENDLIST\n"

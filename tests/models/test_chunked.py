@@ -7,7 +7,7 @@ import pytest
 
 from lofi_jax.errors import UserError
 from lofi_jax.models import chunked
-from lofi_jax.models.tsm import TSM
+from lofi_jax.models.encoders.tsm import TSM
 
 ENCODER = TSM(stage_sizes=(1, 1), widths=(8, 16), stem="small", shift_div=4)
 

@@ -7,8 +7,8 @@ import pytest
 
 from lofi_jax.errors import UserError
 from lofi_jax.models import windows
+from lofi_jax.models.encoders.tsm import TSM
 from lofi_jax.models.protocols import WindowEncoder
-from lofi_jax.models.tsm import TSM
 
 
 class Brightness:

@@ -13,8 +13,8 @@ from steps import joint_training
 
 from lofi_jax import config as configs
 from lofi_jax.config import named, optimizer, typed
-from lofi_jax.jobs import planning
-from lofi_jax.models.gtad import GTAD
+from lofi_jax.jobs.planning import planning
+from lofi_jax.models.heads.gtad import GTAD
 from lofi_jax.run.networks import initial_encoder, make_encoder
 from lofi_jax.training.networks import Chunks, encode_videos
 from lofi_jax.training.sharding import make_mesh, placement, shard_batch

@@ -11,7 +11,7 @@ import pytest
 
 from lofi_jax.data.loader import clips
 from lofi_jax.errors import UserError
-from lofi_jax.models.actionformer import ActionFormer
+from lofi_jax.models.heads.actionformer import ActionFormer
 from lofi_jax.stages.pretrain import make_loss
 from lofi_jax.training import checkpoints, groups, loop, optimizer
 from lofi_jax.training.loop import Training

@@ -11,7 +11,7 @@ import pytest
 
 from lofi_jax.data.loader import clips
 from lofi_jax.errors import UserError
-from lofi_jax.models.tsm import TSM
+from lofi_jax.models.encoders.tsm import TSM
 from lofi_jax.training import checkpoints, loop, optimizer
 from lofi_jax.training.loop import Training
 from lofi_jax.training.memory import OutOfMemory, naming_exhausted_memory

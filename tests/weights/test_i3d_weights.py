@@ -17,7 +17,7 @@ from flax.core import FrozenDict
 
 import lofi_jax
 from lofi_jax.errors import UserError
-from lofi_jax.models.i3d import I3D, pooled
+from lofi_jax.models.encoders.i3d import I3D, pooled
 from lofi_jax.weights import checkpoint_files, convert, i3d_package, pickled_arrays
 
 PACKAGE = {

@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from lofi_jax.errors import UserError
 from lofi_jax.models import ENCODERS
-from lofi_jax.models.videomae import VideoMAE
+from lofi_jax.models.encoders.videomae import VideoMAE
 from lofi_jax.training.checkpoints import load_state
 from lofi_jax.weights import convert
 

@@ -12,7 +12,7 @@ from lofi_jax.data.annotations import cvat, formats, label_studio
 from lofi_jax.data.ingest.video_folder import find_videos
 from lofi_jax.data.video import video_file
 from lofi_jax.errors import UserError
-from lofi_jax.jobs import export_labels
+from lofi_jax.jobs.exports import export_labels
 from lofi_jax.results import detection_files
 from lofi_jax.results.detections import Detections
 
