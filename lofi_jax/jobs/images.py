@@ -11,7 +11,6 @@ from lofi_jax.data.video import jpeg
 from lofi_jax.fidelity import Fidelity
 from lofi_jax.files import safe_name
 from lofi_jax.jobs import detection
-from lofi_jax.reports import curves, timelines
 from lofi_jax.reports.tables import row_name
 from lofi_jax.results.detections import Detections
 from lofi_jax.run import datasets
@@ -29,6 +28,9 @@ RULE = (
 
 def draw(run: Run) -> None:
     """Draws timelines/<video_id>.png of the first test videos, and curves.png."""
+    # Only here: Matplotlib takes a second to import.
+    from lofi_jax.reports import curves, timelines
+
     target = datasets.target(run)
     table = rows_of(run.config)
     found = {

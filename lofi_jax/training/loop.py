@@ -13,7 +13,6 @@ from typing import Any
 import grain
 import jax
 import numpy as np
-from tensorboardX import SummaryWriter
 
 from lofi_jax.errors import UserError, warn
 from lofi_jax.files import is_number, read_text, write_text
@@ -26,6 +25,7 @@ from lofi_jax.training.progress import Progress
 from lofi_jax.training.session import Session
 from lofi_jax.training.sharding import placement, shard_batch
 from lofi_jax.training.step import TrainState, jit_step
+from lofi_jax.training.tensorboard import scalars_writer
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -137,7 +137,7 @@ class _Curve:
         self._path = folder / "curve.jsonl"
         kept = [entry for entry in read_curve(folder) if entry["step"] <= first]
         write_text(self._path, "".join(json.dumps(entry) + "\n" for entry in kept))
-        self._tensorboard = SummaryWriter(str(folder / "tensorboard"), purge_step=first)
+        self._tensorboard = scalars_writer(folder / "tensorboard", first)
 
     def add(self, step: int, values: dict[str, float]) -> None:
         if not self._writes:

@@ -19,7 +19,6 @@ from lofi_jax.files import safe_name
 from lofi_jax.jobs import images, view
 from lofi_jax.jobs.prediction.detector import Detector
 from lofi_jax.jobs.prediction.localizer import Localizer
-from lofi_jax.reports import timelines
 from lofi_jax.results import detection_files, predictions, side_by_side
 from lofi_jax.results.detections import Detections
 from lofi_jax.results.kept import ALL, Kept
@@ -162,6 +161,9 @@ def _new_id(path: pathlib.Path, taken: Container[str]) -> str:
 
 
 def _draw(detector: Detector, path: pathlib.Path, found: Detections, pictures: _Pictures) -> None:
+    # Only here: Matplotlib takes a second to import.
+    from lofi_jax.reports import timelines
+
     row = (detector.name, images.strongest(found))
     classes = (*detector.classes, *sorted(set(found.labels) - set(detector.classes)))
     duration, frames = pictures
