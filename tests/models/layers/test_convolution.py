@@ -28,7 +28,7 @@ def test_values_and_gradients_are_those_of_the_library(size, stride, kernel):
             y = conv.apply(params, x)
             return jnp.sin(y).sum(), y
 
-        return jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)(params, x)
+        return jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))(params, x)
 
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), of(ours), of(library))
 
@@ -136,21 +136,31 @@ def test_large_ones_of_3_x_3_are_those_of_the_library(shape, channels):
     x = jax.random.normal(keys[0], (*shape, channels[0]))
     kernel = jax.random.normal(keys[1], (3, 3, *channels))
     weights = jax.random.normal(keys[2], (*shape, channels[1]))
-    found = winograd.convolve(x, kernel)
-    expected, back = jax.vjp(
-        lambda x, kernel: lax.conv_general_dilated(
-            x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-        ),
-        x,
-        kernel,
-    )
-    turned = kernel[::-1, ::-1].swapaxes(2, 3)
-    gradients = (
-        winograd.convolve(weights, turned),
-        winograd.kernel_gradient(x, kernel, weights),
-    )
-    for ours, theirs in zip((found, *gradients), (expected, *back(weights)), strict=True):
-        assert jnp.abs(ours - theirs).max() < 3e-5 * jnp.abs(theirs).max()
+
+    @jax.jit
+    def ours(x, kernel, weights):
+        turned = kernel[::-1, ::-1].swapaxes(2, 3)
+        return (
+            winograd.convolve(x, kernel),
+            winograd.convolve(weights, turned),
+            winograd.kernel_gradient(x, kernel, weights),
+        )
+
+    @jax.jit
+    def library(x, kernel, weights):
+        form = ("NHWC", "HWIO", "NHWC")
+        y, back = jax.vjp(
+            lambda x, kernel: lax.conv_general_dilated(
+                x, kernel, (1, 1), "SAME", dimension_numbers=form
+            ),
+            x,
+            kernel,
+        )
+        return y, *back(weights)
+
+    given = x, kernel, weights
+    for found, expected in zip(ours(*given), library(*given), strict=True):
+        assert jnp.abs(found - expected).max() < 3e-5 * jnp.abs(expected).max()
 
 
 def test_on_the_cpu_every_convolution_of_a_chunk_has_the_fast_form():
