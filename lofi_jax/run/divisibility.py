@@ -8,13 +8,14 @@ from jax.sharding import Mesh
 
 from lofi_jax import config as configs
 from lofi_jax.config import Config
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UserError, as_usage
 from lofi_jax.fidelity import Fidelity
 from lofi_jax.models.protocols import WindowEncoder
 from lofi_jax.run.networks import classifies, make_encoder, pieces
 from lofi_jax.training.sharding import DATA, SNIPPET, local_mesh
 
 
+@as_usage()
 def check(config: Config, mesh: Mesh) -> None:
     """Checks every stage that the config's rows need.
 
