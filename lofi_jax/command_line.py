@@ -12,7 +12,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from lofi_jax import shipped
-from lofi_jax.errors import UserError, one_line
+from lofi_jax.errors import UserError, as_usage, one_line
 
 # What stands for "auto": the planner chooses the number.
 AUTO = -1
@@ -27,6 +27,7 @@ def define_config() -> flags.FlagHolder[ConfigDict]:
     return flag
 
 
+@as_usage()
 def parse_flags(argv: Sequence[str]) -> Sequence[str]:
     """Parses the flags of a command that has a config, which a path or a name tells, and the keys
     of it that are set.

@@ -14,7 +14,7 @@ from absl import flags
 from lofi_jax import errors
 from lofi_jax.comma_separated import names
 from lofi_jax.detection import buckets, thresholds
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UsageError
 from lofi_jax.files import try_to_write, write_json
 from lofi_jax.reports import comparison_tables
 from lofi_jax.results import comparison, ground_truth
@@ -36,7 +36,7 @@ def main() -> None:
     tious = thresholds.parse(TIOU.value, "--tiou")
     paths = names(PREDICTIONS.value)
     if len(paths) != 2:
-        raise UserError(f"--predictions={PREDICTIONS.value}: name two files, separated by a comma")
+        raise UsageError(f"--predictions={PREDICTIONS.value}: name two files, separated by a comma")
     if OUTPUT.value:
         try_to_write(OUTPUT.value)
     truth, both = ground_truth.load(

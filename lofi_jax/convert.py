@@ -50,7 +50,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "Folder that gets the checkpoint."
 
 def main() -> None:
     if (_ENCODER.value is None) == (_HEAD.value is None):
-        raise errors.UserError("name either the --encoder or the --head that the file holds")
+        raise errors.UsageError("name either the --encoder or the --head that the file holds")
     if _ENCODER.value is not None:
         print(convert.encoder(_SOURCE.value, _ENCODER.value, _OUTPUT.value))
     elif _HEAD.value is not None:

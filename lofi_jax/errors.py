@@ -2,11 +2,12 @@
 
 import contextlib
 import errno
+import logging as python_logging
 import os
 import select
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
@@ -19,8 +20,25 @@ LONGEST = 300
 class UserError(Exception):
     """An error the user can fix: one line that names the file, video or key, and what to do."""
 
+    exit_code = 1
+
     def __init__(self, message: str):
         super().__init__(one_line(message, LONGEST))
+
+
+class UsageError(UserError):
+    """A flag, an argument or a config that is wrong whatever the files hold."""
+
+    exit_code = 2
+
+
+@contextlib.contextmanager
+def as_usage() -> Iterator[None]:
+    """Whatever the user can fix within is an error of usage."""
+    try:
+        yield
+    except UserError as error:
+        raise UsageError(str(error)) from error
 
 
 def warn(warnings: Iterable[str]) -> None:
@@ -60,7 +78,7 @@ def run(
     first: str = "",
 ) -> None:
     """Runs a command under absl; a `UserError`, a bad flag or an argument that is no flag becomes
-    one line on stderr and exit code 2; Ctrl-C one line and exit code 130.
+    one line on stderr and the error's exit code; Ctrl-C one line and exit code 130.
 
     Args:
         main: the command; may return an exit code.
@@ -71,13 +89,10 @@ def run(
     interrupts.end_at_once_on_the_second()
 
     def guarded(argv: Sequence[str]) -> int | None:
-        # The libraries' log messages about saving, restoring and errors that they also raise are
-        # for their developers.
-        logging.set_verbosity(logging.WARNING)
-        logging.get_absl_logger().disabled = True
+        _silence_libraries()
         with _ending():
             if argv[1:]:
-                raise UserError(
+                raise UsageError(
                     f"unexpected argument {argv[1]!r}: write flags only, as --name=value"
                 )
             code = main()
@@ -96,9 +111,26 @@ def run(
             except flags.Error as error:
                 # When a config file itself fails, a whole traceback lies between these two lines.
                 lines = str(error).splitlines()
-                raise UserError(" ".join(dict.fromkeys((lines[0], lines[-1])))) from error
+                raise UsageError(" ".join(dict.fromkeys((lines[0], lines[-1])))) from error
 
     app.run(guarded, flags_parser=guarded_parse)
+
+
+def _silence_libraries() -> None:
+    """Drops what libraries tell their developers: log messages about saving, restoring and errors
+    that they also raise, and what becomes of a checkpoint's other writes where one has failed.
+    """
+    logging.set_verbosity(logging.WARNING)
+    logging.get_absl_logger().disabled = True
+    python_logging.getLogger("asyncio").disabled = True
+    others = sys.unraisablehook
+
+    def unraisable(raised: Any) -> None:
+        # Orbax has closed the event loop to which TensorStore's threads still report.
+        if str(raised.exc_value) != "Event loop is closed":
+            others(raised)
+
+    sys.unraisablehook = unraisable
 
 
 def _help() -> NoReturn:
@@ -120,7 +152,7 @@ def _ending() -> Iterator[None]:
         sys.stdout.flush()
         sys.stderr.flush()
         # Exit at once: after a full disk the libraries' exit handlers would fail again, verbosely.
-        os._exit(2)
+        os._exit(error.exit_code)
     except KeyboardInterrupt as interrupt:
         interrupts.end(interrupt)
     except BrokenPipeError:

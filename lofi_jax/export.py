@@ -19,7 +19,7 @@ import pathlib
 from absl import flags
 
 from lofi_jax import errors
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UsageError
 from lofi_jax.jobs.exports import export, export_labels, export_layouts, stablehlo
 from lofi_jax.jobs.prediction import best
 from lofi_jax.run import sources
@@ -47,7 +47,7 @@ _FEATURES_ONLY = flags.DEFINE_bool("features_only", False, "Of the programs the 
 def main() -> None:
     output = pathlib.Path(_OUTPUT.value)
     if _LAYOUT.value not in _LAYOUTS:
-        raise UserError(f"--layout={_LAYOUT.value}: choose one of {', '.join(_LAYOUTS)}")
+        raise UsageError(f"--layout={_LAYOUT.value}: choose one of {', '.join(_LAYOUTS)}")
     run = load_run(_WORKDIR.value)
     with errors.naming_full_disk(output):
         if _LAYOUT.value in export_labels.NAMES:
@@ -58,7 +58,7 @@ def main() -> None:
             chosen = best.trained(run, _ROW.value)
             print(stablehlo.run(run, chosen.row, output, _FEATURES_ONLY.value))
         elif _ENCODER.value is None:
-            raise UserError(f"--encoder: name whose features --layout={_LAYOUT.value} is to hold")
+            raise UsageError(f"--encoder: name whose features --layout={_LAYOUT.value} is to hold")
         else:
             print(export.run(run, _ENCODER.value, _LAYOUT.value, output))
 

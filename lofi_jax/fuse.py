@@ -19,7 +19,7 @@ from lofi_jax.comma_separated import names
 from lofi_jax.data import video_ids
 from lofi_jax.detection.nms import METHODS
 from lofi_jax.detection.proposals import Proposals, Suppression, suppress, union, with_classes
-from lofi_jax.errors import UserError, first
+from lofi_jax.errors import UsageError, UserError, first
 from lofi_jax.files import try_to_write
 from lofi_jax.results import class_scores, detection_files, predictions
 from lofi_jax.results.detections import Detections
@@ -95,7 +95,7 @@ def _weights(count: int) -> list[float]:
     except ValueError:
         weights = []
     if not count or len(weights) != count or not all(0 < w < np.inf for w in weights):
-        raise UserError(
+        raise UsageError(
             f"--weights={WEIGHTS.value}: not {count} numbers above 0, one for each file of"
             " --predictions"
         )

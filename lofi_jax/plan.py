@@ -49,12 +49,12 @@ def main() -> None:
     chunks = _numbers("chunks", _CHUNKS.value, 0)
     dtypes = names(_DTYPES.value or config.dtype)
     if not set(dtypes) <= set(DTYPES):
-        raise errors.UserError(f"--dtypes={_DTYPES.value}: choose from {', '.join(DTYPES)}")
+        raise errors.UsageError(f"--dtypes={_DTYPES.value}: choose from {', '.join(DTYPES)}")
     validate(config)
     networks.check(config)
     fidelities = names(_FIDELITIES.value)
     if not set(fidelities) <= set(planning.FIDELITIES):
-        raise errors.UserError(
+        raise errors.UsageError(
             f"--fidelities={_FIDELITIES.value}: choose from {', '.join(planning.FIDELITIES)}"
         )
     if _DEVICE.value:
@@ -63,11 +63,11 @@ def main() -> None:
     elif _COUNT.value is None:
         machine = machines.at_hand(config)
     else:
-        raise errors.UserError(f"--devices={_COUNT.value}: name the kind of device with --device")
+        raise errors.UsageError(f"--devices={_COUNT.value}: name the kind of device with --device")
     sizes = (batch_sizes, chunks, dtypes)
     candidates = planning.candidates(config, machine.mesh, fidelities, *sizes)
     if not candidates:
-        raise errors.UserError(
+        raise errors.UsageError(
             f"--batch_sizes={_BATCH_SIZES.value}: none can be spread over"
             f" {machine.mesh[DATA]} devices"
         )
@@ -119,7 +119,7 @@ def _numbers(flag: str, text: str, least: int) -> list[int]:
     except ValueError:
         numbers = []
     if not numbers or min(numbers) < least:
-        raise errors.UserError(
+        raise errors.UsageError(
             f"--{flag}={text}: give integers of at least {least}, separated by commas"
         )
     return numbers

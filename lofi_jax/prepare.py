@@ -17,7 +17,7 @@ from absl import flags
 from lofi_jax import errors, locks
 from lofi_jax.data.ingest.sampling import Sampling
 from lofi_jax.data.prepared import dataset
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UsageError
 from lofi_jax.training.progress import Progress
 
 DATASETS = ("synthetic", "activitynet", "hacs", "thumos14", "kinetics400", "video_folder")
@@ -61,9 +61,9 @@ BEAM_OPTIONS = flags.DEFINE_list(
 
 def main() -> None:
     if DATASET.value not in DATASETS:
-        raise UserError(f"--dataset={DATASET.value}: choose one of {', '.join(DATASETS)}")
+        raise UsageError(f"--dataset={DATASET.value}: choose one of {', '.join(DATASETS)}")
     if WORKERS.value is not None and WORKERS.value < 1:
-        raise UserError(f"--workers={WORKERS.value}: it must be at least 1")
+        raise UsageError(f"--workers={WORKERS.value}: it must be at least 1")
     sampling = Sampling(
         SNIPPETS.value,
         FRAMES.value,

@@ -53,7 +53,7 @@ def main() -> None:
                 print(name.replace("_", " "))
             found = pipeline.run(run)
         if not found and processes.is_first():
-            raise errors.UserError("config.stages: a study needs the stage evaluate")
+            raise errors.UsageError("config.stages: a study needs the stage evaluate")
         runs.append(run)
         results[name.partition("_")[2]] = found
     if not processes.is_first():
@@ -75,7 +75,7 @@ def _seeds(config: Config) -> dict[str, Config]:
     try:
         seeds = sorted({int(seed) for seed in names(_SEEDS.value)})
     except ValueError:
-        raise errors.UserError(
+        raise errors.UsageError(
             f"--seeds={_SEEDS.value}: whole numbers, separated by commas"
         ) from None
     return {f"seed_{seed}": dataclasses.replace(config, seed=seed) for seed in seeds}
@@ -84,7 +84,7 @@ def _seeds(config: Config) -> dict[str, Config]:
 def _folds(config: Config, folder: pathlib.Path) -> dict[str, Config]:
     """The config with each fold, by folder; all prepare the videos once."""
     if flags.FLAGS["seeds"].present:
-        raise errors.UserError(
+        raise errors.UsageError(
             f"--folds={_FOLDS.value} and --seeds={_SEEDS.value}: give one of them; folds are of"
             f" config.seed, {config.seed}"
         )

@@ -11,7 +11,7 @@ from absl import flags
 
 from lofi_jax import errors
 from lofi_jax.data.annotations import formats
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UsageError
 from lofi_jax.results import submissions
 from lofi_jax.results.ground_truth import Truth
 
@@ -26,7 +26,7 @@ SUBSET = flags.DEFINE_string("subset", None, "The videos that the predictions ar
 def main() -> int:
     truth = None
     if (GROUND_TRUTH.value is None) != (SUBSET.value is None):
-        raise UserError("--ground_truth and --subset: give both or neither")
+        raise UsageError("--ground_truth and --subset: give both or neither")
     if GROUND_TRUTH.value and SUBSET.value is not None:
         files = None
         if VIDEO_DIR.value:

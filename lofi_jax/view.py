@@ -15,7 +15,7 @@ from lofi_jax import errors
 from lofi_jax.comma_separated import names
 from lofi_jax.data.ingest.video_folder import find_videos
 from lofi_jax.detection import thresholds
-from lofi_jax.errors import UserError, first
+from lofi_jax.errors import UsageError, first
 from lofi_jax.jobs import view
 from lofi_jax.reports.server import server
 from lofi_jax.results import ground_truth, side_by_side
@@ -39,7 +39,7 @@ def main() -> int | None:
     tious = thresholds.parse(_TIOU.value, "--tiou")
     paths = names(_PREDICTIONS.value)
     if not paths:
-        raise UserError("--predictions names no file")
+        raise UsageError("--predictions names no file")
     if _SUBSET.value:
         truth, found = ground_truth.load(_GROUND_TRUTH.value, _SUBSET.value, paths, True)
     else:

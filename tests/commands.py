@@ -45,11 +45,22 @@ def run_each(jobs: dict[str, list]) -> dict[str, subprocess.CompletedProcess]:
 
 
 def refused(ended: subprocess.CompletedProcess, *says: str) -> bool:
-    """Whether a command ended as it should on an error the user can fix: with one line that
-    says what.
+    """Whether a command ended as it should on an error the user can fix: with exit code 1 and one
+    line that says what.
     """
+    return _ended_in_a_line(ended, 1, *says)
+
+
+def misused(ended: subprocess.CompletedProcess, *says: str) -> bool:
+    """Whether a command ended as it should on a wrong flag or config: likewise, with exit code
+    2.
+    """
+    return _ended_in_a_line(ended, 2, *says)
+
+
+def _ended_in_a_line(ended: subprocess.CompletedProcess, code: int, *says: str) -> bool:
     one_line = ended.stderr.startswith("error: ") and ended.stderr.count("\n") == 1
-    return ended.returncode == 2 and one_line and all(text in ended.stderr for text in says)
+    return ended.returncode == code and one_line and all(text in ended.stderr for text in says)
 
 
 def main(workdir: pathlib.Path, *arguments: str, config: pathlib.Path = TINY) -> list[str]:

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from commands import refused, run
+from commands import misused, refused, run
 from test_evaluate import entry, video, write
 
 
@@ -84,7 +84,7 @@ def test_what_is_found_in_other_videos_is_false_unless_ignored(folder):
 
 
 def test_what_cannot_be_is_one_line(folder):
-    assert refused(compare(folder, ("weak",)), "name two files, separated by a comma")
+    assert misused(compare(folder, ("weak",)), "name two files, separated by a comma")
     assert refused(compare(folder, ("weak", "none")), "none.json: cannot be read")
     write(folder / "foreign.json", {"x": []})
     ended = compare(folder, ("weak", "foreign"))

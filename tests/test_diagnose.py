@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from browser import chromium
-from commands import ROOT, refused, run
+from commands import ROOT, misused, refused, run
 from test_evaluate import entry, video, write
 
 from lofi_jax.reports import pages
@@ -173,11 +173,11 @@ def test_text_is_escaped():
 
 def test_what_cannot_be_is_one_line(folder, tmp_path):
     ended = run(*arguments(folder, tmp_path / "out", "--tiou=2"))
-    assert refused(ended, "--tiou=2: not first:step:last")
+    assert misused(ended, "--tiou=2: not first:step:last")
     ended = run(*arguments(folder, tmp_path / "out", "--subset=train"))
     assert refused(ended, "truth.json: no video is of subset 'train', only of 'val'")
     ended = run(*arguments(folder, folder / "truth.json" / "out"))
-    assert ended.returncode == 2
+    assert ended.returncode == 1
     last = ended.stderr.splitlines()[-1]
     assert last.startswith("error: ") and "truth.json" in last and "cannot be written" in last
 

@@ -67,8 +67,8 @@ def test_sound_videos_are_let_go(folder):
     config.dataset = "video_folder"
     config.data.video_dir = str(folder / "videos")
     config.data.annotations = str(annotations(folder, 1, "run"))
-    config.joint.epochs = config.head_training.epochs = config.classifier.epochs = 400.0
-    config.joint.batch_size = config.head_training.batch_size = config.classifier.batch_size = 1
+    for recipe in (config.pretrain, config.joint, config.head_training, config.classifier):
+        recipe.epochs, recipe.batch_size = 400.0, 1
     checked = checkup.whole(typed(config), Workdir(folder / "workdir"))
     assert checked.findings == []
     facts = "\n".join(checked.facts)
@@ -86,6 +86,23 @@ def test_main_says_the_worst_first(folder):
     assert "3 more" not in lines[-1] and len(lines) == 4
     config.data.annotations = str(folder / "none.json")
     assert checkup.first_lines(typed(config)) == []
+
+
+def test_a_batch_of_more_than_the_data_is_told_before_any_work():
+    config = get_config()
+    config.rows = "acp_plus,lofi"
+    for recipe in (config.pretrain, config.joint, config.head_training, config.classifier):
+        recipe.batch_size = 64
+    findings = checkup.of_annotations(typed(config)).findings
+    told = [finding.what for finding in findings if "is more than the" in finding.what]
+    assert [what.partition(":")[0] for what in told] == [
+        *("pretrain", "joint", "head_training", "classifier")
+    ]
+    assert told[0].startswith("pretrain: a batch of 64 is more than the 48 training examples")
+    assert (
+        checkup.first_lines(typed(config))[0]
+        == f"doctor: {told[0]}; set config.pretrain.batch_size=12"
+    )
 
 
 def test_a_checkpoint_that_holds_nothing_learned_stops_the_run(tmp_path):
@@ -108,7 +125,8 @@ def test_windows_of_unknown_durations_are_no_few_steps(folder):
     config.data.annotations = str(annotations(folder, 1, "run"))
     config.data.window, config.data.snippets_per_second = 16, 8.0
     checked = checkup.of_annotations(typed(config))
-    assert not any("steps" in finding.what for finding in checked.findings)
+    few = [finding.what for finding in checked.findings if "steps" in finding.what]
+    assert [what.partition(":")[0] for what in few] == ["pretrain"]  # which takes clips
     assert checked.facts[0].endswith("1 classes; of unknown durations")
 
 

@@ -228,7 +228,7 @@ def bad_cases(folder, truth):
 def test_bad_input_is_one_line(tmp_path, truth):
     for annotations, found, subset, says in bad_cases(tmp_path, truth):
         done = run(annotations, found, subset, f"--output={tmp_path / 'metrics.json'}")
-        assert (done.returncode, done.stdout) == (2, "")
+        assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith("error: ") and says in done.stderr
         assert len(done.stderr.splitlines()) == 1
         assert not (tmp_path / "metrics.json").exists()
@@ -250,7 +250,7 @@ def test_a_subset_whose_segments_are_secret(tmp_path):
     truth = tmp_path / "truth.json"
     truth.write_text(json.dumps({"database": {"v": video(subset="testing")}}))
     done = run(truth, write(tmp_path / "found.json", {"v": []}), "testing")
-    assert done.returncode == 2
+    assert done.returncode == 1
     assert "truth.json: subset 'testing' has no segments to find" in done.stderr
 
 

@@ -8,7 +8,7 @@ import runpy
 
 import numpy as np
 import pytest
-from commands import refused, run, run_each
+from commands import misused, refused, run, run_each
 
 from lofi_jax.data.annotations import activitynet
 from lofi_jax.jobs.exports import export_layouts
@@ -185,7 +185,7 @@ def test_what_cannot_be_exported_is_said(finished_run, tmp_path):
         }
     )
     assert refused(ended["encoder"], "--encoder=acq", "only: acp, lofi_temporal_gtad")
-    assert refused(ended["layout"], "--layout=coco: choose one of opentad, actionformer")
+    assert misused(ended["layout"], "--layout=coco: choose one of opentad, actionformer")
     (tmp_path / "file").touch()
     ended = run(
         "export", workdir, f"--output={tmp_path / 'file'}", "--encoder=acp", "--layout=opentad"

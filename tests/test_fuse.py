@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from commands import refused, run
+from commands import misused, refused, run
 from test_evaluate import entry, write
 
 from lofi_jax.detection.proposals import Proposals, union, with_classes
@@ -100,7 +100,7 @@ def test_the_union_of_nothing():
 @pytest.mark.parametrize("weights", ["1", "1,0", "1,x", "1,-1", "1,inf", "1,nan", "1,1,1"])
 def test_bad_weights(tmp_path, weights):
     ended, _ = fuse(tmp_path, [{"a": []}, {"a": []}], f"--weights={weights}")
-    assert refused(ended, f"--weights={weights}: not 2 numbers above 0")
+    assert misused(ended, f"--weights={weights}: not 2 numbers above 0")
 
 
 def test_bad_files(tmp_path):

@@ -18,7 +18,18 @@ import cv2
 import numpy as np
 import pytest
 import spliced
-from commands import LONG, TINY, begun, main, refused, run, run_each, start, wait_for_steps
+from commands import (
+    LONG,
+    TINY,
+    begun,
+    main,
+    misused,
+    refused,
+    run,
+    run_each,
+    start,
+    wait_for_steps,
+)
 from tensorboardX.proto.event_pb2 import Event
 
 from lofi_jax.results import predictions
@@ -143,7 +154,7 @@ def test_a_run_killed_again_and_again_ends_with_the_same_numbers(finished_run):
 @pytest.mark.parametrize(
     ("number", "says", "code"),
     [
-        (signal.SIGTERM, r"error: joint \(.*\): received SIGTERM; saved at step (\d+); rerun", 2),
+        (signal.SIGTERM, r"error: joint \(.*\): received SIGTERM; saved at step (\d+); rerun", 1),
         (signal.SIGINT, r"joint \(.*\): interrupted; saved at step (\d+); rerun to resume\n", 130),
     ],
 )
@@ -275,7 +286,8 @@ def wrong(tmp_path_factory):
 @pytest.mark.parametrize("what", WRONG)
 def test_what_cannot_be_is_one_line_that_says_so(wrong, what):
     ended, folder = wrong
-    assert refused(ended[what], WRONG[what][1].format(folder=folder)), ended[what].stderr
+    at_fault = refused if what.startswith("a workdir") else misused
+    assert at_fault(ended[what], WRONG[what][1].format(folder=folder)), ended[what].stderr
     assert not (folder / "run").exists()
 
 

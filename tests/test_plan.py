@@ -62,7 +62,7 @@ def test_the_command_writes_the_plans_best_first_and_says_when_none_fits(tmp_pat
 )
 def test_impossible_flags_are_refused(flag):
     ended = commands.run("plan", f"--config={commands.TINY}", flag)
-    assert commands.refused(ended, flag)
+    assert commands.misused(ended, flag)
 
 
 def test_auto_checks_the_config_first(tmp_path):

@@ -73,7 +73,7 @@ def test_one_that_is_told_to_end_has_both_save_the_same_step(finished_run):
     both[1].terminate()
     errors = [process.communicate(timeout=120)[1] for process in both]
     (saved,) = (folder / "checkpoints").iterdir()
-    assert [process.returncode for process in both] == [2, 2], errors
+    assert [process.returncode for process in both] == [1, 1], errors
     assert all(f"received SIGTERM; saved at step {saved.name};" in error for error in errors)
 
 

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import optax
 import pytest
-from commands import ROOT, main, refused, run
+from commands import ROOT, main, misused, run
 from examples import charades
 from examples.tiny_encoder import TinyEncoder
 from examples.tiny_head import TinyHead
@@ -60,7 +60,7 @@ def test_a_run_trains_with_them_and_a_localizer_loads_it(tmp_path, finished_run,
 def test_a_class_that_is_not_there_is_one_line(tmp_path):
     wrong = "--config.encoder.name=tests.examples.tiny_encoder:Tiny"
     ended = run(*main(tmp_path / "run", wrong))
-    assert refused(ended, "config.encoder is named 'tests.examples.tiny_encoder:Tiny'")
+    assert misused(ended, "config.encoder is named 'tests.examples.tiny_encoder:Tiny'")
 
 
 def test_modules_train_together_on_arrays():

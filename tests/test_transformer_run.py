@@ -46,5 +46,5 @@ def test_adapters_train_in_a_frozen_backbone_at_low_fidelity(tmp_path):
 def test_a_stage_1_that_sees_no_whole_clip_is_refused_before_any_work(tmp_path):
     arguments = commands.main(tmp_path / "run", "--config.data.frames=3", config=CONFIG)
     ended = commands.run(*arguments)
-    assert commands.refused(ended, "config.data.frames is 3", "clips of 2 do not divide")
+    assert commands.misused(ended, "config.data.frames is 3", "clips of 2 do not divide")
     assert not (tmp_path / "run" / "data").exists()

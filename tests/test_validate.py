@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from commands import refused, run, start
+from commands import misused, refused, run, start
 from test_evaluate import entry, video, write
 
 from lofi_jax.results import submissions
@@ -120,7 +120,7 @@ def test_files_of_another_form(tmp_path, text, says):
 
 def test_what_cannot_be_is_one_line(tmp_path, truth):
     path = write(tmp_path / "found.json", GOOD)
-    assert refused(validate(path, f"--ground_truth={truth}"), "give both or neither")
+    assert misused(validate(path, f"--ground_truth={truth}"), "give both or neither")
     ended = validate(path, f"--ground_truth={truth}", "--subset=test")
     assert refused(ended, "no video is of subset 'test', only of 'train', 'val'")
     ended = validate(tmp_path / "none.json")

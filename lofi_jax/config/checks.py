@@ -17,13 +17,14 @@ from lofi_jax.config.settings import (
 from lofi_jax.config.values import full_fidelity, rows_of, tious
 from lofi_jax.data.world.script import WORLDS
 from lofi_jax.detection.nms import METHODS, VOTES
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UserError, as_usage
 from lofi_jax.models import ENCODERS, HEADS, chunked
 from lofi_jax.training.groups import GROUPS
 from lofi_jax.training.optimizer import OPTIMIZERS, SCHEDULES
 from lofi_jax.training.sharding import PARAMETERS
 
 
+@as_usage()
 def validate(config: Config) -> None:
     """Checks everything that can be checked before any work starts, except for the data's paths.
 
@@ -146,6 +147,7 @@ def _check_source(config: Config) -> None:
         )
 
 
+@as_usage()
 def validate_data(config: Config) -> None:
     """Checks that the config says where the data lies.
 

@@ -10,7 +10,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from lofi_jax.config.settings import Config, Named
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UserError, as_usage
 from lofi_jax.training.optimizer import Optimizer
 
 
@@ -31,6 +31,7 @@ def optimizer(**changes: Any) -> ConfigDict:
     return settings.unlock()
 
 
+@as_usage()
 def typed(config: ConfigDict) -> Config:
     """The config as a value.
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UsageError
 
 ACTIVITYNET = "0.5:0.05:0.95"
 THUMOS = "0.3:0.1:0.7"
@@ -26,7 +26,7 @@ def parse(text: str, name: str) -> np.ndarray:
     try:
         hundredths = _hundredths(text)
     except (ValueError, OverflowError, IndexError) as error:
-        raise UserError(
+        raise UsageError(
             f"{name}={text}: not first:step:last in hundredths above 0 and up to 1, with a last "
             f"that the steps reach, such as {ACTIVITYNET}"
         ) from error

@@ -13,7 +13,7 @@ memory that a program may take from the TPU compiler, which names it when it ref
 import dataclasses
 import difflib
 
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UsageError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,4 +126,4 @@ def find(name: str) -> Device:
         return DEVICES[name]
     close = difflib.get_close_matches(name.lower(), DEVICES, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
-    raise UserError(f"--device={name}: unknown device; {hint}{', '.join(DEVICES)}")
+    raise UsageError(f"--device={name}: unknown device; {hint}{', '.join(DEVICES)}")

@@ -2,7 +2,7 @@
 
 from lofi_jax.devices.gpu_target import target_config
 from lofi_jax.devices.table import Gpu, find
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UsageError
 
 _GPUS_OF_A_HOST = 8
 # The layout of a host's TPU chips.
@@ -18,14 +18,14 @@ def hosts_of(name: str, count: int) -> int:
     device = find(name)
     if isinstance(device.chip, Gpu):
         if count < 1 or (count > _GPUS_OF_A_HOST and count % _GPUS_OF_A_HOST):
-            raise UserError(
+            raise UsageError(
                 f"--devices={count}: {name} comes in 1 to {_GPUS_OF_A_HOST} on a host, and in"
                 f" multiples of {_GPUS_OF_A_HOST} on several"
             )
         return -(-count // _GPUS_OF_A_HOST)
     tpu = device.chip
     if count not in tpu.shapes:
-        raise UserError(
+        raise UsageError(
             f"--devices={count}: {name} comes in slices of {', '.join(map(str, tpu.shapes))}"
         )
     # A slice of several hosts is made of hosts of four.

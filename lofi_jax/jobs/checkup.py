@@ -36,7 +36,7 @@ from lofi_jax.detection.windows import Windows
 from lofi_jax.errors import UserError
 from lofi_jax.jobs import checkup_networks
 from lofi_jax.jobs import labels as labels_of
-from lofi_jax.run import datasets, networks, sources
+from lofi_jax.run import datasets, divisibility, networks, sources
 from lofi_jax.run.workdir import Workdir
 
 _TIMED = 2, 64  # videos, and frames of each, that are decoded to time it
@@ -74,9 +74,9 @@ def of_annotations(config: Config) -> Checkup:
         UserError: the file cannot be read, or a subset is not in it.
     """
     if config.dataset == "synthetic":
-        count = config.synthetic.train_videos
+        count, clips = config.synthetic.train_videos, config.synthetic.source_clips
         facts = ["the built-in world: its videos and annotations need no check"]
-        return Checkup(worst_first(_trainings(config, count)), facts)
+        return Checkup(worst_first(_trainings(config, count, clips, 0)), facts)
     train, test = _subsets(config, _annotations(config))
     return _of_videos(config, train, test, {}, {})
 
@@ -189,7 +189,9 @@ def _of_videos(
             findings += video_labels.check(test, config.classifier.top_classes)
     more, facts = _reach(config, test)
     findings += more
-    findings += _trainings(config, _examples(config, train))
+    segments = sum(len(video.labels) for video in train)
+    clips = 0 if config.source.video_dir else segments
+    findings += _trainings(config, _examples(config, train), clips, segments)
     known = [video.duration for video in (*train, *test) if video.duration]
     counts = [
         f"{len(videos)} {name} videos with {sum(len(v.labels) for v in videos)} instances"
@@ -268,19 +270,28 @@ def _reach(config: Config, test: Sequence[Video]) -> tuple[list[Finding], list[s
     return list(reach.check(reached, seconds, enough)), facts
 
 
-def _trainings(config: Config, examples: int) -> Iterator[Finding]:
-    """The trainings that the config asks for, of so many videos or windows."""
+def _trainings(config: Config, examples: int, clips: int, segments: int) -> Iterator[Finding]:
+    """The trainings that the config asks for, by how many examples each has; 0: not known.
+
+    Args:
+        examples: of the target, videos or windows.
+        clips: of the source.
+        segments: of the target, whose clips acp_plus learns.
+    """
     table, stages = rows_of(config), names(config.stages)
+    starts = divisibility.trained_starts(config) if "pretrain" in stages else set()
+    joint = "joint" in stages and any(row.start == "lofi" for row in table)
     used = {
-        "joint": "joint" in stages and any(row.start == "lofi" for row in table),
-        "head_training": "head" in stages and not config.head_checkpoint,
-        "classifier": "head" in stages and not config.classifier.file,
+        "pretrain": clips if starts - {"acp_plus"} else 0,
+        "fine_tune": segments if "acp_plus" in starts else 0,
+        "joint": examples if joint else 0,
+        "head_training": examples if "head" in stages and not config.head_checkpoint else 0,
+        "classifier": examples if "head" in stages and not config.classifier.file else 0,
     }
-    for name, is_used in used.items():
-        if is_used:
-            recipe = getattr(config, name)
-            if recipe.batch_size > 0 and examples:  # not "auto"
-                yield from epochs.check(name, recipe, examples)
+    for name, count in used.items():
+        recipe = getattr(config, name)
+        if count and recipe.batch_size > 0:  # not "auto"
+            yield from epochs.check(name, recipe, count)
 
 
 def _space(

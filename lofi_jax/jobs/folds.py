@@ -10,7 +10,7 @@ import numpy as np
 from lofi_jax.config import Config, rows_of, tious, validate_data
 from lofi_jax.data.annotations import folds, formats
 from lofi_jax.detection import bootstrap
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UsageError, UserError
 from lofi_jax.jobs import detection
 from lofi_jax.results import ground_truth, predictions
 from lofi_jax.run import datasets
@@ -29,7 +29,7 @@ def check(config: Config, count: int) -> None:
     """
     validate_data(config)
     if config.dataset == "synthetic":
-        raise UserError(f"--folds={count}: the built-in world has no folds: use --seeds")
+        raise UsageError(f"--folds={count}: the built-in world has no folds: use --seeds")
     annotations = formats.load(config.data.annotations)
     there = sorted(set(folds.numbers(annotations, config.data.train_subset).values()))
     if there != list(range(count)):

@@ -8,13 +8,14 @@ from jax.sharding import Mesh
 
 from lofi_jax import config as configs
 from lofi_jax.config import Config
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UserError, as_usage
 from lofi_jax.fidelity import Fidelity
 from lofi_jax.models.protocols import WindowEncoder
 from lofi_jax.run.networks import classifies, make_encoder, pieces
 from lofi_jax.training.sharding import DATA, SNIPPET, local_mesh
 
 
+@as_usage()
 def check(config: Config, mesh: Mesh) -> None:
     """Checks every stage that the config's rows need.
 
@@ -43,16 +44,20 @@ def check(config: Config, mesh: Mesh) -> None:
 
 def _check_clips(config: Config) -> None:
     """Checks that an encoder of windows can see the clips of stage 1, where a row needs it."""
-    encoder, frames = make_encoder(config), config.data.frames
-    starts = {start for row in configs.rows_of(config) for start in row.start.split("+")}
-    starts |= {config.joint.start} if "lofi" in starts else set()
-    starts -= {"lofi", "icp", "external", *(["acp"] if config.encoder_checkpoint else [])}
+    encoder, frames, starts = make_encoder(config), config.data.frames, trained_starts(config)
     if starts and isinstance(encoder, WindowEncoder) and frames % encoder.clip:
         raise UserError(
             f"config.data.frames is {frames}, and stage 1 ({min(starts)}) trains on clips of that"
             f" length, which the encoder's clips of {encoder.clip} do not divide: set it to a"
             " multiple, or name a trained encoder in config.encoder_checkpoint"
         )
+
+
+def trained_starts(config: Config) -> set[str]:
+    """The encoders of stage 1 that the config's rows need and that are not given."""
+    starts = {start for row in configs.rows_of(config) for start in row.start.split("+")}
+    starts |= {config.joint.start} if "lofi" in starts else set()
+    return starts - {"lofi", "icp", "external", *(["acp"] if config.encoder_checkpoint else [])}
 
 
 def check_joint(config: Config, mesh: Mesh, at: Sequence[Fidelity]) -> None:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from lofi_jax import config as configs
 from lofi_jax.config import Config
 from lofi_jax.config.settings import Joint, Named
-from lofi_jax.errors import UserError, one_line
+from lofi_jax.errors import UserError, as_usage, one_line
 from lofi_jax.fidelity import Fidelity
 from lofi_jax.models import ENCODERS, HEADS, windows
 from lofi_jax.models.find import find
@@ -21,6 +21,7 @@ from lofi_jax.training.networks import Chunks
 from lofi_jax.training.optimizer import Group
 
 
+@as_usage()
 def check(config: Config) -> None:
     """Makes all modules that the config names, and traces them on the shapes that they will see.
 

@@ -6,7 +6,7 @@ import pathlib
 import shutil
 
 from lofi_jax.comma_separated import names
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UsageError
 from lofi_jax.run.workdir import Workdir
 
 # In the order of the run: what one made is what the next began with.
@@ -50,7 +50,7 @@ def parse(text: str) -> tuple[str, ...]:
     stages = names(text)
     for stage in stages:
         if stage not in STAGES:
-            raise UserError(f"--rerun: no stage {stage!r}: choose from {', '.join(STAGES)}")
+            raise UsageError(f"--rerun: no stage {stage!r}: choose from {', '.join(STAGES)}")
     return stages
 
 

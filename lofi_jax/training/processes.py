@@ -11,7 +11,7 @@ import sys
 import jax
 from jax.experimental import multihost_utils
 
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UsageError
 from lofi_jax.files import read_own_json, write_json
 
 
@@ -54,7 +54,7 @@ def _parse(address: str) -> tuple[str, int, int]:
             raise ValueError
         return host, int(count), int(index)
     except ValueError:
-        raise UserError(
+        raise UsageError(
             f"--distributed={address}: write auto, or HOST:PORT,COUNT,INDEX with INDEX from 0 to"
             " COUNT - 1"
         ) from None

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UsageError, UserError
 
 DATA, SNIPPET = "data", "snippet"
 PARAMETERS = ("replicated", "sharded")
@@ -43,13 +43,13 @@ def mesh_shape(data: int, snippet: int, devices: int, processes: int) -> tuple[i
     if data == -1:
         data = devices // snippet
     if data < 1 or snippet < 1 or data * snippet > devices:
-        raise UserError(
+        raise UsageError(
             f"requested a {data} x {snippet} mesh, but only {devices} devices are available:"
             " change config.mesh.data or config.mesh.snippet"
         )
     held = devices // processes
     if processes > 1 and (data * snippet < devices or held % snippet):
-        raise UserError(
+        raise UsageError(
             f"a mesh of {data} x {snippet} devices does not split evenly over {processes}"
             f" processes of {held}: config.mesh.snippet must divide a process's"
             " devices, and config.mesh.data x snippet be all of them"

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
-from lofi_jax.errors import UserError, first
+from lofi_jax.errors import UsageError, UserError, first
 from lofi_jax.models import ENCODERS, HEADS, windows
 from lofi_jax.models.protocols import by_path
 from lofi_jax.training.checkpoints import save_state
@@ -136,7 +136,7 @@ def head(source: Path, name: str, output: Path) -> str:
 
 def _check(name: str, kind: str, names: tuple[str, ...]) -> None:
     if name not in names:
-        raise UserError(f"no public {kind} is named {name!r}: choose one of {', '.join(names)}")
+        raise UsageError(f"no public {kind} is named {name!r}: choose one of {', '.join(names)}")
 
 
 def _fit_encoder(arrays: Arrays, name: str) -> Fit:

@@ -134,7 +134,7 @@ def test_the_bound_is_that_of_arithmetic_or_of_memory():
 
 def test_an_unknown_device_is_refused_in_one_line():
     ended = commands.run("plan", f"--config={commands.TINY}", "--device=h10")
-    assert commands.refused(ended, "--device=h10: unknown device; did you mean h100?")
+    assert commands.misused(ended, "--device=h10: unknown device; did you mean h100?")
 
 
 @pytest.mark.parametrize(

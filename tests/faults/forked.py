@@ -7,16 +7,15 @@ threads do not survive a fork. Started by `Forked`, which speaks JSON with it, a
 import contextlib
 import json
 import os
-import pathlib
 import resource
 import runpy
+import selectors
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 _CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "shutil.rmtree")
@@ -82,21 +81,45 @@ def forked(environment: dict[str, str]) -> Iterator[Forked]:
 def _serve() -> None:
     for line in sys.stdin:
         job = json.loads(line)
-        with tempfile.TemporaryDirectory() as folder:
-            out, err = (pathlib.Path(folder, name) for name in ("out", "err"))
-            child = os.fork()
-            if not child:
-                _run(job, out, err)
-            _, status = os.waitpid(child, 0)
-            told = [path.read_text(errors="replace") for path in (out, err)]
+        # Pipes, for a bound on files is to be felt by the workdir alone.
+        reads, writes = zip(os.pipe(), os.pipe(), strict=True)
+        child = os.fork()
+        if not child:
+            _run(job, writes)
+        for end in writes:
+            os.close(end)
+        told = _read(child, reads)
+        _, status = os.waitpid(child, 0)
         print(json.dumps([os.waitstatus_to_exitcode(status), *told]), flush=True)
 
 
-def _run(job: dict, out: pathlib.Path, err: pathlib.Path) -> None:
+def _read(child: int, ends: Sequence[int]) -> list[str]:
+    """What a process says into pipes until it ends; its own children may outlive it."""
+    told = {end: b"" for end in ends}
+    with selectors.DefaultSelector() as ready, open(os.pidfd_open(child), "rb") as ended:
+        ready.register(ended, selectors.EVENT_READ)
+        for end in ends:
+            os.set_blocking(end, False)
+            ready.register(end, selectors.EVENT_READ)
+        running = True
+        while running:
+            running = ended not in [key.fileobj for key, _ in ready.select()]
+            for end in ends:
+                with contextlib.suppress(BlockingIOError):
+                    while part := os.read(end, 1 << 16):
+                        told[end] += part
+                    if end in ready.get_map():
+                        ready.unregister(end)  # closed at the other side
+    for end in ends:
+        os.close(end)
+    return [content.decode(errors="replace") for content in told.values()]
+
+
+def _run(job: dict, writes: Sequence[int]) -> None:
     """Runs a command in this process, and ends it."""
     code = 0
-    for path, file in ((out, 1), (err, 2)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), file)
+    for end, file in zip(writes, (1, 2), strict=True):
+        os.dup2(end, file)
     sys.stdin = open(os.devnull)
     sys.argv = [f"lofi {job['command']}", *job["arguments"]]
     try:

@@ -74,7 +74,7 @@ def test_without_pytorch_the_command_reads_safetensors_and_says_what_it_did(resn
     )
 
     again = run("--encoder=tsm_resnet18", *flags, code=NO_TORCH)
-    assert again.returncode == 2 and again.stdout == ""
+    assert again.returncode == 1 and again.stdout == ""
     assert again.stderr == (
         f"error: {tmp_path}/icp: already holds a checkpoint: name another folder\n"
     )
@@ -84,7 +84,7 @@ def test_without_pytorch_a_pth_file_is_refused_with_what_to_install(tmp_path):
     (tmp_path / "x.pth").write_bytes(b"anything")
     flags = (f"--source={tmp_path}/x.pth", f"--output={tmp_path}/out", "--encoder=tsm_resnet18")
     made = run(*flags, code=NO_TORCH)
-    assert made.returncode == 2 and made.stdout == ""
+    assert made.returncode == 1 and made.stdout == ""
     assert made.stderr == (
         f"error: {tmp_path}/x.pth: reading it needs PyTorch: pip install 'lofi_jax[torch]', or"
         " give a"

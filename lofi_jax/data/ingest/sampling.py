@@ -11,7 +11,7 @@ import numpy as np
 from lofi_jax.data import video_ids
 from lofi_jax.data.video import video_file as video_files
 from lofi_jax.data.video.sample_times import snippets_in
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UsageError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,11 +40,11 @@ class Sampling:
         lowest = {"snippets": 1, "frames": 1, "stride": 0, "short_side": 1, "quality": 1}
         for key, least in lowest.items():
             if getattr(self, key) < least:
-                raise UserError(f"{key} is {getattr(self, key)}: it must be at least {least}")
+                raise UsageError(f"{key} is {getattr(self, key)}: it must be at least {least}")
         if self.quality > 100:
-            raise UserError(f"quality is {self.quality}: it must be at most 100")
+            raise UsageError(f"quality is {self.quality}: it must be at most 100")
         if not 0 <= self.snippets_per_second < math.inf:
-            raise UserError(
+            raise UsageError(
                 f"snippets_per_second is {self.snippets_per_second}: it must be a rate, or 0 for a"
                 " fixed number"
             )

@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UsageError, UserError
 from lofi_jax.files import aside, safe_name, write_json, write_text
 from lofi_jax.jobs.exports import export_layouts
 from lofi_jax.run import datasets
@@ -29,7 +29,7 @@ def run(run: Run, encoder: str, layout: str, output: pathlib.Path) -> str:
             folder that cannot be written.
     """
     if layout not in export_layouts.NAMES:
-        raise UserError(f"--layout={layout}: choose one of {', '.join(export_layouts.NAMES)}")
+        raise UsageError(f"--layout={layout}: choose one of {', '.join(export_layouts.NAMES)}")
     there = sorted(path.parent.name for path in run.workdir.root.glob("features/*/features.json"))
     if encoder not in there:
         raise UserError(

@@ -17,7 +17,7 @@ from lofi_jax import config as configs
 from lofi_jax.config import Config, fidelities
 from lofi_jax.config.rows import Row
 from lofi_jax.devices import compile_only
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UsageError, UserError
 from lofi_jax.fidelity import Fidelity
 from lofi_jax.run.networks import (
     initial_encoder,
@@ -171,7 +171,7 @@ def lofi_rows(config: Config) -> list[Row]:
     """
     found = [row for row in configs.rows_of(config) if row.start == "lofi"]
     if not found:
-        raise UserError("config.rows has no row lofi: there is no joint training to plan")
+        raise UsageError("config.rows has no row lofi: there is no joint training to plan")
     return found
 
 

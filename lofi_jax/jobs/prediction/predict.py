@@ -14,7 +14,7 @@ from lofi_jax.data.streamed.video_frames import open_video
 from lofi_jax.data.video import video_file
 from lofi_jax.data.video.packets import VideoError
 from lofi_jax.detection.windows import Windows
-from lofi_jax.errors import LONGEST, UserError, naming_full_disk, one_line
+from lofi_jax.errors import LONGEST, UsageError, UserError, naming_full_disk, one_line
 from lofi_jax.files import safe_name
 from lofi_jax.jobs import images, view
 from lofi_jax.jobs.prediction.detector import Detector
@@ -36,9 +36,9 @@ def check_output(output: pathlib.Path, videos: list[pathlib.Path]) -> None:
         UserError: another ending, many videos for one that holds one, or no such folder can be.
     """
     if output.suffix.lower() not in ENDINGS:
-        raise UserError(f"--output={output}: the name must end in one of {', '.join(ENDINGS)}")
+        raise UsageError(f"--output={output}: the name must end in one of {', '.join(ENDINGS)}")
     if output.suffix.lower() in (".srt", ".vtt") and len(videos) > 1:
-        raise UserError(
+        raise UsageError(
             f"--output={output}: holds one video, not {len(videos)}: choose .json or .csv"
         )
 

@@ -5,7 +5,7 @@ import pathlib
 from lofi_jax import errors, locks
 from lofi_jax.comma_separated import names
 from lofi_jax.data.streamed.address import is_live
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UsageError
 from lofi_jax.files import try_to_write
 from lofi_jax.jobs.prediction import live, predict
 from lofi_jax.jobs.prediction.localizer import Localizer
@@ -39,14 +39,14 @@ def run(
     sources = [entry for entry in names(videos) if is_live(entry)]
     paths = [] if sources else expand(videos)
     if sources and (len(names(videos)) > 1 or timeline_dir or view_dir):
-        raise UserError(
+        raise UsageError(
             f"--videos={videos}: a live source goes alone, without --timeline_dir and --view"
         )
     if output is not None:
         predict.check_output(output, paths)
         try_to_write(output)
     elif not sources:
-        raise UserError("--output: name the file to write")
+        raise UsageError("--output: name the file to write")
     localizer = Localizer.load(workdir, row)
     kept.check(localizer.classes)
     keep_compiled(localizer.run.config, localizer.run.workdir)

@@ -7,7 +7,7 @@ import threading
 
 import av
 import pytest
-from commands import refused, run, start
+from commands import misused, run, start
 
 import lofi_jax
 from lofi_jax.data.ingest.sampling import Sampling
@@ -102,12 +102,12 @@ def test_what_is_no_source_is_refused(finished_run, tmp_path):
         Live("/dev/none", Sampling(), print)
     usual = [f"--workdir={finished_run[0]}"]
     refusals = {
-        "--videos=-,clips": "--videos=-,clips: a live source goes alone, without",
-        "--videos=/dev/none": "/dev/none: cannot be opened as a video",
-        f"--videos={tmp_path}": "no such video file, folder of videos or pattern",
+        "--videos=-,clips": (2, "--videos=-,clips: a live source goes alone, without"),
+        "--videos=/dev/none": (1, "/dev/none: cannot be opened as a video"),
+        f"--videos={tmp_path}": (1, "no such video file, folder of videos or pattern"),
     }
-    for flag, says in refusals.items():
+    for flag, (code, says) in refusals.items():
         ended = run("predict", *usual, flag)
-        assert ended.returncode == 2 and "error: " in ended.stderr and says in ended.stderr
+        assert ended.returncode == code and "error: " in ended.stderr and says in ended.stderr
     (tmp_path / "a.mp4").touch()
-    assert refused(run("predict", *usual, f"--videos={tmp_path}"), "--output: name the file")
+    assert misused(run("predict", *usual, f"--videos={tmp_path}"), "--output: name the file")
