@@ -1,4 +1,4 @@
-"""Runs the package's commands in forks of one process that has imported it, with faults.
+"""Runs the package's commands in forks of one process that has imported it, also with faults.
 
 A fork starts in a tenth of the time of an interpreter. The parent must not have used JAX: its
 threads do not survive a fork. Started by `Forked`, which speaks JSON with it, a line a command.
@@ -7,6 +7,7 @@ threads do not survive a fork. Started by `Forked`, which speaks JSON with it, a
 import contextlib
 import json
 import os
+import pathlib
 import resource
 import runpy
 import selectors
@@ -17,6 +18,8 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
+
+_LONGEST = 300  # seconds that a command may take
 
 _CHANGES = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "shutil.rmtree")
 
@@ -45,6 +48,7 @@ class Forked:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            cwd=pathlib.Path(__file__).parents[1],
             env=environment,
         )
 
@@ -118,6 +122,7 @@ def _read(child: int, ends: Sequence[int]) -> list[str]:
 def _run(job: dict, writes: Sequence[int]) -> None:
     """Runs a command in this process, and ends it."""
     code = 0
+    signal.alarm(_LONGEST)
     for end, file in zip(writes, (1, 2), strict=True):
         os.dup2(end, file)
     sys.stdin = open(os.devnull)
