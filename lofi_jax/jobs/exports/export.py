@@ -1,10 +1,13 @@
 """A run's features and annotations in the layouts that other TAL projects read."""
 
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
-from lofi_jax.errors import UsageError, UserError
+from lofi_jax.data.annotations.activitynet import Video
+from lofi_jax.data.features.store import FeatureStore
+from lofi_jax.errors import UserError
 from lofi_jax.files import aside, safe_name, write_json, write_text
 from lofi_jax.jobs.exports import export_layouts
 from lofi_jax.run import datasets
@@ -29,37 +32,20 @@ def run(run: Run, encoder: str, layout: str, output: pathlib.Path) -> str:
             folder that cannot be written.
     """
     if layout not in export_layouts.NAMES:
-        raise UsageError(f"--layout={layout}: choose one of {', '.join(export_layouts.NAMES)}")
-    there = sorted(path.parent.name for path in run.workdir.root.glob("features/*/features.json"))
-    if encoder not in there:
-        raise UserError(
-            f"--encoder={encoder}: {run.workdir.root / 'features'} has no such features, only:"
-            f" {', '.join(there)}"
-        )
-    data, target, store = run.config.data, datasets.target(run), run_features.store(run, encoder)
+        raise UserError(f"--layout={layout}: choose one of {', '.join(export_layouts.NAMES)}")
+    _check_encoder(run, encoder)
+    data, target = run.config.data, datasets.target(run)
     # Both projects train only on videos with an action.
     train = [video for video in target.train_videos if video.labels]
     videos = [*train, *target.test_videos]
-    for video in videos:
-        if safe_name(video.video_id) != video.video_id:
-            raise UserError(
-                f"video {video.video_id!r}: these projects name its file after its id, which no"
-                " file can have: rename it in the annotations"
-            )
+    _check_ids(videos)
     classes = [c for c in target.classes if any(c in video.labels for video in videos)]
     output = output.absolute()
     features, annotations = output / "features", output / "annotations.json"
+    class_file = output / "category_idx.txt"
+    subsets = data.train_subset, data.test_subset
     try:
-        lengths, width = [], 0
-        for video in videos:
-            array = store.read(video.video_id)
-            with (
-                aside(features / f"{video.video_id}.npy") as unfinished,
-                unfinished.open("wb") as file,
-            ):
-                np.save(file, array)
-            lengths.append(len(array))
-            width = array.shape[1]
+        lengths, width = _write_features(run_features.store(run, encoder), videos, features)
         form = export_layouts.Form(
             width=width,
             snippets=data.window or data.snippets,
@@ -67,9 +53,7 @@ def run(run: Run, encoder: str, layout: str, output: pathlib.Path) -> str:
             overlap=data.window_overlap,
         )
         write_json(annotations, export_layouts.database(videos, lengths, classes, form.rate))
-        class_file = output / "category_idx.txt"
         write_text(class_file, "".join(f"{name}\n" for name in classes))
-        subsets = data.train_subset, data.test_subset
         if layout == "opentad":
             config = output / "dataset.py"
             text = export_layouts.opentad_config(
@@ -90,3 +74,36 @@ def run(run: Run, encoder: str, layout: str, output: pathlib.Path) -> str:
         f" {len(classes)} classes{left_out}\n"
         f"{layout}: {config}"
     )
+
+
+def _check_encoder(run: Run, encoder: str) -> None:
+    there = sorted(path.parent.name for path in run.workdir.root.glob("features/*/features.json"))
+    if encoder not in there:
+        raise UserError(
+            f"--encoder={encoder}: {run.workdir.root / 'features'} has no such features, only:"
+            f" {', '.join(there)}"
+        )
+
+
+def _check_ids(videos: Sequence[Video]) -> None:
+    for video in videos:
+        if safe_name(video.video_id) != video.video_id:
+            raise UserError(
+                f"video {video.video_id!r}: these projects name its file after its id, which no"
+                " file can have: rename it in the annotations"
+            )
+
+
+def _write_features(
+    store: FeatureStore, videos: Sequence[Video], folder: pathlib.Path
+) -> tuple[list[int], int]:
+    """Writes each video's features; returns their lengths and number of channels."""
+    lengths, width = [], 0
+    for video in videos:
+        array = store.read(video.video_id)
+        path = folder / f"{video.video_id}.npy"
+        with aside(path) as unfinished, unfinished.open("wb") as file:
+            np.save(file, array)
+        lengths.append(len(array))
+        width = array.shape[1]
+    return lengths, width
