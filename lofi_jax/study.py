@@ -26,6 +26,7 @@ from lofi_jax.jobs.planning import auto
 from lofi_jax.reports import bars, tables
 from lofi_jax.run.start import start_run
 from lofi_jax.training import processes
+from lofi_jax.training.lost import naming_lost
 
 _CONFIG = define_config()
 _WORKDIR = flags.DEFINE_string(
@@ -40,6 +41,7 @@ _DISTRIBUTED = flags.DEFINE_string(
 )
 
 
+@naming_lost()
 def main() -> None:
     processes.start(_DISTRIBUTED.value)
     folder, config = pathlib.Path(_WORKDIR.value), typed(_CONFIG.value)

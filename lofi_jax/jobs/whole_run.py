@@ -10,8 +10,10 @@ from lofi_jax.reports import tables
 from lofi_jax.run import rerun
 from lofi_jax.run.start import start_run
 from lofi_jax.training import processes
+from lofi_jax.training.lost import naming_lost
 
 
+@naming_lost()
 def run(config: ConfigDict, workdir: str, distributed: str, again: str, wait: bool) -> None:
     """Runs a config in a workdir.
 
