@@ -65,7 +65,7 @@ def test_two_processes_of_which_one_is_killed_end_as_one_process_does(finished_r
     assert lost_in_one_line(killed[1])
     assert until.exists() and not (workdir / "results.json").exists(), killed[0].communicate()
     resumed = start_two(workdir)
-    outs = [process.communicate(timeout=2000) for process in resumed]
+    outs = [process.communicate(timeout=300) for process in resumed]
     assert [process.returncode for process in resumed] == [0, 0], outs
     assert "pretrain (acp)" not in outs[0][0] and "all files are in" in outs[0][0]
     # Each starts, and Gloo announces itself; else only the first speaks.
