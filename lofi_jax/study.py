@@ -20,7 +20,7 @@ from lofi_jax import errors
 from lofi_jax.comma_separated import names
 from lofi_jax.command_line import define_config, parse_flags
 from lofi_jax.config import Config, typed
-from lofi_jax.files import write_json
+from lofi_jax.files import try_to_fill, write_json
 from lofi_jax.jobs import folds, pipeline
 from lofi_jax.jobs.planning import auto
 from lofi_jax.reports import bars, tables
@@ -45,6 +45,7 @@ _DISTRIBUTED = flags.DEFINE_string(
 def main() -> None:
     processes.start(_DISTRIBUTED.value)
     folder, config = pathlib.Path(_WORKDIR.value), typed(_CONFIG.value)
+    try_to_fill(folder)
     variants = _folds(config, folder) if _FOLDS.value else _seeds(config)
     runs, results = [], {}
     for name, variant in variants.items():
