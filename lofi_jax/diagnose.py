@@ -19,7 +19,7 @@ from lofi_jax import errors
 from lofi_jax.detection import buckets, diagnosis, metrics, thresholds
 from lofi_jax.detection.matching import Instances, ranked
 from lofi_jax.errors import UserError
-from lofi_jax.files import aside, write_json, write_text
+from lofi_jax.files import aside, try_to_fill, write_json, write_text
 from lofi_jax.jobs import view
 from lofi_jax.reports import diagnosis as report
 from lofi_jax.reports import inline_images, pages
@@ -53,6 +53,7 @@ _PLOTS = {
 
 def main() -> None:
     tious = thresholds.parse(TIOU.value, "--tiou")
+    try_to_fill(OUTPUT_DIR.value)
     truth, (found,) = ground_truth.load(
         GROUND_TRUTH.value, SUBSET.value, [PREDICTIONS.value], IGNORE_OTHER_VIDEOS.value
     )

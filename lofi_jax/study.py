@@ -20,12 +20,13 @@ from lofi_jax import errors
 from lofi_jax.comma_separated import names
 from lofi_jax.command_line import define_config, parse_flags
 from lofi_jax.config import Config, typed
-from lofi_jax.files import write_json
+from lofi_jax.files import try_to_fill, write_json
 from lofi_jax.jobs import folds, pipeline
 from lofi_jax.jobs.planning import auto
 from lofi_jax.reports import bars, tables
 from lofi_jax.run.start import start_run
 from lofi_jax.training import processes
+from lofi_jax.training.lost import naming_lost
 
 _CONFIG = define_config()
 _WORKDIR = flags.DEFINE_string(
@@ -40,9 +41,11 @@ _DISTRIBUTED = flags.DEFINE_string(
 )
 
 
+@naming_lost()
 def main() -> None:
     processes.start(_DISTRIBUTED.value)
     folder, config = pathlib.Path(_WORKDIR.value), typed(_CONFIG.value)
+    try_to_fill(folder)
     variants = _folds(config, folder) if _FOLDS.value else _seeds(config)
     runs, results = [], {}
     for name, variant in variants.items():

@@ -16,6 +16,7 @@ from lofi_jax.comma_separated import names
 from lofi_jax.data.ingest.video_folder import find_videos
 from lofi_jax.detection import thresholds
 from lofi_jax.errors import UsageError, first
+from lofi_jax.files import try_to_fill
 from lofi_jax.jobs import view
 from lofi_jax.reports.server import server
 from lofi_jax.results import ground_truth, side_by_side
@@ -40,6 +41,7 @@ def main() -> int | None:
     paths = names(_PREDICTIONS.value)
     if not paths:
         raise UsageError("--predictions names no file")
+    try_to_fill(_OUTPUT.value)
     if _SUBSET.value:
         truth, found = ground_truth.load(_GROUND_TRUTH.value, _SUBSET.value, paths, True)
     else:

@@ -29,26 +29,8 @@ def start_two(workdir, *more):
     ]
 
 
-def test_two_processes_killed_together_end_as_one_process_does(finished_run):
-    unbroken, _ = finished_run
-    workdir = unbroken.with_name("two")
-    shutil.copytree(unbroken / "data", workdir / "data")
-    killed = start_two(workdir)
-    until = workdir / "encoders" / "lofi_temporal_gtad" / "checkpoints" / "2"
-    while not until.exists() and all(process.poll() is None for process in killed):
-        time.sleep(0.01)
-    for process in killed:
-        process.kill()
-    errors = [process.communicate()[1] for process in killed]
-    assert until.exists() and not (workdir / "results.json").exists(), errors
-    resumed = start_two(workdir)
-    outs = [process.communicate(timeout=300) for process in resumed]
-    assert [process.returncode for process in resumed] == [0, 0], outs
-    assert "pretrain (acp)" not in outs[0][0] and "all files are in" in outs[0][0]
-    # Each starts, and Gloo announces itself; else only the first speaks.
-    begun, *others = outs[1][0].splitlines()
-    assert begun == "main: starting JAX" and all("[Gloo]" in line for line in others)
-
+def ended_alike(workdir, unbroken):
+    """Checks that two processes have ended with one process's numbers."""
     ours, theirs = (
         json.loads((w / "results.json").read_text())["rows"] for w in (workdir, unbroken)
     )
@@ -62,6 +44,34 @@ def test_two_processes_killed_together_end_as_one_process_does(finished_run):
             a, b = (np.load(folder / name) for folder in folders)
             np.testing.assert_allclose(a, b, atol=1e-4)
     assert not list(workdir.rglob(".*part*"))
+
+
+def lost_in_one_line(process):
+    """Whether a process ends as it should when it has lost the other."""
+    _, err = process.communicate(timeout=150)
+    lines = [line for line in err.splitlines() if not line.startswith("warning: ")]
+    return process.returncode == 1 and len(lines) == 1 and lines[0].startswith("error: process ")
+
+
+def test_two_processes_of_which_one_is_killed_end_as_one_process_does(finished_run):
+    unbroken, _ = finished_run
+    workdir = unbroken.with_name("two")
+    shutil.copytree(unbroken / "data", workdir / "data")
+    killed = start_two(workdir)
+    until = workdir / "encoders" / "lofi_temporal_gtad" / "checkpoints" / "2"
+    while not until.exists() and all(process.poll() is None for process in killed):
+        time.sleep(0.01)
+    killed[0].kill()  # the one that the other is connected to
+    assert lost_in_one_line(killed[1])
+    assert until.exists() and not (workdir / "results.json").exists(), killed[0].communicate()
+    resumed = start_two(workdir)
+    outs = [process.communicate(timeout=300) for process in resumed]
+    assert [process.returncode for process in resumed] == [0, 0], outs
+    assert "pretrain (acp)" not in outs[0][0] and "all files are in" in outs[0][0]
+    # Each starts, and Gloo announces itself; else only the first speaks.
+    begun, *others = outs[1][0].splitlines()
+    assert begun == "main: starting JAX" and all("[Gloo]" in line for line in others)
+    ended_alike(workdir, unbroken)
 
 
 def test_one_that_is_told_to_end_has_both_save_the_same_step(finished_run):

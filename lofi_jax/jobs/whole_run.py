@@ -4,14 +4,17 @@ from ml_collections import ConfigDict
 
 from lofi_jax import errors
 from lofi_jax.config import typed
+from lofi_jax.files import try_to_fill
 from lofi_jax.jobs import checkup, pipeline
 from lofi_jax.jobs.planning import auto
 from lofi_jax.reports import tables
 from lofi_jax.run import rerun
 from lofi_jax.run.start import start_run
 from lofi_jax.training import processes
+from lofi_jax.training.lost import naming_lost
 
 
+@naming_lost()
 def run(config: ConfigDict, workdir: str, distributed: str, again: str, wait: bool) -> None:
     """Runs a config in a workdir.
 
@@ -25,6 +28,7 @@ def run(config: ConfigDict, workdir: str, distributed: str, again: str, wait: bo
     """
     stages = rerun.parse(again)
     processes.start(distributed)
+    try_to_fill(workdir)
     resolved = auto.resolve(typed(config), workdir)
     run = start_run(resolved, workdir, stages)
     processes.silence_others()

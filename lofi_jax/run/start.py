@@ -70,6 +70,7 @@ def start_run(config: Config, folder: str, again: tuple[str, ...] = ()) -> Run:
     configs.validate_data(config)
     networks.check(config)
     run = open_run(config, folder)
+    processes.end_with_the_others(run.workdir.root)
     if processes.is_first():
         _claim(run.workdir, config, again)
     processes.wait("workdir claimed")

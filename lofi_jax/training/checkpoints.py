@@ -13,7 +13,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from lofi_jax.errors import UserError, first, naming_full_disk, one_line, warn
-from lofi_jax.files import read_bytes, read_own_json, write_json
+from lofi_jax.files import read_bytes, read_own_json, try_to_fill, write_json
 from lofi_jax.training.groups import merge
 from lofi_jax.training.processes import is_first, wait
 
@@ -148,6 +148,13 @@ def _damaged(checkpoint: pathlib.Path, reason: str) -> UserError:
     return UserError(f"{checkpoint}: a damaged checkpoint ({reason})")
 
 
+def try_to_save(path: str | pathlib.Path) -> None:
+    """Finds out, before the work, whether `save_state` can write there; raises as it does."""
+    try_to_fill(path)
+    if _steps(pathlib.Path(path)):
+        raise UserError(f"{path}: already holds a checkpoint: name another folder")
+
+
 def save_state(path: str | pathlib.Path, params: dict, batch_stats: dict) -> None:
     """Atomically writes a checkpoint that `load_state` reads.
 
@@ -163,8 +170,7 @@ def save_state(path: str | pathlib.Path, params: dict, batch_stats: dict) -> Non
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with naming_full_disk(folder), ocp.CheckpointManager(folder) as manager:
-            if manager.latest_step() is not None:
-                raise UserError(f"{path}: already holds a checkpoint: name another folder")
+            try_to_save(folder)
             manager.save(0, args=ocp.args.Composite(state=ocp.args.StandardSave(state)))
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from error

@@ -2,6 +2,7 @@
 
 Every process runs the same program on the same workdir, which all must see. They train together,
 share out independent work, and leave what only one may do, such as writing a table, to the first.
+Where one ends or stalls, the others end too: see lost.py.
 """
 
 import os
@@ -11,8 +12,9 @@ import sys
 import jax
 from jax.experimental import multihost_utils
 
-from lofi_jax.errors import UsageError
+from lofi_jax.errors import UsageError, UserError, one_line
 from lofi_jax.files import read_own_json, write_json
+from lofi_jax.training import lost
 
 
 def start(address: str) -> None:
@@ -25,15 +27,32 @@ def start(address: str) -> None:
             process.
 
     Raises:
-        UserError: a malformed address.
+        UserError: a malformed address, or they do not find each other.
     """
     if not address and not _in_cluster():
         return
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    if address not in ("", "auto"):
-        jax.distributed.initialize(*_parse(address))
-    else:
-        jax.distributed.initialize()
+    given = (None, None, None) if address in ("", "auto") else _parse(address)
+    try:
+        jax.distributed.initialize(*given)
+    except Exception as error:  # of JAX, gRPC or a cluster
+        raise UserError(
+            f"--distributed={address}: the processes do not find each other"
+            f" ({one_line(str(error))})"
+        ) from error
+
+
+def end_with_the_others(folder: pathlib.Path) -> None:
+    """From now on this process ends in one line if another one does; see lost.py.
+
+    Args:
+        folder: gets processes/INDEX.log, with what JAX tells its developers, where there are
+            several processes.
+    """
+    index, count = place()
+    if count > 1:
+        log = folder / "processes" / f"{index}.log"
+        lost.end_in_one_line(f"process {index} of {count}", log)
 
 
 def _in_cluster() -> bool:

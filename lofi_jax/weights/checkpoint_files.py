@@ -4,6 +4,7 @@ import argparse
 import pathlib
 import re
 import warnings
+import zipfile
 from collections.abc import Mapping
 
 import numpy as np
@@ -15,6 +16,9 @@ from lofi_jax.weights import i3d_package, pickled_arrays
 
 # Older versions run code in a file even with weights_only (CVE-2025-32434, CVE-2026-24747).
 _SAFE_PYTORCH = "2.10"
+
+# Weights are noise, of which compression saves little; a bomb is zeros, a thousand times smaller.
+_COMPRESSION = 100
 
 # Where a PyTorch checkpoint keeps its arrays. Of several encoders it is the running mean of the
 # trained one, by which its authors evaluate.
@@ -57,8 +61,25 @@ def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
     return {k: v if v.dtype.kind in "iub" else v.astype(np.float32) for k, v in arrays.items()}
 
 
+def _check_sizes(path: pathlib.Path, most: float) -> None:
+    """Checks that a zip archive's members are not much larger than the file, before any memory is
+    taken for them.
+
+    Args:
+        most: times the file's size.
+
+    Raises:
+        ValueError, BadZipFile: they are, or it is no archive.
+    """
+    with zipfile.ZipFile(path) as archive:
+        claimed = sum(member.file_size for member in archive.infolist())
+    if claimed > most * path.stat().st_size:
+        raise ValueError(f"it claims to hold {claimed:,} bytes")
+
+
 def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
     try:
+        _check_sizes(path, _COMPRESSION)
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             arrays = {name: content[name] for name in content.files}
     except Exception as error:  # What damaged bytes lead to has no one type.
@@ -84,9 +105,13 @@ def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:
         )
 
     def to_numpy(tensor):
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise ValueError("a tensor that is larger than what is stored of it")
         return (tensor.float() if tensor.is_floating_point() else tensor).detach().numpy()
 
     try:
+        if zipfile.is_zipfile(path):
+            _check_sizes(path, 1)  # PyTorch compresses nothing
         # TSP's files hold their training's options, in a class that is only a bag of values.
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
             warnings.simplefilter("ignore")

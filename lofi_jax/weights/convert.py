@@ -13,7 +13,7 @@ from flax.traverse_util import unflatten_dict
 from lofi_jax.errors import UsageError, UserError, first
 from lofi_jax.models import ENCODERS, HEADS, windows
 from lofi_jax.models.protocols import by_path
-from lofi_jax.training.checkpoints import save_state
+from lofi_jax.training.checkpoints import save_state, try_to_save
 from lofi_jax.weights import (
     actionformer_layout,
     assign,
@@ -81,6 +81,7 @@ def encoder(source: Path, name: str, output: Path) -> str:
             that cannot be written or holds a checkpoint.
     """
     _check(name, "encoder", ENCODER_NAMES)
+    try_to_save(output)
     arrays = videomae_layout.joined(checkpoint_files.read(source))
     fit = _fit_encoder(arrays, name)
     if fit.problems:
@@ -107,6 +108,7 @@ def head(source: Path, name: str, output: Path) -> str:
     head's options.
     """
     _check(name, "head", HEAD_NAMES)
+    try_to_save(output)
     arrays = checkpoint_files.read(source)
     tell_options, tell_layout, (first_layer, groups) = _HEADS[name]
     try:

@@ -3,12 +3,12 @@
 import concurrent.futures
 import os
 import pathlib
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from lofi_jax import locks
 from lofi_jax.data.annotations import formats
-from lofi_jax.data.annotations.activitynet import Video
+from lofi_jax.data.annotations.activitynet import Annotations, Video
 from lofi_jax.data.ingest import annotate, metadata, video_folder
 from lofi_jax.data.ingest.report import Report
 from lofi_jax.data.ingest.sampling import Sampling
@@ -137,15 +137,58 @@ def scan(
     jobs = video_folder.match(parsed, files)
     source = video_folder.fingerprint(annotations, video_dir, jobs)
     path = _file(data_dir, name, sampling)
+    content = _known(path, source)
+    if content is None:
+        with locks.only(path):
+            # Another process may have made it meanwhile.
+            content = _known(path, source)
+            if content is None:
+                problems = video_folder.known_problems(parsed, files, jobs)
+                videos = _look_at_all(jobs, parsed, sampling, problems, progress)
+                for entry in (entry for entries in videos.values() for entry in entries):
+                    entry["path"] = os.path.relpath(entry["path"], video_dir)
+                if not any(videos.values()):
+                    raise UserError(
+                        f"{video_dir}: none of the {len(parsed.videos)} annotated videos can be"
+                        " read"
+                    )
+                content = {
+                    "classes": parsed.classes,
+                    "source": source,
+                    "problems": problems,
+                    "videos": videos,
+                }
+                write_json(path, content)
+    return Scan(content, video_dir, sampling)
+
+
+def _known(path: pathlib.Path, source: dict[str, Any]) -> dict[str, Any] | None:
+    """What an earlier scan of the same input has found; None where it is to be made.
+
+    Raises:
+        UserError: it was of other input.
+    """
     content = read_or_none(path)
     if path.exists() and not _is_sound(content):
         warn([f"{path}: is damaged, so the videos are scanned again"])
-    elif content is not None:
-        same = content["source"]["annotations"] == source["annotations"]
-        if same or content["source"]["videos"] != source["videos"]:
-            video_folder.check_source(path, content["source"], source)
-            return Scan(content, video_dir, sampling)
-    problems = defaultdict(list, video_folder.known_problems(parsed, files, jobs))
+        return None
+    if content is None:
+        return None
+    same = content["source"]["annotations"] == source["annotations"]
+    if not same and content["source"]["videos"] == source["videos"]:
+        return None  # only the annotations are others
+    video_folder.check_source(path, content["source"], source)
+    return content
+
+
+def _look_at_all(
+    jobs: Mapping[str, Sequence[video_folder.Job]],
+    parsed: Annotations,
+    sampling: Sampling,
+    problems: dict[str, list[str]],
+    progress: Callable[[int, int], None],
+) -> dict[str, list[dict[str, Any]]]:
+    """The entries of the videos that can be read, by subset; adds to the problems."""
     videos: dict[str, list[dict[str, Any]]] = {split: [] for split in jobs}
     total = sum(map(len, jobs.values()))
     progress(0, total)
@@ -154,23 +197,11 @@ def scan(
         looked = pool.map(lambda job: _look(job[1], parsed.classes, sampling), ordered)
         for done, ((split, _), (entry, found)) in enumerate(zip(ordered, looked, strict=True), 1):
             for reason, line in found:
-                problems[reason].append(line)
+                problems.setdefault(reason, []).append(line)
             if entry:
-                entry["path"] = os.path.relpath(entry["path"], video_dir)
                 videos[split].append(entry)
             progress(done, total)
-    if not any(videos.values()):
-        raise UserError(
-            f"{video_dir}: none of the {len(parsed.videos)} annotated videos can be read"
-        )
-    content = {
-        "classes": parsed.classes,
-        "source": source,
-        "problems": problems,
-        "videos": videos,
-    }
-    write_json(path, content)
-    return Scan(content, video_dir, sampling)
+    return videos
 
 
 def _look(job: video_folder.Job, classes: Sequence[str], sampling: Sampling):

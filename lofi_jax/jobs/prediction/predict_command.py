@@ -6,7 +6,7 @@ from lofi_jax import errors, locks
 from lofi_jax.comma_separated import names
 from lofi_jax.data.streamed.address import is_live
 from lofi_jax.errors import UsageError
-from lofi_jax.files import try_to_write
+from lofi_jax.files import try_to_fill, try_to_write
 from lofi_jax.jobs.prediction import live, predict
 from lofi_jax.jobs.prediction.localizer import Localizer
 from lofi_jax.jobs.prediction.video_paths import expand
@@ -45,6 +45,8 @@ def run(
     if output is not None:
         predict.check_output(output, paths)
         try_to_write(output)
+        for folder in filter(None, (timeline_dir, view_dir)):
+            try_to_fill(folder)
     elif not sources:
         raise UsageError("--output: name the file to write")
     localizer = Localizer.load(workdir, row)
