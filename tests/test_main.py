@@ -134,6 +134,7 @@ MOMENTS = {
 }
 
 
+@pytest.mark.faults  # by default tests/faults/test_kills.py kills a run
 def test_a_run_killed_again_and_again_ends_with_the_same_numbers(finished_run):
     unbroken, ended = finished_run
     workdir = unbroken.with_name("killed")

@@ -1,7 +1,6 @@
 """Several processes on one workdir train as one does, and go on after they were all killed."""
 
 import json
-import shutil
 import socket
 import time
 
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 from commands import LONG, begun, main, start, wait_for_steps
 
+from lofi_jax.errors import UsageError
 from lofi_jax.training import processes
 
 
@@ -56,9 +56,8 @@ def lost_in_one_line(process):
 def test_two_processes_of_which_one_is_killed_end_as_one_process_does(finished_run):
     unbroken, _ = finished_run
     workdir = unbroken.with_name("two")
-    shutil.copytree(unbroken / "data", workdir / "data")
+    until = begun(workdir, unbroken) / "checkpoints" / "2"
     killed = start_two(workdir)
-    until = workdir / "encoders" / "lofi_temporal_gtad" / "checkpoints" / "2"
     while not until.exists() and all(process.poll() is None for process in killed):
         time.sleep(0.01)
     killed[0].kill()  # the one that the other is connected to
@@ -67,10 +66,10 @@ def test_two_processes_of_which_one_is_killed_end_as_one_process_does(finished_r
     resumed = start_two(workdir)
     outs = [process.communicate(timeout=300) for process in resumed]
     assert [process.returncode for process in resumed] == [0, 0], outs
-    assert "pretrain (acp)" not in outs[0][0] and "all files are in" in outs[0][0]
+    assert "resuming from 2" in outs[0][0] and "all files are in" in outs[0][0]
     # Each starts, and Gloo announces itself; else only the first speaks.
-    begun, *others = outs[1][0].splitlines()
-    assert begun == "main: starting JAX" and all("[Gloo]" in line for line in others)
+    starting, *others = outs[1][0].splitlines()
+    assert starting == "main: starting JAX" and all("[Gloo]" in line for line in others)
     ended_alike(workdir, unbroken)
 
 
@@ -89,5 +88,5 @@ def test_one_that_is_told_to_end_has_both_save_the_same_step(finished_run):
 
 @pytest.mark.parametrize("address", ["here", "host:1234,2", "host:1234,2,2", "host,2,0", ":1,2,0"])
 def test_an_address_of_another_form_is_refused(address):
-    with pytest.raises(processes.UserError, match="write auto, or HOST:PORT,COUNT,INDEX"):
+    with pytest.raises(UsageError, match="write auto, or HOST:PORT,COUNT,INDEX"):
         processes._parse(address)
