@@ -62,7 +62,8 @@ def test_two_processes_of_which_one_is_killed_end_as_one_process_does(finished_r
         time.sleep(0.01)
     killed[0].kill()  # the one that the other is connected to
     assert lost_in_one_line(killed[1])
-    assert until.exists() and not (workdir / "results.json").exists(), killed[0].communicate()
+    said = killed[0].communicate()
+    assert until.exists() and not (workdir / "results.json").exists(), said
     resumed = start_two(workdir)
     outs = [process.communicate(timeout=300) for process in resumed]
     assert [process.returncode for process in resumed] == [0, 0], outs
