@@ -23,42 +23,10 @@ average mAP of 37.71 (ActionFormer) and 38.47 (TriDet) over tIoU 0.5:0.05:0.95 o
 subset. Memory: as for ActivityNet.
 """
 
-from lofi_jax.config import adatad, named, optimizer
+from lofi_jax.config import load
 
 
 def get_config(text=None):
-    c = adatad(text, head="actionformer_agnostic")
+    c = load(f"adatad/activitynet:{text or ''}")
     c.dataset = "hacs"
-    c.data.test_subset = "validation"
-    c.data.snippets = 192
-    c.data.frames = 4
-    if c.head.name == "actionformer_agnostic":
-        c.head = named(
-            "actionformer_agnostic",
-            channels=256,
-            window=0,
-            positions=192,
-            label_smoothing=0.1,
-            regression_weight=2.0,
-            shortest=0.001,
-        )
-    step = {
-        "weight_decay": 0.05,
-        "decay_vectors": False,
-        "warmup_epochs": 5.0,
-        "clip_norm": 1.0,
-    }
-    c.joint.optimizer = optimizer(learning_rate=1e-3, **step)
-    c.joint.encoder_scale = 0.1
-    c.joint.batch_size = 16
-    c.joint.ema = c.head_training.ema = 0.999
-    c.joint.epochs = 15.0
-    c.head_training.optimizer = optimizer(learning_rate=1e-3, **step)
-    c.head_training.batch_size = 16
-    c.head_training.epochs = 15.0
-    c.detect.nms = "gaussian"
-    c.detect.nms_sigma = 0.7
-    c.detect.min_score = 0.001
-    c.detect.vote = 0.9
-    c.detect.top_k = 100
     return c

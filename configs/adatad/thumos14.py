@@ -18,15 +18,15 @@ Arguments, with their defaults:
 The rows are acp, the frozen backbone's features, and lofi. A window is 768 frames of 160 x 160
 pixels, every fourth of 30 a second, and shares half with the next; attention stays within clips of
 16 frames (arXiv 2311.17241 and its public configs). Other than there, a fresh head is trained on
-the features of the trained encoder, a video is encoded in pieces that do not overlap, drop path is
-left out, and the giant sees 154 pixels, the 11 whole patches of 160.
+the features of the trained encoder, a video is encoded in pieces that do not overlap, and the giant
+sees 154 pixels, the 11 whole patches of 160.
 
 What AdaTAD reports, average mAP over tIoU 0.3:0.1:0.7: videomae_small 69.03, base 71.14,
 large 73.51, huge 74.95, giant 75.06. No result of this config is known yet. Memory of a step with
 one window at full fidelity, by the H100's compiler: see lofi_jax/models/README.md.
 """
 
-from lofi_jax.config import adatad, named, optimizer
+from lofi_jax.config import adatad, named
 
 
 def get_config(text=None):
@@ -40,24 +40,12 @@ def get_config(text=None):
     c.data.window_overlap = 0.5
     if c.head.name == "actionformer":
         c.head = named("actionformer", window=0)
-    step = {
-        "weight_decay": 0.05,
-        "decay_vectors": False,
-        "warmup_epochs": 5.0,
-        "clip_norm": 1.0,
-        "cosine_epochs": 100.0,
-    }
-    c.joint.optimizer = optimizer(learning_rate=1e-4, **step)
     c.joint.encoder_scale = 2.0 if c.encoder.name == "videomae_small" else 1.0
-    c.joint.batch_size = 2
-    c.joint.ema = c.head_training.ema = 0.999
-    c.joint.epochs = 60.0
-    c.head_training.optimizer = optimizer(learning_rate=1e-4, **step)
-    c.head_training.batch_size = 2
-    c.head_training.epochs = 60.0
-    c.detect.nms = "gaussian"
-    c.detect.nms_sigma = 0.7
-    c.detect.min_score = 0.001
+    for stage in (c.joint, c.head_training):
+        stage.optimizer.learning_rate = 1e-4
+        stage.optimizer.cosine_epochs = 100.0
+        stage.batch_size = 2
+        stage.epochs = 60.0
     c.detect.vote = 0.7
     c.detect.top_k = 2000
     return c

@@ -40,8 +40,8 @@ def draw(run: Run) -> None:
     folder.mkdir(exist_ok=True)
     for i, video in enumerate(target.test_videos[: run.config.timelines]):
         truth = [
-            {"label": label, "segment": list(segment)}
-            for label, segment in zip(video.labels, video.segments, strict=True)
+            timelines.Segment(*segment, label)
+            for label, segment in zip(video.labels, video.segments.tolist(), strict=True)
         ]
         rows = [("ground truth", truth)]
         rows += [(name, strongest(found[name][video.video_id])) for name in found]
@@ -63,12 +63,10 @@ def draw(run: Run) -> None:
     )
 
 
-def strongest(found: Detections) -> list[dict]:
-    """The detections of a video that its image shows, by `RULE`, best first, in the form it
-    takes.
-    """
+def strongest(found: Detections) -> list[timelines.Segment]:
+    """The detections of a video that its image shows, by `RULE`, best first."""
     least = _FAINTEST * found.scores.max(initial=0.0)
-    return found.filter(min_score=least).top(_STRONGEST).entries()
+    return [timelines.Segment(*one) for one in found.filter(min_score=least).top(_STRONGEST)]
 
 
 def _curve(training: pathlib.Path) -> list[dict[str, float]]:

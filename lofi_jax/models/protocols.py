@@ -76,6 +76,9 @@ class WindowEncoder(Module, Protocol):
         adapter: one of `ADAPTERS`: none; inside the blocks ("tia"); or beside them ("side"), with
             no gradient in the backbone.
         backbone: one of `BACKBONES`: whether its parameters get a gradient.
+
+    One that has an attribute `stochastic` that is true is called in training with a keyword
+    argument `keys`, a key for each window; see drop_path.py.
     """
 
     clip: int

@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Real
 from lofi_jax.arrays import AnyArray
 from lofi_jax.errors import UserError
 from lofi_jax.models import chunked
+from lofi_jax.models.layers.drop_path import Keys
 from lofi_jax.models.protocols import Encoder, WindowEncoder
 
 Tree = Any
@@ -20,6 +21,7 @@ def encode(
     chunk: int = 0,
     keep: str = "all",
     microbatches: int = 1,
+    keys: Keys = None,
 ) -> Float[Array, "B L C"]:
     """Encodes every snippet of a batch of videos.
 
@@ -29,6 +31,7 @@ def encode(
     Args:
         frames: the batch; L, H and W at whatever fidelity.
         chunk, keep, microbatches: as in `chunked.encode`; the chunk counts `pieces`.
+        keys: of the videos, in training, for an encoder of windows that leaves branches out.
 
     Raises:
         UserError: the chunk does not divide the pieces, or the encoder's clip or patch the frames.
@@ -38,27 +41,39 @@ def encode(
         return chunked.encode(apply, frames, chunk, keep, microbatches)
     snippets = frames.shape[1]
 
-    def of_videos(videos):
+    def of_videos(given):
+        videos, keys = given
         joined = videos.reshape(len(videos), -1, *videos.shape[3:])
         check(encoder, *joined.shape[1:4])
-        return resampled(encoder.apply(variables, joined, chunk=chunk), snippets)
+        features = encoder.apply(variables, joined, chunk=chunk, **_given(keys))
+        return resampled(features, snippets)
 
-    return chunked.in_microbatches(of_videos, frames, microbatches)
+    return chunked.in_microbatches(of_videos, (frames, keys), microbatches)
+
+
+def _given(keys: Keys) -> dict[str, Any]:
+    """As an argument, for an encoder that takes some."""
+    return {} if keys is None else {"keys": keys}
 
 
 def encode_clips(
-    encoder: Encoder, variables: Tree, clips: Real[AnyArray, "N T H W 3"], **how: Any
+    encoder: Encoder,
+    variables: Tree,
+    clips: Real[AnyArray, "N T H W 3"],
+    keys: Keys = None,
+    **how: Any,
 ) -> Any:
     """One feature (N, C) for each trimmed clip: what `encoder.apply` returns, but a window's
     features averaged over time.
 
     Args:
+        keys: of the clips, as in `encode`.
         how: further arguments of `apply`, such as train=True and mutable="batch_stats".
     """
     if not isinstance(encoder, WindowEncoder):
         return encoder.apply(variables, clips, **how)
     check(encoder, *clips.shape[1:4])
-    out = encoder.apply(variables, clips, **how)
+    out = encoder.apply(variables, clips, **_given(keys), **how)
     if "mutable" not in how:
         return out.mean(axis=1)
     features, new = out

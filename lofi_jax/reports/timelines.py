@@ -39,6 +39,15 @@ _LONG = 120  # seconds: beyond, times are written as on a clock
 _CLOCK = (15, 30, 60, 120, 300, 600, 900, 1200, 1800)  # seconds between the ticks then
 
 
+class Segment(NamedTuple):
+    """What a row shows: an action, in seconds; of a detection also its score, 0 or more."""
+
+    start: float
+    end: float
+    label: str
+    score: float | None = None
+
+
 class Colour(NamedTuple):
     """How the bars of one class look: a colour, and a hatch once the plain colours are used up."""
 
@@ -50,7 +59,7 @@ _UNKNOWN = Colour("#FFFFFF", "")
 
 
 class _Bar(NamedTuple):
-    """A segment with its place; times in seconds."""
+    """A segment within the video, with its place; times in seconds."""
 
     look: Colour
     start: float
@@ -75,7 +84,7 @@ def draw(
     path: str | os.PathLike,
     title: str,
     duration: float,
-    rows: Sequence[tuple[str, Sequence[Mapping]]],
+    rows: Sequence[tuple[str, Sequence[Segment]]],
     frames: Sequence[np.ndarray] | np.ndarray | None = None,
     classes: Sequence[str] | None = None,
     note: str = "",
@@ -88,7 +97,7 @@ def draw(
 def figure(
     title: str,
     duration: float,
-    rows: Sequence[tuple[str, Sequence[Mapping]]],
+    rows: Sequence[tuple[str, Sequence[Segment]]],
     frames: Sequence[np.ndarray] | np.ndarray | None = None,
     classes: Sequence[str] | None = None,
     note: str = "",
@@ -98,9 +107,9 @@ def figure(
     Args:
         title: stands above the image.
         duration: of the video, in seconds.
-        rows: at least one, from the top: the row's name and its segments, {"label", "segment":
-            [start, end] in seconds, "score"}. Ground truth has no score; its extent is shaded in
-            the rows below. The weaker a score beside the best of its row, the fainter its bar.
+        rows: at least one, from the top: the row's name and its segments. Ground truth has no
+            scores; its extent is shaded in the rows below. The weaker a score beside the best of
+            its row, the fainter its bar.
         frames: images spread evenly over the video, (H, W, 3) uint8 RGB; as many of them as
             there is room for are shown on top.
         classes: every class of the dataset, for the same colours in every image; by default, and
@@ -115,7 +124,7 @@ def figure(
         raise UserError(
             f"no timeline of {title!r}: its duration is {duration} s; give the video's length"
         )
-    labels = sorted({segment["label"] for _, segments in rows for segment in segments})
+    labels = sorted({segment.label for _, segments in rows for segment in segments})
     if classes is None or len(classes) > len(_PALETTE) * len(_HATCHES):
         classes = labels
     looks = dict.fromkeys(labels, _UNKNOWN) | colours(classes)
@@ -174,18 +183,18 @@ def figure(
 
 
 def _stack(
-    segments: Sequence[Mapping], looks: Mapping[str, Colour], duration: float, across: float
+    segments: Sequence[Segment], looks: Mapping[str, Colour], duration: float, across: float
 ) -> list[_Bar]:
     """Places bars and their texts, the best score first, each in the first lane with room."""
-    best = max((segment.get("score", 0) for segment in segments), default=0)
+    best = max((segment.score or 0 for segment in segments), default=0)
     second = across / duration  # in inches
     lanes: list[list[tuple[float, float]]] = []
     bars = []
-    for segment in sorted(segments, key=lambda x: (-x.get("score", 0), *x["segment"])):
-        start, end = (float(np.clip(time, 0, duration)) for time in segment["segment"])
-        score = segment.get("score")
+    for segment in sorted(segments, key=lambda x: (-(x.score or 0), x.start, x.end)):
+        start, end = (float(np.clip(time, 0, duration)) for time in (segment.start, segment.end))
+        score = segment.score
         if score is None:
-            strength, text = 1.0, " ".join(segment["label"].split())
+            strength, text = 1.0, " ".join(segment.label.split())
         else:
             strength = max(score, 0) / best if best > 0 else 0.0
             text = f"{score:.2f}" if score >= 0.01 else f"{score:.1g}"
@@ -203,11 +212,11 @@ def _stack(
         if lane == len(lanes):
             lanes.append([])
         lanes[lane].append((low, high))
-        bars.append(_Bar(looks[segment["label"]], start, end, lane, strength, text, middle))
+        bars.append(_Bar(looks[segment.label], start, end, lane, strength, text, middle))
     return bars
 
 
-def _draw_row(axes: Axes, top: float, segments: Sequence[Mapping], bars: Sequence[_Bar]) -> None:
+def _draw_row(axes: Axes, top: float, segments: Sequence[Segment], bars: Sequence[_Bar]) -> None:
     bottom, _ = axes.get_ylim()
     if top:
         axes.axhline(top, color="#C0C0C0", linewidth=0.6)
@@ -215,9 +224,10 @@ def _draw_row(axes: Axes, top: float, segments: Sequence[Mapping], bars: Sequenc
         middle = sum(axes.get_xlim()) / 2
         axes.text(middle, top + (_GAP + _LANE) / 2, "none", color="#8A8A8A", **_IN_ROW)
     for segment in segments:
-        if "score" not in segment:
-            start, end = segment["segment"]
-            axes.axvspan(start, end, 0, 1 - top / bottom, color="#00000010", linewidth=0)
+        if segment.score is None:
+            axes.axvspan(
+                segment.start, segment.end, 0, 1 - top / bottom, color="#00000010", linewidth=0
+            )
     for bar in bars:
         low = top + _GAP / 2 + bar.lane * _LANE + (_LANE - _BAR) / 2
         faint = 0.2 + 0.8 * bar.strength

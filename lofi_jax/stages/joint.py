@@ -27,6 +27,7 @@ from lofi_jax.training.networks import (
     encode_videos,
     feature_width,
     initial_variables,
+    sample_keys,
     with_adapters,
 )
 from lofi_jax.training.recipe import Recipe
@@ -107,7 +108,9 @@ def make_loss(networks: Networks, mesh: Mesh) -> Loss:
 
     def loss(params, batch_stats, batch, key):
         variables = {"params": params["encoder"], "batch_stats": batch_stats}
-        outputs = apply(params["head"], encode(variables, batch["frames"]), key)
+        frames = batch["frames"]
+        keys = sample_keys(networks.encoder, jax.random.fold_in(key, 2), len(frames))
+        outputs = apply(params["head"], encode(variables, frames, keys), key)
         total, terms = head.loss(outputs, batch, key)
         return total, (terms, batch_stats)
 

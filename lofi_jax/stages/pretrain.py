@@ -14,7 +14,7 @@ from lofi_jax.data.random_access import RandomAccess
 from lofi_jax.models import windows
 from lofi_jax.models.protocols import Encoder, apply
 from lofi_jax.stages.train import Task, train
-from lofi_jax.training.networks import feature_width
+from lofi_jax.training.networks import feature_width, sample_keys
 from lofi_jax.training.recipe import Recipe
 from lofi_jax.training.session import Session
 from lofi_jax.training.step import Loss, Tree
@@ -77,7 +77,8 @@ def make_loss(encoder: Encoder, classes: int, label_smoothing: float = 0.0) -> L
 
     def loss(params, batch_stats, batch, key):
         current = {"params": params["encoder"], "batch_stats": batch_stats}
-        how = {"train": True, "mutable": "batch_stats"}
+        keys = sample_keys(encoder, key, len(batch["frames"]))
+        how = {"keys": keys, "train": True, "mutable": "batch_stats"}
         features, new = windows.encode_clips(encoder, current, batch["frames"], **how)
         logits = apply(classifier, params["classifier"], features)
         entropy = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"]).mean()

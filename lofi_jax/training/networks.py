@@ -34,16 +34,20 @@ class Chunks:
 
 
 def encode_videos(encoder: Encoder, mesh: Mesh, chunks: Chunks = Chunks()) -> Callable:
-    """A function (encoder variables, frames (B, L, T, H, W, 3)) -> features (B, L, C), sharded over
-    the mesh; a window stays on one device.
+    """A function (encoder variables, frames (B, L, T, H, W, 3), keys=None) -> features (B, L, C),
+    sharded over the mesh; a window stays on one device.
+
+    The keys are those of `sample_keys`, in training.
     """
 
-    def encode(variables, frames):
-        how = (chunks.size, chunks.keep, chunks.microbatches)
+    def encode(variables, videos):
+        frames, keys = videos
+        how = (chunks.size, chunks.keep, chunks.microbatches, keys)
         return windows.encode(encoder, variables, frames, *how)
 
     axes = (DATA,) if isinstance(encoder, WindowEncoder) else (DATA, SNIPPET)
-    return over_mesh(encode, mesh, *axes)
+    spread = over_mesh(encode, mesh, *axes)
+    return lambda variables, frames, keys=None: spread(variables, (frames, keys))
 
 
 def apply_head(

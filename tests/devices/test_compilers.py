@@ -25,7 +25,7 @@ GPUS = ("h100", "a100", "t4")
 BFLOAT16 = {"dtype": "bfloat16"}
 
 
-def compiled(devices, *wanted, timeout=1800):
+def compiled(devices, *wanted, timeout=7200):
     """What `programs.py` prints of each program, or a skipped test where the devices' compiler is
     missing.
     """

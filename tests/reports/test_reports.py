@@ -22,11 +22,11 @@ CLASSES = ["cross spinning", "disc pulsing", "ring shaking"]
 
 
 def truth(label, start, end):
-    return {"label": label, "segment": [start, end]}
+    return timelines.Segment(start, end, label)
 
 
 def found(label, start, end, score):
-    return {"label": label, "segment": [start, end], "score": score}
+    return timelines.Segment(start, end, label, score)
 
 
 def pixels(path):
@@ -127,7 +127,7 @@ def test_every_detection_is_seen_and_none_covers_another(case):
     axes = fig.axes[-1]
     fig.canvas.draw()
     bars = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
-    wanted = sorted(tuple(segment["segment"]) for segment in segments)
+    wanted = sorted((segment.start, segment.end) for segment in segments)
     drawn = sorted((bar.get_x(), bar.get_x() + bar.get_width()) for bar in bars)
     np.testing.assert_allclose(drawn, wanted, atol=1e-9 * duration)
     scores = [text for text in axes.texts if text.get_text() != "none"]
@@ -418,9 +418,9 @@ def test_every_seed_of_a_study_is_a_dot():
 def test_a_timeline_says_what_it_leaves_out():
     scores = np.concatenate([[0.5, 0.051, 0.049], np.linspace(0.1, 0.4, 20)])
     many = Detections(np.tile([1.0, 2.0], (23, 1)), ["run"] * 23, scores)
-    shown = [entry["score"] for entry in images.strongest(many)]
+    shown = [segment.score for segment in images.strongest(many)]
     assert len(shown) == 15 and shown[0] == 0.5 and min(shown) > 0.15
     few = many[[0, 1, 2]]
-    assert [entry["score"] for entry in images.strongest(few)] == [0.5, 0.051]
+    assert [segment.score for segment in images.strongest(few)] == [0.5, 0.051]
     fig = timelines.figure("v", 8, [("lofi", images.strongest(few))], note=images.RULE)
     assert "none under a tenth of the row's best score" in fig.texts[-1].get_text()

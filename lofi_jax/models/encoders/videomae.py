@@ -13,8 +13,10 @@ from jaxtyping import Array, Float, Real
 
 from lofi_jax.arrays import AnyArray
 from lofi_jax.models.encoders.tsm import MEAN, STD
-from lofi_jax.models.layers import adapters, blocks, transformer
+from lofi_jax.models.encoders.video_transformer import VideoTransformer
+from lofi_jax.models.layers import blocks, transformer
 from lofi_jax.models.layers.attention import attention
+from lofi_jax.models.layers.drop_path import Keys
 from lofi_jax.models.layers.positions import resized, sinusoids
 
 Tree = Any
@@ -22,7 +24,7 @@ Tree = Any
 _TUBE = 2  # frames of a token
 
 
-class VideoMAE(nn.Module):
+class VideoMAE(VideoTransformer, kw_only=True):
     """Maps windows to one feature for every two frames: the mean of their tokens.
 
     Attention stays within a clip; the adapters, if any, mix time over the whole window.
@@ -33,17 +35,13 @@ class VideoMAE(nn.Module):
     >>> jax.jit(encoder.apply)(variables, frames).shape
     (1, 6, 16)
 
-    Attributes:
+    Attributes, besides those of `VideoTransformer`:
         width: channels of the tokens and features.
-        depth: blocks.
+        depth: blocks. Adapters beside the backbone take the outputs of its upper half.
         heads: of the attention; divides the width.
         hidden: channels within an MLP; 0: four times the width.
         image: pixels of the side that the positions are made for; those of other sizes are
             interpolated.
-        clip, patch, adapter, backbone: see `protocols.WindowEncoder`. Adapters beside the backbone
-            take the outputs of its upper half.
-        dtype: of the computation; norms and their statistics are float32.
-        remat: keep only each block's input for the backward pass.
     """
 
     width: int
@@ -51,30 +49,27 @@ class VideoMAE(nn.Module):
     heads: int
     hidden: int = 0
     image: int = 224
-    clip: int = 16
-    patch: int = 16
-    adapter: str = "none"
-    backbone: str = "trained"
-    dtype: Any = jnp.float32
-    remat: bool = False
 
     @nn.compact
     def __call__(
-        self, frames: Real[AnyArray, "B F H W 3"], train: bool = False, chunk: int = 0
+        self,
+        frames: Real[AnyArray, "B F H W 3"],
+        train: bool = False,
+        chunk: int = 0,
+        keys: Keys = None,
     ) -> Float[Array, "B n C"]:
-        """Maps uint8 or float RGB frames in 0..255 to float32 features, n = F / 2."""
+        """Maps uint8 or float RGB frames in 0..255 to float32 features, n = F / 2.
+
+        Args:
+            keys: of the windows, in training.
+        """
         size = (_TUBE, self.patch, self.patch)
         embedding = self.param(
             "patch_embed", lambda key: transformer.fresh_dense(key, (*size, 3), self.width)
         )
-        backbone = self.param("blocks", blocks.stacked(self._make_block, self.depth))
-        adapting = None
-        if self.adapter != "none":
-            count = self.depth if self.adapter == "tia" else self.depth // 2
-            one = functools.partial(adapters.make, width=self.width)
-            adapting = self.param("adapters", blocks.stacked(one, count))
-        if self.backbone == "frozen":
-            embedding, backbone = jax.lax.stop_gradient((embedding, backbone))
+        backbone = self.param("blocks", blocks.stacked(self._fresh_block, self.depth))
+        embedding, backbone = self.held((embedding, backbone))
+        adapting = self.adapting(self.depth, self.width)
         patches = transformer.patches_of(frames, size)
         videos, times, rows, columns, _ = patches.shape
         positions = jnp.asarray(self._positions(rows, columns), self.dtype)
@@ -87,32 +82,26 @@ class VideoMAE(nn.Module):
         clips = patches.reshape(-1, *positions.shape[:1], patches.shape[-1])
         x = blocks.over_clips(embed, clips, chunk)
         grid = (videos, times, rows * columns)
-        x = blocks.run(self._block, backbone, x, grid, self.adapter, adapting, chunk, self.remat)
+        layers = blocks.Layers(backbone, adapting, self.factors(keys, frames.shape[1], self.depth))
+        block = functools.partial(transformer.block, attend=self._attend)
+        x = blocks.run(block, layers, x, grid, self.adapter, chunk, self.remat)
         return x.reshape(*grid, -1).astype(jnp.float32).mean(axis=2)
 
-    def _make_block(self, key):
-        width, keys = self.width, jax.random.split(key, 3)
-        qkv = transformer.fresh_dense(keys[0], width, 3 * width)["kernel"]
-        return {
-            "norm1": transformer.fresh_norm(width),
-            "attn": {
-                "qkv": {"kernel": qkv},
-                "q_bias": jnp.zeros(width),
-                "v_bias": jnp.zeros(width),
-                "proj": transformer.fresh_dense(keys[1], width, width),
-            },
-            "norm2": transformer.fresh_norm(width),
-            "mlp": transformer.fresh_mlp(keys[2], width, self.hidden or 4 * width),
+    def _fresh_block(self, key):
+        width, (qkv, proj, mlp) = self.width, jax.random.split(key, 3)
+        own = {
+            "qkv": {"kernel": transformer.fresh_dense(qkv, width, 3 * width)["kernel"]},
+            "q_bias": jnp.zeros(width),
+            "v_bias": jnp.zeros(width),
+            "proj": transformer.fresh_dense(proj, width, width),
         }
+        return transformer.fresh_block(mlp, own, width, self.hidden or 4 * width)
 
-    def _block(self, params: Tree, x: Float[Array, "N tokens C"]) -> Float[Array, "N tokens C"]:
-        own = params["attn"]
-        y = transformer.norm(params["norm1"], x)
+    def _attend(self, own: Tree, x: Float[Array, "N tokens C"]) -> Float[Array, "N tokens C"]:
         biases = jnp.concatenate([own["q_bias"], jnp.zeros_like(own["q_bias"]), own["v_bias"]])
-        qkv = transformer.dense({**own["qkv"], "bias": biases}, y)
-        q, k, v = jnp.moveaxis(qkv.reshape(*y.shape[:2], 3, self.heads, -1), 2, 0)
-        x = x + transformer.dense(own["proj"], attention(q, k, v).reshape(y.shape))
-        return x + transformer.mlp(params["mlp"], transformer.norm(params["norm2"], x))
+        qkv = transformer.dense({**own["qkv"], "bias": biases}, x)
+        q, k, v = jnp.moveaxis(qkv.reshape(*x.shape[:2], 3, self.heads, -1), 2, 0)
+        return transformer.dense(own["proj"], attention(q, k, v).reshape(x.shape))
 
     def _positions(self, rows: int, columns: int) -> Float[np.ndarray, "tokens C"]:
         times, side = self.clip // _TUBE, self.image // self.patch

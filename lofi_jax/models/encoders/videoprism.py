@@ -11,7 +11,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Real
 
 from lofi_jax.arrays import AnyArray
-from lofi_jax.models.layers import adapters, blocks, transformer
+from lofi_jax.models.encoders.video_transformer import VideoTransformer
+from lofi_jax.models.layers import blocks, transformer
+from lofi_jax.models.layers.drop_path import Keys
 
 Tree = Any
 
@@ -19,7 +21,7 @@ _CAP = 50.0  # of the attention's logits
 _STAGES = ("spatial", "temporal")
 
 
-class VideoPrism(nn.Module):
+class VideoPrism(VideoTransformer, kw_only=True):
     """Maps windows to one feature for every frame: the mean of its normalised tokens.
 
     Attention stays within a frame, and over time within a clip; the adapters, if any, mix time over
@@ -33,33 +35,33 @@ class VideoPrism(nn.Module):
     >>> jax.jit(encoder.apply)(variables, frames).shape
     (1, 12, 16)
 
-    Attributes:
+    Attributes, besides those of `VideoTransformer`:
         width: channels of the tokens and features.
-        depths: blocks over space and over time.
+        depths: blocks over space and over time. Adapters beside the backbone take the outputs of
+            those over time.
         heads: of the attention; divides the width.
         positions: frames, rows and columns that positions are learned for.
-        clip, patch, adapter, backbone: see `protocols.WindowEncoder`. Adapters beside the backbone
-            take the outputs of the blocks over time.
-        dtype: of the computation; norms and the attention's weights are float32.
-        remat: keep only each block's input for the backward pass.
     """
 
     width: int
     depths: tuple[int, int]
     heads: int
     positions: tuple[int, int, int] = (16, 16, 16)
-    clip: int = 16
     patch: int = 18
-    adapter: str = "none"
-    backbone: str = "trained"
-    dtype: Any = jnp.float32
-    remat: bool = False
 
     @nn.compact
     def __call__(
-        self, frames: Real[AnyArray, "B F H W 3"], train: bool = False, chunk: int = 0
+        self,
+        frames: Real[AnyArray, "B F H W 3"],
+        train: bool = False,
+        chunk: int = 0,
+        keys: Keys = None,
     ) -> Float[Array, "B F C"]:
-        """Maps uint8 or float RGB frames in 0..255 to float32 features."""
+        """Maps uint8 or float RGB frames in 0..255 to float32 features.
+
+        Args:
+            keys: of the windows, in training.
+        """
         backbone = {
             name: self.param(name, make)
             for name, make in {
@@ -74,11 +76,11 @@ class VideoPrism(nn.Module):
                 "temporal_norm": lambda _: transformer.fresh_norm(self.width),
             }.items()
         }
+        backbone = self.held(backbone)
         adapting = {"spatial": None, "temporal": None}
         if self.adapter != "none":
             adapting |= self.param("adapters", self._fresh_adapters)
-        if self.backbone == "frozen":
-            backbone = jax.lax.stop_gradient(backbone)
+        factors = self._factors(keys, frames.shape[1])
 
         patches = transformer.patches_of(jnp.asarray(frames), (1, self.patch, self.patch))
         videos, times, rows, columns, _ = patches.shape
@@ -92,19 +94,20 @@ class VideoPrism(nn.Module):
 
         def run(stage, block, x, chunk):
             adapter = "none" if adapting[stage] is None else self.adapter
-            how = (grid, adapter, adapting[stage], chunk, self.remat)
-            x = blocks.run(block, backbone[stage], x, *how)
+            layers = blocks.Layers(backbone[stage], adapting[stage], factors[stage])
+            x = blocks.run(block, layers, x, grid, adapter, chunk, self.remat)
             return transformer.norm(backbone[f"{stage}_norm"], x)
 
         pictures = patches.reshape(-1, *patches.shape[2:]).reshape(videos * times, grid[2], -1)
         x = blocks.over_clips(embed, pictures, chunk * self.clip)
-        x = run("spatial", self._block, x, chunk * self.clip)
+        block = functools.partial(transformer.block, attend=self._attend)
+        x = run("spatial", block, x, chunk * self.clip)
         if self.adapter == "side":
             x = jax.lax.stop_gradient(x)
         x = x.reshape(-1, self.clip, *x.shape[1:])
         moments = resized(backbone["times"], (self.clip,)).astype(self.dtype)
         x = (x + moments[:, None]).reshape(len(x), -1, self.width)
-        x = run("temporal", functools.partial(self._over_time, self._block), x, chunk)
+        x = run("temporal", functools.partial(self._over_time, block), x, chunk)
         return x.reshape(*grid, -1).astype(jnp.float32).mean(axis=2)
 
     def _fresh_positions(self, number: int):
@@ -114,37 +117,40 @@ class VideoPrism(nn.Module):
         *attention, mlp = jax.random.split(key, 5)
         names = ("query", "key", "value", "out")
         dense = (transformer.fresh_dense(key, self.width, self.width) for key in attention)
-        return {
-            "norm1": transformer.fresh_norm(self.width),
-            "attn": dict(zip(names, dense, strict=True)),
-            "norm2": transformer.fresh_norm(self.width),
-            "mlp": transformer.fresh_mlp(mlp, self.width, 4 * self.width),
-        }
+        own = dict(zip(names, dense, strict=True))
+        return transformer.fresh_block(mlp, own, self.width, 4 * self.width)
 
     def _fresh_adapters(self, key):
-        one = functools.partial(adapters.make, width=self.width)
         stages = _STAGES if self.adapter == "tia" else _STAGES[1:]
         depths = dict(zip(_STAGES, self.depths, strict=True))
         keys = jax.random.split(key, len(stages))
         return {
-            stage: blocks.stacked(one, depths[stage])(key)
+            stage: self.fresh_adapters(depths[stage], self.width)(key)
             for stage, key in zip(stages, keys, strict=True)
         }
 
-    def _block(self, params: Tree, x: Float[Array, "N tokens C"]) -> Float[Array, "N tokens C"]:
-        own, y = params["attn"], transformer.norm(params["norm1"], x)
-        heads = (*y.shape[:2], self.heads, -1)
-        q, k, v = (
-            transformer.dense(own[name], y).reshape(heads) for name in ("query", "key", "value")
-        )
-        x = x + transformer.dense(own["out"], capped_attention(q, k, v).reshape(x.shape))
-        return x + transformer.mlp(params["mlp"], transformer.norm(params["norm2"], x))
+    def _factors(self, keys: Keys, frames: int):
+        """Of each stage's blocks: a clip's pictures leave the same branches out."""
+        every = self.factors(keys, frames, sum(self.depths))
+        if every is None:
+            return dict.fromkeys(_STAGES)
+        spatial, temporal = every[: self.depths[0]], every[self.depths[0] :]
+        return {"spatial": jnp.repeat(spatial, self.clip, axis=1), "temporal": temporal}
 
-    def _over_time(self, block, params: Tree, x: Float[Array, "N tokens C"]):
+    def _attend(self, own: Tree, x: Float[Array, "N tokens C"]) -> Float[Array, "N tokens C"]:
+        heads = (*x.shape[:2], self.heads, -1)
+        q, k, v = (
+            transformer.dense(own[name], x).reshape(heads) for name in ("query", "key", "value")
+        )
+        return transformer.dense(own["out"], capped_attention(q, k, v).reshape(x.shape))
+
+    def _over_time(self, block, params: Tree, x: Float[Array, "N tokens C"], factors=None):
         """A block on the tokens of each place of a clip's pictures."""
         clips, tokens, width = x.shape
         x = x.reshape(clips, self.clip, -1, width).swapaxes(1, 2)
-        y = block(params, x.reshape(-1, self.clip, width)).reshape(x.shape)
+        if factors is not None:
+            factors = jnp.repeat(factors, x.shape[1], axis=0)
+        y = block(params, x.reshape(-1, self.clip, width), factors=factors).reshape(x.shape)
         return y.swapaxes(1, 2).reshape(clips, tokens, width)
 
 

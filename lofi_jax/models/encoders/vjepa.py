@@ -13,9 +13,11 @@ from jaxtyping import Array, Float, Real
 
 from lofi_jax.arrays import AnyArray
 from lofi_jax.errors import UserError
+from lofi_jax.models.encoders.video_transformer import VideoTransformer
 from lofi_jax.models.encoders.videomae import normalised
-from lofi_jax.models.layers import adapters, blocks, transformer
+from lofi_jax.models.layers import blocks, transformer
 from lofi_jax.models.layers.attention import attention
+from lofi_jax.models.layers.drop_path import Keys
 
 Tree = Any
 
@@ -24,7 +26,7 @@ _TUBE = 2  # frames of a token
 _TRAINED = 256  # pixels of the side whose positions version 2.1 gives pictures of every size
 
 
-class VJEPA(nn.Module):
+class VJEPA(VideoTransformer, kw_only=True):
     """Maps windows to one feature for every two frames: the mean of their normalised tokens.
 
     Attention stays within a clip; the adapters, if any, mix time over the whole window.
@@ -35,34 +37,31 @@ class VJEPA(nn.Module):
     >>> jax.jit(encoder.apply)(variables, frames).shape
     (1, 6, 24)
 
-    Attributes:
+    Attributes, besides those of `VideoTransformer`:
         width: channels of the tokens and features.
-        depth: blocks.
+        depth: blocks. Adapters beside the backbone take the outputs of its upper half.
         heads: of the attention; divides the width.
         version: whose weights, "2" or "2.1": they differ in the rotary positions, see `rotations`,
             and 2.1 adds an embedding of the modality, video, to the tokens.
-        clip, patch, adapter, backbone: see `protocols.WindowEncoder`. Adapters beside the backbone
-            take the outputs of its upper half.
-        dtype: of the computation; norms and their statistics are float32.
-        remat: keep only each block's input for the backward pass.
     """
 
     width: int
     depth: int
     heads: int
     version: str = "2"
-    clip: int = 16
-    patch: int = 16
-    adapter: str = "none"
-    backbone: str = "trained"
-    dtype: Any = jnp.float32
-    remat: bool = False
 
     @nn.compact
     def __call__(
-        self, frames: Real[AnyArray, "B F H W 3"], train: bool = False, chunk: int = 0
+        self,
+        frames: Real[AnyArray, "B F H W 3"],
+        train: bool = False,
+        chunk: int = 0,
+        keys: Keys = None,
     ) -> Float[Array, "B n C"]:
         """Maps uint8 or float RGB frames in 0..255 to float32 features, n = F / 2.
+
+        Args:
+            keys: of the windows, in training.
 
         Raises:
             UserError: no such version, or a clip of an odd number of frames.
@@ -87,13 +86,8 @@ class VJEPA(nn.Module):
         if self.version == "2.1":
             normal = nn.initializers.normal(1e-6)
             backbone["video_embed"] = self.param("video_embed", normal, (self.width,))
-        adapting = None
-        if self.adapter != "none":
-            several = self.depth if self.adapter == "tia" else self.depth // 2
-            one = functools.partial(adapters.make, width=self.width)
-            adapting = self.param("adapters", blocks.stacked(one, several))
-        if self.backbone == "frozen":
-            backbone = jax.lax.stop_gradient(backbone)
+        backbone = self.held(backbone)
+        adapting = self.adapting(self.depth, self.width)
 
         patches = transformer.patches_of(jnp.asarray(frames), size)
         videos, times, rows, columns, _ = patches.shape
@@ -111,34 +105,28 @@ class VJEPA(nn.Module):
             self.width // self.heads,
             _TRAINED // self.patch,
         )
-        block = functools.partial(self._block, turned)
+        block = functools.partial(transformer.block, attend=functools.partial(self._attend, turned))
         x = blocks.over_clips(embed, clips, chunk)
         grid = (videos, times, rows * columns)
-        x = blocks.run(
-            block, backbone["blocks"], x, grid, self.adapter, adapting, chunk, self.remat
-        )
+        factors = self.factors(keys, frames.shape[1], self.depth)
+        layers = blocks.Layers(backbone["blocks"], adapting, factors)
+        x = blocks.run(block, layers, x, grid, self.adapter, chunk, self.remat)
         x = transformer.norm(backbone["norm"], x)
         return x.reshape(*grid, -1).astype(jnp.float32).mean(axis=2)
 
     def _fresh_block(self, key):
         qkv, proj, mlp = jax.random.split(key, 3)
-        return {
-            "norm1": transformer.fresh_norm(self.width),
-            "attn": {
-                "qkv": transformer.fresh_dense(qkv, self.width, 3 * self.width),
-                "proj": transformer.fresh_dense(proj, self.width, self.width),
-            },
-            "norm2": transformer.fresh_norm(self.width),
-            "mlp": transformer.fresh_mlp(mlp, self.width, 4 * self.width),
+        own = {
+            "qkv": transformer.fresh_dense(qkv, self.width, 3 * self.width),
+            "proj": transformer.fresh_dense(proj, self.width, self.width),
         }
+        return transformer.fresh_block(mlp, own, self.width, 4 * self.width)
 
-    def _block(self, turned, params: Tree, x: Float[Array, "N tokens C"]):
-        own = params["attn"]
-        qkv = transformer.dense(own["qkv"], transformer.norm(params["norm1"], x))
+    def _attend(self, turned, own: Tree, x: Float[Array, "N tokens C"]):
+        qkv = transformer.dense(own["qkv"], x)
         q, k, v = jnp.moveaxis(qkv.reshape(*x.shape[:2], 3, self.heads, -1), 2, 0)
         y = attention(rotated(q, *turned), rotated(k, *turned), v)
-        x = x + transformer.dense(own["proj"], y.reshape(x.shape))
-        return x + transformer.mlp(params["mlp"], transformer.norm(params["norm2"], x))
+        return transformer.dense(own["proj"], y.reshape(x.shape))
 
 
 def rotations(

@@ -8,19 +8,34 @@ are exact.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray, Real
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from lofi_jax.arrays import AnyArray
 from lofi_jax.errors import UserError
 from lofi_jax.models.layers import adapters
 
 Tree = Any
-# (parameters of one block or adapter, tokens of clips (N, tokens, C)) -> (N, tokens, C)
-Layer = Callable[[Tree, Float[Array, "N tokens C"]], Float[Array, "N tokens C"]]
+# (parameters of a block, tokens of clips (N, tokens, C), factors=(N, 2) of its branches or None) ->
+# (N, tokens, C)
+Block = Callable[..., Float[Array, "N tokens C"]]
+# (parameters of an adapter, tokens (N, tokens, C)) -> (N, tokens, C)
+Adapter = Callable[[Tree, Float[Array, "N tokens C"]], Float[Array, "N tokens C"]]
+
+
+class Layers(NamedTuple):
+    """What layers differ in, stacked depth first.
+
+    Attributes:
+        blocks, adapters: their parameters; an adapter follows each block, or there are none.
+        factors: of the blocks' residual branches; see `drop_path.factors`.
+    """
+
+    blocks: Tree
+    adapters: Tree = None
+    factors: Float[Array, "depth N branches"] | None = None
 
 
 def stacked(make: Callable[[PRNGKeyArray], Tree], depth: int) -> Callable[[PRNGKeyArray], Tree]:
@@ -28,11 +43,12 @@ def stacked(make: Callable[[PRNGKeyArray], Tree], depth: int) -> Callable[[PRNGK
     return lambda key: jax.vmap(make)(jax.random.split(key, depth))
 
 
-def over_clips(function, x: Real[AnyArray, "N ..."], chunk: int):
+def over_clips(function, x: Tree, chunk: int):
     """Applies a function that treats clips by themselves, `chunk` clips at a time.
 
     Args:
         function: (n, ...) -> (n, ...), differentiable in what it closes over.
+        x: an array (N, ...), or several.
         chunk: divides N; 0: all at once.
 
     Raises:
@@ -40,29 +56,30 @@ def over_clips(function, x: Real[AnyArray, "N ..."], chunk: int):
     """
     if chunk == 0:
         return function(x)
-    if len(x) % chunk:
+    clips = len(jax.tree.leaves(x)[0])
+    if clips % chunk:
         raise UserError(
-            f"a chunk of {chunk} clips does not divide the {len(x)} a device holds: change"
+            f"a chunk of {chunk} clips does not divide the {clips} a device holds: change"
             " config.joint.chunk, or in the stage extract config.extract.chunk"
         )
-    out = jax.lax.map(jax.checkpoint(function), x.reshape(-1, chunk, *x.shape[1:]))
-    return out.reshape(len(x), *out.shape[2:])
+    parts = jax.tree.map(lambda y: y.reshape(-1, chunk, *y.shape[1:]), x)
+    out = jax.lax.map(jax.checkpoint(function), parts)
+    return out.reshape(clips, *out.shape[2:])
 
 
 def run(
-    block: Layer,
-    blocks: Tree,
+    block: Block,
+    layers: Layers,
     x: Float[Array, "N tokens C"],
     grid: tuple[int, int, int],
     adapter: str,
-    adapting: Tree,
     chunk: int = 0,
     remat: bool = False,
 ) -> Float[Array, "N tokens C"]:
     """Runs all blocks with one of the `protocols.ADAPTERS`.
 
     Args:
-        blocks, adapting: the stacked parameters of blocks and adapters.
+        layers: with fewer adapters than blocks where they lie beside the last blocks.
         x: the tokens of all clips of all videos, each clip's by time, then by place.
         grid: (videos, times, places) of these tokens.
         adapter: the kind.
@@ -73,45 +90,41 @@ def run(
         return adapters.added(params, x.reshape(*grid, -1)).reshape(x.shape)
 
     if adapter == "side":
-        return beside(block, blocks, x, added, adapting, chunk)
+        return beside(block, layers, x, added, chunk)
     inside = (lambda params, x: x + added(params, x)) if adapter == "tia" else None
-    return through(block, blocks, x, chunk, remat, inside, adapting)
+    return through(block, layers, x, chunk, remat, inside)
 
 
 def through(
-    block: Layer,
-    blocks: Tree,
+    block: Block,
+    layers: Layers,
     x: Float[Array, "N tokens C"],
     chunk: int = 0,
     remat: bool = False,
-    adapter: Layer | None = None,
-    adapting: Tree = None,
+    adapter: Adapter | None = None,
 ) -> Float[Array, "N tokens C"]:
     """Runs all blocks, after each its adapter if there is one.
 
     Args:
-        blocks, adapting: the stacked parameters of blocks and adapters.
         chunk: clips in memory at once; 0: all, with no loop over depth.
         remat: keep only each block's input, not its adapter's.
     """
 
-    def layer(x, params):
-        own, its_adapter = params
-        x = over_clips(lambda clips: block(own, clips), x, chunk)
+    def layer(x, own):
+        x = _apply(block, own, x, chunk)
         if adapter is not None:
-            x = (jax.checkpoint(adapter) if chunk else adapter)(its_adapter, x)
+            x = (jax.checkpoint(adapter) if chunk else adapter)(own.adapters, x)
         return x, None
 
     one = jax.checkpoint(layer) if remat else layer
-    return jax.lax.scan(one, x, (blocks, adapting), unroll=chunk == 0)[0]
+    return jax.lax.scan(one, x, layers, unroll=chunk == 0)[0]
 
 
 def beside(
-    block: Layer,
-    blocks: Tree,
+    block: Block,
+    layers: Layers,
     x: Float[Array, "N tokens C"],
-    adapter: Layer,
-    adapting: Tree,
+    adapter: Adapter,
     chunk: int = 0,
 ) -> Float[Array, "N tokens C"]:
     """The blocks' output plus what adapters make of the outputs of the last blocks, as many as
@@ -119,24 +132,29 @@ def beside(
 
     Args:
         adapter: gives what it adds.
-        blocks, adapting, chunk: as in `through`.
+        chunk: as in `through`.
     """
-    blocks = jax.lax.stop_gradient(blocks)
-    first = len(jax.tree.leaves(blocks)[0]) - len(jax.tree.leaves(adapting)[0])
-    lower, upper = (
-        jax.tree.map(lambda p: p[:first], blocks),
-        jax.tree.map(lambda p: p[first:], blocks),
-    )
+    alone = Layers(jax.lax.stop_gradient(layers.blocks), None, layers.factors)
+    first = len(jax.tree.leaves(alone.blocks)[0]) - len(jax.tree.leaves(layers.adapters)[0])
+    lower = jax.tree.map(lambda p: p[:first], alone)
+    upper = jax.tree.map(lambda p: p[first:], alone)._replace(adapters=layers.adapters)
     x = jax.lax.stop_gradient(through(block, lower, x, chunk))
 
-    def layer(carry, params):
+    def layer(carry, own):
         x, total = carry
-        own, its_adapter = params
-        x = over_clips(lambda clips: block(own, clips), x, chunk)
-        more = (jax.checkpoint(adapter) if chunk else adapter)(its_adapter, x)
+        x = _apply(block, own, x, chunk)
+        more = (jax.checkpoint(adapter) if chunk else adapter)(own.adapters, x)
         return (x, total + more), None
 
-    (x, total), _ = jax.lax.scan(
-        layer, (x, jnp.zeros_like(x)), (upper, adapting), unroll=chunk == 0
-    )
+    (x, total), _ = jax.lax.scan(layer, (x, jnp.zeros_like(x)), upper, unroll=chunk == 0)
     return x + total
+
+
+def _apply(block: Block, own: Layers, x, chunk: int):
+    """One layer's block on all clips."""
+
+    def of_clips(clips):
+        tokens, factors = clips
+        return block(own.blocks, tokens, factors=factors)
+
+    return over_clips(of_clips, (x, own.factors), chunk)

@@ -1,10 +1,10 @@
 """Drop path (stochastic depth, Huang et al., arXiv 1603.09382): in training, a residual branch is
-left out for some of a batch's samples.
+left out for some of a batch's samples, in deeper layers more often (its section 3.2).
 
 Each sample has its own key. So what is dropped depends neither on the devices nor on the
 microbatches that a batch is spread over. A module whose attribute `stochastic` is true is called in
 training with the samples' keys as a second argument; without keys, as in inference, it drops
-nothing.
+nothing. An encoder of windows is called with keyword argument `keys`, one for each window.
 """
 
 import jax
@@ -27,6 +27,31 @@ def of_layer(keys: Keys, layer: int) -> Keys:
     if keys is None:
         return None
     return jax.vmap(lambda key: jax.random.fold_in(key, layer))(keys)
+
+
+def factors(
+    highest: float, keys: Keys, clips: int, depth: int
+) -> Float[Array, "depth N branches"] | None:
+    """What multiplies the two branches of a transformer's blocks: 0 for those left out, else
+    1 / (1 - rate).
+
+    Every clip draws for itself, N = B x clips. Drawn once, before any loop: a block that is
+    recomputed in the backward pass leaves out the same branches.
+
+    Args:
+        highest: the rate of the last block; see `rates`.
+        keys: of the windows, in training.
+        clips: of a window.
+
+    Returns:
+        None where nothing is left out: without keys, or at rate 0.
+    """
+    if keys is None or highest == 0:
+        return None
+    draw = jax.vmap(lambda key: jax.random.uniform(key, (clips, depth, 2)))(keys)
+    rate = jnp.asarray(rates(highest, depth))[:, None]
+    kept = jnp.where(draw >= rate, 1 / (1 - rate), 0.0)
+    return kept.reshape(-1, depth, 2).swapaxes(0, 1)
 
 
 def drop_path(

@@ -2,6 +2,7 @@
 can stack.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -34,6 +35,29 @@ def mlp(params: Tree, x: Float[Array, "... C"]) -> Float[Array, "... C"]:
     return dense(params["fc2"], hidden)
 
 
+def block(
+    params: Tree,
+    x: Float[Array, "N tokens C"],
+    attend: Callable[[Tree, Float[Array, "N tokens C"]], Float[Array, "N tokens C"]],
+    factors: Float[Array, "N branches"] | None = None,
+) -> Float[Array, "N tokens C"]:
+    """A pre-norm block: attention, then an MLP, each added to what it is given.
+
+    Args:
+        params: of `fresh_block`.
+        attend: maps the attention's parameters and normalised tokens to tokens.
+        factors: what multiplies each sample's two branches; see `drop_path.factors`.
+    """
+
+    def scaled(branch, number):
+        if factors is None:
+            return branch
+        return branch * factors[:, number, None, None].astype(branch.dtype)
+
+    x = x + scaled(attend(params["attn"], norm(params["norm1"], x)), 0)
+    return x + scaled(mlp(params["mlp"], norm(params["norm2"], x)), 1)
+
+
 def fresh_dense(key: PRNGKeyArray, inputs: int | tuple[int, ...], outputs: int) -> Tree:
     """Fresh parameters of `dense`: a truncated normal of deviation 0.02, no bias."""
     shape = (*((inputs,) if isinstance(inputs, int) else inputs), outputs)
@@ -50,6 +74,16 @@ def fresh_mlp(key: PRNGKeyArray, width: int, hidden: int) -> Tree:
     """Fresh parameters of `mlp`."""
     first, second = jax.random.split(key)
     return {"fc1": fresh_dense(first, width, hidden), "fc2": fresh_dense(second, hidden, width)}
+
+
+def fresh_block(key: PRNGKeyArray, attention: Tree, width: int, hidden: int) -> Tree:
+    """Fresh parameters of `block`, but its attention's, which are given."""
+    return {
+        "norm1": fresh_norm(width),
+        "attn": attention,
+        "norm2": fresh_norm(width),
+        "mlp": fresh_mlp(key, width, hidden),
+    }
 
 
 def patches_of(

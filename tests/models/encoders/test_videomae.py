@@ -15,6 +15,7 @@ from lofi_jax.models import ENCODERS, windows
 from lofi_jax.models.encoders.videomae import VideoMAE
 from lofi_jax.models.layers import blocks, transformer
 from lofi_jax.models.layers.positions import resized, sinusoids
+from lofi_jax.training.networks import sample_keys
 from lofi_jax.weights import assign, encoder_layouts, stacked
 
 SIZES = dict(width=24, depth=4, heads=3, hidden=56, patch=8, clip=4, image=24)
@@ -37,24 +38,27 @@ def variables(adapter):
 
 
 def loss(encoder, given, videos, chunk):
-    """Of features of snippets of two frames."""
+    """Of features of snippets of two frames; with keys, if the encoder leaves branches out."""
     snippets = videos.reshape(len(videos), -1, 2, *videos.shape[2:])
-    features = windows.encode(encoder, given, snippets, chunk)
+    keys = sample_keys(encoder, jax.random.key(7), len(videos))
+    features = windows.encode(encoder, given, snippets, chunk, keys=keys)
     return jnp.sum(jnp.sin(features) * jnp.arange(features.size).reshape(features.shape))
 
 
 @pytest.mark.parametrize(
-    ("adapter", "backbone", "chunk", "remat"),
+    ("adapter", "backbone", "chunk", "remat", "drop_path"),
     [
-        ("none", "trained", 3, False),
-        ("tia", "trained", 1, True),
-        ("tia", "frozen", 3, False),
-        ("side", "frozen", 1, False),
+        ("none", "trained", 3, False, 0.0),
+        ("tia", "trained", 1, True, 0.5),
+        ("tia", "frozen", 3, False, 0.0),
+        ("side", "frozen", 1, False, 0.5),
     ],
 )
-def test_gradients_are_exact_in_chunks_of_clips(adapter, backbone, chunk, remat):
+def test_gradients_are_exact_in_chunks_of_clips(adapter, backbone, chunk, remat, drop_path):
+    settings = {"adapter": adapter, "backbone": backbone, "drop_path": drop_path}
+
     def gradient(chunk, remat):
-        encoder = VideoMAE(**SIZES, adapter=adapter, backbone=backbone, remat=remat)
+        encoder = VideoMAE(**SIZES, **settings, remat=remat)
         of = jax.jit(jax.value_and_grad(functools.partial(loss, encoder)), static_argnums=2)
         return of(variables(adapter), frames(), chunk)
 

@@ -3,7 +3,7 @@
 import jax
 import numpy as np
 
-from lofi_jax.models.layers.drop_path import drop_path, of_layer, rates
+from lofi_jax.models.layers.drop_path import drop_path, factors, of_layer, rates
 
 
 def keys_of(samples, seed=0):
@@ -36,6 +36,24 @@ def test_branches_differ():
     branch, keys = np.ones((64, 1), np.float32), keys_of(64)
     one, other = (drop_path(branch, 0.5, of_layer(keys, i)) for i in (0, 1))
     assert 16 < np.sum(np.asarray(one) != np.asarray(other)) < 48
+
+
+def test_every_clip_draws_for_each_branch_by_itself_and_more_are_left_out_with_depth():
+    found = np.asarray(factors(0.5, keys_of(4), clips=200, depth=3))
+    assert found.shape == (3, 800, 2)
+    for layer, rate in enumerate((0.0, 0.25, 0.5)):
+        values = {np.float32(1 / (1 - rate))} | ({0.0} if rate else set())
+        assert set(np.unique(found[layer])) == values
+        assert abs(np.mean(found[layer] == 0) - rate) < 0.04  # of deviation 0.0125 at most
+    assert 0.4 < np.mean(found[2, :, 0] != found[2, :, 1]) < 0.6
+    # Of the last two windows alone.
+    parts = factors(0.5, keys_of(4)[2:], clips=200, depth=3)
+    np.testing.assert_array_equal(parts, found[:, 400:])
+
+
+def test_no_factors_are_drawn_without_keys_or_at_rate_zero():
+    assert factors(0.5, None, clips=2, depth=3) is None
+    assert factors(0.0, keys_of(4), clips=2, depth=3) is None
 
 
 def test_rates_rise_linearly():
