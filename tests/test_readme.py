@@ -1,5 +1,6 @@
-"""Every block of the README, and of the page on twelve clips, run as it stands, one after the other,
-in an empty environment and a folder that holds what a reader has: the checkout and some videos.
+"""Every block of the README, and of the page on twelve clips, run as it stands, one after the
+other, in an empty environment and a folder that holds what a reader has: the checkout and some
+videos.
 
 Two things are smaller. Configs of the names that the blocks use are tiny, and what main's first
 block would train is there already, from the run that other tests share, so main only finds it.
