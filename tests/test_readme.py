@@ -1,5 +1,6 @@
-"""Every block of the README, run as it stands, one after the other, in an empty environment and a
-folder that holds what a reader has: the checkout and some videos.
+"""Every block of the README, and of the page on twelve clips, run as it stands, one after the
+other, in an empty environment and a folder that holds what a reader has: the checkout and some
+videos.
 
 Two things are smaller. Configs of the names that the blocks use are tiny, and what main's first
 block would train is there already, from the run that other tests share, so main only finds it.
@@ -18,7 +19,14 @@ from commands import ENVIRONMENT, ROOT, TINY
 
 pytestmark = wheels.can_be_built  # the first block installs
 
-BLOCKS = re.findall(r"^```(bash|python)\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+
+def blocks(text: str) -> list[tuple[str, str]]:
+    return re.findall(r"^```(bash|python)\n(.*?)^```", text, re.M | re.S)
+
+
+BLOCKS = blocks((ROOT / "README.md").read_text())
+README = len(BLOCKS)
+BLOCKS += blocks((ROOT / "lofi_jax" / "data" / "README.md").read_text())
 
 CONFIG = """import runpy
 def get_config():
@@ -88,3 +96,15 @@ def test_the_blocks_leave_what_they_say(run_blocks, folder):
     assert (folder / "detections.json").is_file() and (folder / "timelines" / "one.png").is_file()
     assert (folder / "runs" / "mine" / "results.json").is_file()
     assert (folder / "holiday.vtt").read_text().startswith("WEBVTT\n")
+
+
+def test_twelve_clips_become_a_page(run_blocks, folder):
+    clips, doctor, trained, *_ = (run_blocks[i].stdout for i in range(README, len(BLOCKS)))
+    assert clips == "12 clips of 12 s -> mine\n"
+    assert "9 training videos with 18 instances; 3 test videos with 6 instances" in doctor
+    assert "all files are in" in trained
+    assert (
+        (folder / "street_4.csv").read_text().startswith("video,start,end,label,score\nstreet_4,")
+    )
+    assert '"file":"videos/street_4.mp4"' in (folder / "page" / "index.html").read_text()
+    assert (folder / "page" / "videos" / "street_4.mp4").is_file()

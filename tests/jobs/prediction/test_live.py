@@ -1,7 +1,9 @@
 """Video from stdin and the network, detected in as it comes."""
 
+import contextlib
 import http.server
 import json
+import re
 import subprocess
 import threading
 
@@ -18,11 +20,14 @@ from lofi_jax.data.video.packets import VideoError
 
 @pytest.fixture(scope="module")
 def streams(finished_run, tmp_path_factory):
-    """Two test videos of 32 s after each other, as an MPEG transport stream, and each alone."""
+    """Two test videos of 32 s after each other, as an MPEG transport stream, and each alone; the
+    second as Matroska too, which states its length.
+    """
     folder = tmp_path_factory.mktemp("streams")
     videos = sorted((finished_run[0] / "data/world/target/videos").glob("*testing*"))[:2]
-    for name, parts in {"both": videos, "one": videos[:1], "two": videos[1:]}.items():
-        with av.open(str(folder / f"{name}.ts"), "w", format="mpegts") as out:
+    one, two = videos[:1], videos[1:]
+    for name, parts in {"both.ts": videos, "one.ts": one, "two.ts": two, "two.mkv": two}.items():
+        with av.open(str(folder / name), "w") as out:
             stream, begin = None, 0
             for part in parts:
                 with av.open(str(part)) as one:
@@ -63,27 +68,53 @@ def test_stdin_gives_lines_of_json_as_the_windows_of_the_file(finished_run, stre
     assert sum(same) >= 0.9 * len(same)
 
 
-@pytest.fixture
-def server(streams):
-    """An HTTP server that answers each request with the next of its streams, then with none."""
-    answers = ["one.ts", "two.ts"]
+@contextlib.contextmanager
+def serving(folder, *answers, drops=False):
+    """The address of an HTTP server that answers each request with the next of some files, then
+    with none; the first it drops halfway, if asked to.
+    """
+    left = list(answers)
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            if not answers:
+            if not left:
                 self.send_error(503)
                 return
+            content = (folder / left.pop(0)).read_bytes()
+            breaks = drops and len(left) == len(answers) - 1
             self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write((streams / answers.pop(0)).read_bytes())
+            self.wfile.write(content[: len(content) // 2] if breaks else content)
 
         def log_message(self, *_):
             pass
 
-    with http.server.ThreadingHTTPServer(("localhost", 0), Handler) as made:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as made:
         threading.Thread(target=made.serve_forever, daemon=True).start()
-        yield f"http://localhost:{made.server_port}/live.ts"
+        yield f"http://127.0.0.1:{made.server_port}/live"
         made.shutdown()
+
+
+def test_the_network_gives_lines_of_json_over_a_break(finished_run, streams):
+    with serving(streams, "one.ts", "two.mkv", drops=True) as server:
+        ended = run("predict", f"--workdir={finished_run[0]}", f"--videos={server}", "--top_k=9")
+    assert ended.returncode == 0, ended.stderr
+    told = [line for line in ended.stderr.splitlines() if line.startswith(f"{server}: ")]
+    assert "windows of 32 s" in told[0]
+    (broke, again) = told[1:]
+    assert re.match(rf"{server}: no picture after 1\d\.\d s \(", broke)
+    assert again == f"{server}: connected again"
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert {line["video"] for line in lines} == {"live"}
+    # The second video comes behind the half of the first.
+    assert 47 < max(line["seen"] for line in lines) < 50
+
+
+@pytest.fixture
+def server(streams):
+    with serving(streams, "one.ts", "two.ts") as address:
+        yield address
 
 
 def test_a_source_that_breaks_is_connected_to_again(server, streams):
