@@ -11,6 +11,7 @@ from lofi_jax.data.video import jpeg
 from lofi_jax.fidelity import Fidelity
 from lofi_jax.files import safe_name
 from lofi_jax.jobs import detection
+from lofi_jax.reports.segments import Segment
 from lofi_jax.reports.tables import row_name
 from lofi_jax.results.detections import Detections
 from lofi_jax.run import datasets
@@ -40,7 +41,7 @@ def draw(run: Run) -> None:
     folder.mkdir(exist_ok=True)
     for i, video in enumerate(target.test_videos[: run.config.timelines]):
         truth = [
-            timelines.Segment(*segment, label)
+            Segment(*segment, label)
             for label, segment in zip(video.labels, video.segments.tolist(), strict=True)
         ]
         rows = [("ground truth", truth)]
@@ -63,10 +64,10 @@ def draw(run: Run) -> None:
     )
 
 
-def strongest(found: Detections) -> list[timelines.Segment]:
+def strongest(found: Detections) -> list[Segment]:
     """The detections of a video that its image shows, by `RULE`, best first."""
     least = _FAINTEST * found.scores.max(initial=0.0)
-    return [timelines.Segment(*one) for one in found.filter(min_score=least).top(_STRONGEST)]
+    return [Segment(*one) for one in found.filter(min_score=least).top(_STRONGEST)]
 
 
 def _curve(training: pathlib.Path) -> list[dict[str, float]]:

@@ -19,6 +19,7 @@ from matplotlib.textpath import text_to_path
 
 from lofi_jax.errors import UserError
 from lofi_jax.files import aside
+from lofi_jax.reports.segments import Segment
 
 # Okabe and Ito's palette, made for colour-blind readers, with a grey for its black.
 _PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#F0E442", "#56B4E9", "#7F7F7F")
@@ -37,15 +38,6 @@ _IN_ROW = {"font": _SMALL, "ha": "center", "va": "center_baseline", "parse_math"
 
 _LONG = 120  # seconds: beyond, times are written as on a clock
 _CLOCK = (15, 30, 60, 120, 300, 600, 900, 1200, 1800)  # seconds between the ticks then
-
-
-class Segment(NamedTuple):
-    """What a row shows: an action, in seconds; of a detection also its score, 0 or more."""
-
-    start: float
-    end: float
-    label: str
-    score: float | None = None
 
 
 class Colour(NamedTuple):
