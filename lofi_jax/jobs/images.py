@@ -41,8 +41,8 @@ def draw(run: Run) -> None:
     folder.mkdir(exist_ok=True)
     for i, video in enumerate(target.test_videos[: run.config.timelines]):
         truth = [
-            Segment(*segment, label)
-            for label, segment in zip(video.labels, video.segments.tolist(), strict=True)
+            Segment(start, end, label)
+            for label, (start, end) in zip(video.labels, video.segments.tolist(), strict=True)
         ]
         rows = [("ground truth", truth)]
         rows += [(name, strongest(found[name][video.video_id])) for name in found]
