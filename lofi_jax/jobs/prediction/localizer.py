@@ -28,6 +28,7 @@ from lofi_jax.jobs.prediction.video_encoders import VideoEncoders
 from lofi_jax.reports.tables import row_name
 from lofi_jax.results.detections import Detections
 from lofi_jax.run import checkpoints, features, sources
+from lofi_jax.run.networks import classifies
 from lofi_jax.run.start import Run, load_run
 from lofi_jax.run.workdir import Workdir
 from lofi_jax.training.checkpoints import load_state
@@ -59,9 +60,10 @@ class Localizer:
             UserError: something that the row needs is not trained.
         """
         self.run, self.row, self.why = run, row, why
-        self._labels_by = labels.encoder_of(run)
         self.classes: tuple[str, ...] = tuple(labels.classes(run))
-        self._classify = labels.of_any_video(run)
+        self._labels_by, self._classify = row.encoder, None
+        if not classifies(row.head):
+            self._labels_by, self._classify = labels.encoder_of(run), labels.of_any_video(run)
         self._propose = detection.proposer(run, row, len(self.classes))
         parts = {*row.encoder.split("+"), *self._labels_by.split("+")}
         if "external" in parts:
@@ -260,8 +262,8 @@ class Localizer:
         seen = self._joined(parts, self.row.encoder, standardise)
         whole = self._joined(parts, self._labels_by, labels.STANDARDISES)
         found = self._propose(seen, duration)
-        unlabelled = found.labels is None
-        probabilities = self._classify(whole, found.segments, duration) if unlabelled else None
+        classify = self._classify
+        probabilities = classify(whole, found.segments, duration) if classify else None
         return detection.labelled(self.run, found, probabilities, self.classes, duration, video)
 
     def thumbnails(self, record: Record) -> list[np.ndarray]:
