@@ -169,7 +169,7 @@ def test_an_absent_file_an_unknown_encoder_and_an_impossible_folder_are_refused(
     save_file(resnet18, tmp_path / "x.safetensors")
     (tmp_path / "file").touch()
     said = refusal(tmp_path / "x.safetensors", output=tmp_path / "file")
-    assert said == f"{tmp_path}/file: cannot be written (File exists)"
+    assert said == f"{tmp_path}/file: cannot be written (Not a directory)"
 
 
 SHAPES = {
