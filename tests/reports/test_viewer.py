@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 
 import commands
 import numpy as np
@@ -17,8 +18,8 @@ from small_videos import annotated, save_annotations
 from lofi_jax.detection.false_positives import TYPES
 from lofi_jax.errors import UserError
 from lofi_jax.jobs import view
-from lofi_jax.reports import server
-from lofi_jax.reports.viewer import part
+from lofi_jax.reports import pages, server
+from lofi_jax.reports.viewer import links, part
 from lofi_jax.results import predictions, side_by_side
 from lofi_jax.results.detections import Detections
 
@@ -114,6 +115,31 @@ def test_text_from_files_is_no_markup_and_the_page_fetches_nothing(written):
     assert "http://" not in text and "https://" not in text and "@import" not in text
     assert "innerHTML" not in text and "fetch(" not in text
     assert json.loads(part.as_script({ODD: ["<!--", "\u2028"]})) == {ODD: ["<!--", "\u2028"]}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ODD,
+        "<script>alert(1)</script>",
+        "\"><img src=x onerror='alert(1)'>",
+        "javascript:alert(1)//",
+    ],
+)
+def test_hostile_names_are_text(tmp_path, name):
+    """Of a video, a class, a system, that is a prediction file, and a video's file."""
+    one = predictions.of_detections({name: Detections([[0, 1]], [name], [0.5], name)})
+    path = tmp_path / f"{name.replace('/', '')}.mp4"
+    videos.write(path, [videos.numbered(0)])
+    data, _ = view.with_videos(side_by_side.unjudged({name: one}), {name: path}, tmp_path / "page")
+    view.write(tmp_path / "page", name, data)
+    text = (tmp_path / "page" / "index.html").read_text()
+    markup = [*pages.page(name, [pages.links([(name, links.of_video(name))])]).split("<")]
+    plain = [*pages.page("a", [pages.links([("a", links.of_video("a"))])]).split("<")]
+    assert len(markup) == len(plain) and 'href="#video=' in "<".join(markup)
+    assert text.count("<script") == 2 == text.count("</script>") and "<img" not in text
+    assert data_of(tmp_path / "page")[0] == json.loads(json.dumps(data))
+    assert data["videos"][0]["file"] == "videos/" + urllib.parse.quote(path.name)
 
 
 def test_videos_are_linked_copied_and_linked_again(folder, tmp_path):

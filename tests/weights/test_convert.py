@@ -9,6 +9,7 @@ import pathlib
 import pickle
 import subprocess
 import sys
+import zipfile
 
 import commands
 import jax
@@ -168,7 +169,7 @@ def test_an_absent_file_an_unknown_encoder_and_an_impossible_folder_are_refused(
     save_file(resnet18, tmp_path / "x.safetensors")
     (tmp_path / "file").touch()
     said = refusal(tmp_path / "x.safetensors", output=tmp_path / "file")
-    assert said == f"{tmp_path}/file: cannot be written (File exists)"
+    assert said == f"{tmp_path}/file: cannot be written (Not a directory)"
 
 
 SHAPES = {
@@ -298,6 +299,20 @@ def test_a_truncated_pth_file_is_refused(torch, zipped, kept, tmp_path):
     whole = path.read_bytes()
     path.write_bytes(whole[: int(kept * len(whole))])
     assert refusal(path).startswith(f"{path}: damaged, or no PyTorch checkpoint (")
+
+
+def test_a_pth_file_that_claims_more_than_it_holds_takes_no_memory(torch, tmp_path):
+    small = torch.zeros(1).expand(1 << 20, 1 << 20)
+    torch.save({"state_dict": {"conv1.weight": small}}, tmp_path / "strides.pth")
+    torch.save({"state_dict": {"conv1.weight": torch.zeros(9)}}, tmp_path / "whole.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "whole.pth") as whole,
+        zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for name in whole.namelist():
+            bomb.writestr(name, whole.read(name) + bytes(10**7 if "data/" in name else 0))
+    for name in ("strides", "bomb"):
+        assert refusal(tmp_path / f"{name}.pth").endswith("or no PyTorch checkpoint (ValueError)")
 
 
 @pytest.mark.parametrize(
