@@ -55,7 +55,7 @@ def training_step(c, head):
     return step, jax.eval_shape(initial), batch
 
 
-@pytest.mark.parametrize("head", SIZES)
+@pytest.mark.parametrize("head", ["actionformer", pytest.param("tridet", marks=pytest.mark.slow)])
 def test_the_full_size_train_step_lowers(head):
     c = config_of(head)
     step, state, batch = training_step(c, head)

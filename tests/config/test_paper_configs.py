@@ -55,12 +55,10 @@ def lower_step(c, low):
     return at, planning.lower(c, make_mesh(1, 1), configs.rows_of(c)[-1], at)
 
 
-STEPS = [
-    ("tsm_resnet18", "gtad", "temporal"),
+STEPS = [("tsm_resnet18", "gtad", "temporal")]
+MORE_STEPS = [
     ("r2plus1d_18", "gtad", "temporal"),
     ("tsm_resnet18", "actionformer", "spatial"),
-]
-MORE_STEPS = [
     ("tsm_resnet18", "gtad", "full"),
     ("tsm_resnet18", "gtad", "spatial"),
     ("tsm_resnet18", "gtad", "spatiotemporal"),
@@ -73,7 +71,7 @@ MORE_STEPS = [
 
 @pytest.mark.parametrize(
     ("encoder", "head", "low"),
-    [*STEPS, *(pytest.param(*step, marks=pytest.mark.full_size) for step in MORE_STEPS)],
+    [*STEPS, *(pytest.param(*step, marks=pytest.mark.slow) for step in MORE_STEPS)],
 )
 def test_the_full_size_train_step_lowers(encoder, head, low):
     c, _ = config_of("activitynet", f"encoder={encoder},head={head},fidelity={low}")
@@ -88,7 +86,9 @@ def test_the_full_size_train_step_lowers(encoder, head, low):
     assert {x.dtype for x in jax.tree.leaves(after.params)} == {np.dtype("float32")}
 
 
-@pytest.mark.parametrize(("low", "snippets"), [("spatial", 256), ("temporal", 64)])
+@pytest.mark.parametrize(
+    ("low", "snippets"), [pytest.param("spatial", 256, marks=pytest.mark.slow), ("temporal", 64)]
+)
 def test_windows_of_thumos14_lower_at_their_own_length(low, snippets):
     c, _ = config_of("thumos14", f"fidelity={low}")
     at, lowered = lower_step(c, low)

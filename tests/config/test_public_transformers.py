@@ -21,6 +21,7 @@ ENCODERS = {
     "videoprism_large": (1024, 768, 144),
     "vjepa2_large": (1024, 384, 160),
 }
+LARGE = ("videoprism_large", "vjepa2_large")
 
 
 def config_of(name, arguments):
@@ -36,7 +37,9 @@ def config_of(name, arguments):
     return c
 
 
-@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize(
+    "encoder", ["videoprism_base", *(pytest.param(e, marks=pytest.mark.slow) for e in LARGE)]
+)
 def test_every_fidelity_goes_with_clips_and_patches(encoder):
     names = ("thumos14", "activitynet", "hacs") * 2
     for name, low in zip(names, fidelity.NAMES, strict=True):

@@ -72,6 +72,7 @@ def test_a_head_learns_from_two_sources_and_external_labels(dataset, tmp_path, c
     assert features.shape == (20, 8)
 
 
+@pytest.mark.slow
 def test_our_own_classifier_labels_them_as_well(dataset, tmp_path):
     results = pipeline.run(start_run(typed(config(dataset)), str(tmp_path)))
     assert results["rows"][0]["mAP"]["0.50"] > 0.7

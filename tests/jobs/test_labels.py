@@ -104,6 +104,7 @@ def test_auto_says_what_it_takes_and_why(by_segment, dataset, tmp_path, capsys):
     assert capsys.readouterr().out.startswith("labels by video: 12.5% of")
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_and_ends_the_same(dataset, tmp_path):
     few = {"stages": "extract,head", "head_training.epochs": 1.0, "classifier.epochs": 3.0}
     often = {"log.checkpoint_seconds": 0.0, "log.every": 1}
@@ -138,6 +139,7 @@ def test_segments_of_a_long_video_are_seen_as_in_their_window():
     np.testing.assert_allclose(short, np.asarray(jax.nn.softmax(logits[0]))[:, :3], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_long_videos_get_labels_by_segment(dataset, tmp_path):
     windows = {"data.snippets_per_second": 1.0, "data.window": 12, "data.window_overlap": 0.5}
     run, results = finished(config(dataset, **windows), tmp_path)

@@ -111,8 +111,8 @@ def test_what_is_kept_changes_no_gradient(plain, change):
     "encoder",
     [
         "r2plus1d",
-        pytest.param("bottleneck", marks=pytest.mark.full_size),
-        pytest.param("mmaction2", marks=pytest.mark.full_size),
+        pytest.param("bottleneck", marks=pytest.mark.slow),
+        pytest.param("mmaction2", marks=pytest.mark.slow),
     ],
 )
 def test_nor_does_it_for_any_encoder(encoder):
