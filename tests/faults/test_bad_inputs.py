@@ -8,7 +8,7 @@ from forked import Ended, forked
 from small_jobs import make_inputs
 from test_kills import ENVIRONMENT
 
-_SECONDS = 120.0  # after which a command hangs
+_SECONDS = 200.0  # after which a command hangs
 
 
 def held(command: str, ended: Ended) -> bool:
@@ -22,7 +22,7 @@ def held(command: str, ended: Ended) -> bool:
     return ended.refused or (ended.code == 0 and warned)
 
 
-@pytest.mark.parametrize("count", [10, pytest.param(450, marks=pytest.mark.faults)])
+@pytest.mark.parametrize("count", [6, pytest.param(450, marks=pytest.mark.faults)])
 def test_bad_inputs(finished_run, tmp_path, count):
     good = tmp_path / "good"
     good.mkdir()
