@@ -22,6 +22,7 @@ OWN = """import runpy
 def get_config():
     c = runpy.run_path({tiny!r})["get_config"]()
     c.dataset, c.rows, c.log.cache_dir = "video_folder", "acp", {cache!r}
+    c.log.checkpoint_seconds = 1000.0
     return c
 """
 
@@ -64,8 +65,8 @@ SMALLER = {
     ),
     "own_videos": (
         "CONFIG, WORKDIR = {own!r}, {mine!r}",
-        ("'12 videos' of nothing", "12 instances"),
-        1 + 3,
+        ("9 training videos with 18 instances", "3 videos -> page/index.html", "page.zip"),
+        1 + 2,
     ),
     "error_analysis": ("WORKDIR = {run!r}", ("normalised", "draws"), 2 + 2),
     "python_interface": ("WORKDIR = {run!r}", ("WEBVTT", "-> (1, 16)"), 2),

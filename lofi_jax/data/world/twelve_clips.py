@@ -55,8 +55,8 @@ def make(folder: str | os.PathLike) -> None:
     database = {}
     try:
         (folder / "videos").mkdir(parents=True, exist_ok=True)
-        for name, actions in CLIPS.items():
-            _write(folder / "videos" / f"{name}.mp4", film(name, actions))
+        for number, (name, actions) in enumerate(CLIPS.items()):
+            _write(folder / "videos" / f"{name}.mp4", film(number, actions))
             database[name] = {
                 "subset": "testing" if name in _TEST else "training",
                 "annotations": [
@@ -69,17 +69,15 @@ def make(folder: str | os.PathLike) -> None:
     write_json(folder / "annotations.json", {"version": "by hand", "database": database})
 
 
-def film(name: str, actions: tuple[Action, ...]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
-    """The frames of a clip, RGB; its name decides the place and who is there."""
-    place, _, number = name.partition("_")
-    rng = np.random.default_rng(list(place.encode()))
+def film(number: int, actions: tuple[Action, ...]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+    """The frames of a clip, RGB; its number decides the place, the colours and the noise."""
+    rng = np.random.default_rng(number)
     background = cv2.resize(rng.uniform(110, 190, (4, 5, 3)), (_WIDTH, _HEIGHT))
-    rng = np.random.default_rng([*place.encode(), int(number)])
     colour = tuple(map(float, rng.uniform(0, 60, 3)))
-    x, size = rng.uniform(60, 100), rng.uniform(0.9, 1.1)
+    x, size = rng.uniform(50, 110), rng.uniform(0.8, 1.1)
     for time in np.arange(0, SECONDS, 1 / FPS):
         image = background.copy()
-        _draw(image, x + 3 * np.sin(0.7 * time), size, time, actions, colour)
+        _draw(image, x + 3 * np.sin(0.7 * time + number), size, time, actions, colour)
         image += rng.integers(-5, 6, image.shape, np.int8)
         yield np.clip(image, 0, 255).astype(np.uint8)
 
