@@ -42,7 +42,7 @@ def anchors(page) -> set[str]:
 
 
 def test_links_lead_somewhere():
-    inner = (path for room in ("lofi_jax", "tests") for path in (ROOT / room).rglob("*.md"))
+    inner = (path for room in ("lofi_jax", "configs", "tests") for path in (ROOT / room).rglob("*.md"))
     lost = []
     for page in (*ROOT.glob("*.md"), *inner):
         for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
