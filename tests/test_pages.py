@@ -42,7 +42,8 @@ def anchors(page) -> set[str]:
 
 
 def test_links_lead_somewhere():
-    inner = (path for room in ("lofi_jax", "configs", "tests") for path in (ROOT / room).rglob("*.md"))
+    rooms = "lofi_jax", "configs", "tests"
+    inner = (path for room in rooms for path in (ROOT / room).rglob("*.md"))
     lost = []
     for page in (*ROOT.glob("*.md"), *inner):
         for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):

@@ -129,7 +129,7 @@ def folder():
 
 @pytest.mark.parametrize(
     ("name", "make", "depth", "layout", "statistics"),
-    CASES,
+    [case if case[2] == "18" else pytest.param(*case, marks=pytest.mark.slow) for case in CASES],
     ids=[f"{name}-{make.__name__}" for name, make, *_ in CASES],
 )
 def test_features_are_those_of_the_public_network(name, make, depth, layout, statistics, folder):

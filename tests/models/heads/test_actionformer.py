@@ -19,7 +19,7 @@ THIN = {"classes": 3, "channels": 16, "heads": 2, "window": 5, "stem": 1}
 TERMS = {"classification", "regression"}
 
 
-@pytest.mark.parametrize("snippets", [1, 7])
+@pytest.mark.parametrize("snippets", [1, pytest.param(7, marks=pytest.mark.slow)])
 def test_loss_and_gradients_are_finite_whatever_the_batch(snippets):
     check_finite(ActionFormer(**THIN, levels=2), snippets, TERMS)
 

@@ -22,7 +22,7 @@ THIN = {
 }
 
 
-@pytest.mark.parametrize("snippets", [1, 7])
+@pytest.mark.parametrize("snippets", [1, pytest.param(7, marks=pytest.mark.slow)])
 def test_loss_and_gradients_are_finite_whatever_the_batch(snippets):
     head = TriDet(**THIN, levels=2, iou_power=0.2)
     check_finite(head, snippets, {"classification", "regression"})
