@@ -9,7 +9,7 @@ from lofi_jax.devices import compile_only, process, table
 from lofi_jax.errors import UserError
 from lofi_jax.jobs.planning.planning import Candidate, Plan
 
-_COMPILER = "lofi_jax.jobs.planning.planning.absent_compiler"
+_COMPILER = "lofi_jax.jobs.planning.absent_compiler"
 
 
 def plans(config: Config, name: str, count: int, wanted: Sequence[Candidate]) -> Iterator[Plan]:
