@@ -17,7 +17,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 TINY = ROOT / "tests" / "tiny.py"
 
 # Tiny models take longer to compile than to run.
-_FLAGS = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0"
+_FAST = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+_FLAGS = f"{os.environ.get('XLA_FLAGS', '')} {_FAST}"
 ENVIRONMENT = {**os.environ, "XLA_FLAGS": _FLAGS, "JAX_PLATFORMS": "cpu"}
 
 

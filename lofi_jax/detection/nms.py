@@ -103,19 +103,26 @@ def soft_nms_batch(
         overlaps /= union
         if labels is not None:
             overlaps[labels != of_best(labels)] = 0
-        if method == "gaussian":
-            if any(floor):
-                least = floor[0] + (floor[1] - floor[0]) * of_best(end - start)
-                overlaps[overlaps <= least] = 0
-            overlaps *= overlaps
-            overlaps /= -sigma
-            current *= np.exp(overlaps, out=overlaps)
-        elif method == "linear":
-            current *= np.where(overlaps > threshold, 1 - overlaps, 1.0)
-        else:
-            current[overlaps > threshold] = 0
+        if method == "gaussian" and any(floor):
+            least = floor[0] + (floor[1] - floor[0]) * of_best(end - start)
+            overlaps[overlaps <= least] = 0
+        _lower(current, overlaps, method, sigma, threshold)
         current[rows, best] = 0
     return indices, lowered
+
+
+def _lower(
+    scores: np.ndarray, tious: np.ndarray, method: str, sigma: float, threshold: float
+) -> None:
+    """Lowers scores by their segments' tIoU with a picked one, both (B, N), in place."""
+    if method == "gaussian":
+        tious *= tious
+        tious /= -sigma
+        scores *= np.exp(tious, out=tious)
+    elif method == "linear":
+        scores *= np.where(tious > threshold, 1 - tious, 1.0)
+    else:
+        scores[tious > threshold] = 0
 
 
 def vote(

@@ -16,7 +16,7 @@ from lofi_jax.reports.tables import row_name
 from lofi_jax.results.detections import Detections
 from lofi_jax.run import datasets
 from lofi_jax.run.start import Run
-from lofi_jax.training.loop import read_curve
+from lofi_jax.training.curve import read_curve
 
 _THUMBNAILS = 16
 # More detections per row, or fainter ones, are hard to read.

@@ -3,21 +3,21 @@
 import collections
 import contextlib
 import dataclasses
-import json
 import pathlib
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grain
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
-from lofi_jax.errors import UserError, warn
-from lofi_jax.files import is_number, read_text, write_text
+from lofi_jax.errors import UserError
 from lofi_jax.interrupts import Interrupted
 from lofi_jax.training.checkpoints import Checkpoints, latest_sound
+from lofi_jax.training.curve import CurveWriter
 from lofi_jax.training.memory import naming_exhausted_memory
 from lofi_jax.training.preemption import told_to_end
 from lofi_jax.training.processes import agree, is_first, place
@@ -25,7 +25,6 @@ from lofi_jax.training.progress import Progress
 from lofi_jax.training.session import Session
 from lofi_jax.training.sharding import placement, shard_batch
 from lofi_jax.training.step import TrainState, jit_step
-from lofi_jax.training.tensorboard import scalars_writer
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -60,57 +59,40 @@ def train(training: Training, batches: grain.IterDataset, session: Session) -> T
         Interrupted: likewise SIGINT.
         OutOfMemory: a step does not fit into the device.
     """
-    name, folder, steps, mesh = training.name, training.folder, training.steps, session.mesh
-    checkpoints = Checkpoints(folder / "checkpoints")
-    placed = placement(training.state, mesh, session.parameters)
+    name, steps = training.name, training.steps
+    checkpoints = Checkpoints(training.folder / "checkpoints")
+    placed = placement(training.state, session.mesh, session.parameters)
     state = jax.device_put(jax.tree.map(np.asarray, training.state), placed)
-    step = jit_step(training.step, placed)
     iterator = iter(batches)
     first = checkpoints.latest_step() or 0
     if first:
         state = checkpoints.restore(state)
         iterator.set_state({"batches": first})
-    curve = _Curve(folder, first)
+    curve = CurveWriter(training.folder, first)
     progress = Progress(name, steps, first)
+    runner = _Runner(name, jit_step(training.step, placed), iterator, session.mesh, progress)
     saved_at, saved_step = time.monotonic(), first
-    waited, running, compiled = 0.0, collections.deque(), set()
     with told_to_end() as told:
-        for i in range(first, steps):
-            # While a step runs, the next batch is read and sent; more would only fill the memory.
-            if len(running) == 2:
-                with naming_exhausted_memory(name):
-                    jax.block_until_ready(running.popleft())
-            asked = time.monotonic()
-            batch = shard_batch(next(iterator), mesh)
-            if not running or running[-1].is_ready():
-                waited += time.monotonic() - asked
-            shapes = str(jax.tree.map(np.shape, batch))
-            new = contextlib.nullcontext() if shapes in compiled else progress.compiling()
-            with naming_exhausted_memory(name), new:
-                state, terms = step(state, batch)  # which waits for compiling, not for the step
-            compiled.add(shapes)
-            running.append(terms["loss"])
-            if (i + 1) % session.log_every == 0 or i + 1 == steps:
+        for done in range(first + 1, steps + 1):
+            state, terms = runner.run(state)
+            if done % session.log_every == 0 or done == steps:
                 with naming_exhausted_memory(name):
                     values = {k: float(v) for k, v in jax.device_get(terms).items()}
-                values["learning_rate"] = float(training.learning_rate(i))
-                values["waiting_for_data"] = waited / max(progress.elapsed(), 1e-9)
-                curve.add(i + 1, values)
-                progress.show(i + 1, values)
+                values["learning_rate"] = float(training.learning_rate(done - 1))
+                values["waiting_for_data"] = runner.waited / max(progress.elapsed(), 1e-9)
+                curve.add(done, values)
+                progress.show(done, values)
             signalled = told()
-            if signalled or checkpoints.preempted(i + 1):
-                checkpoints.save(i + 1, state)
+            if signalled or checkpoints.preempted(done):
+                checkpoints.save(done, state)
                 checkpoints.close()
-                saved = f"saved at step {i + 1}; rerun to resume"
-                if signalled == signal.SIGINT:
-                    raise Interrupted(f"{name}: interrupted; {saved}")
-                raise UserError(f"{name}: received SIGTERM; {saved}")
+                raise _ended_early(name, done, signalled)
             # Several processes save together, so they compare clocks where they wait for a step
             # anyway.
-            may_save = i + 1 < steps and (place()[1] == 1 or (i + 1) % session.log_every == 0)
+            may_save = done < steps and (place()[1] == 1 or done % session.log_every == 0)
             if may_save and agree(time.monotonic() - saved_at > session.checkpoint_seconds):
-                checkpoints.save(i + 1, state)
-                saved_at, saved_step = time.monotonic(), i + 1
+                checkpoints.save(done, state)
+                saved_at, saved_step = time.monotonic(), done
     if saved_step < steps:
         checkpoints.save(steps, state)
     checkpoints.close()
@@ -124,51 +106,43 @@ def is_finished(folder: pathlib.Path, steps: int) -> bool:
     return agree(is_first() and latest_sound(folder / "checkpoints") == steps)
 
 
-class _Curve:
-    """The training curve on disk, as JSON lines and for TensorBoard; a restart drops later entries.
+class _Runner:
+    """Runs steps; while one runs, the next batch is read and sent.
 
-    Only the first process writes.
+    Attributes:
+        waited: seconds in which the devices had nothing to do, for want of a batch.
     """
 
-    def __init__(self, folder: pathlib.Path, first: int):
-        self._writes = is_first()
-        if not self._writes:
-            return
-        self._path = folder / "curve.jsonl"
-        kept = [entry for entry in read_curve(folder) if entry["step"] <= first]
-        write_text(self._path, "".join(json.dumps(entry) + "\n" for entry in kept))
-        self._tensorboard = scalars_writer(folder / "tensorboard", first)
+    def __init__(
+        self, name: str, step: Callable, batches: Iterator, mesh: Mesh, progress: Progress
+    ):
+        self.waited = 0.0
+        self._name, self._step, self._batches, self._mesh = name, step, batches, mesh
+        self._progress = progress
+        self._running: collections.deque[Any] = collections.deque()
+        self._compiled: set[str] = set()
 
-    def add(self, step: int, values: dict[str, float]) -> None:
-        if not self._writes:
-            return
-        with self._path.open("a") as file:
-            file.write(json.dumps({"step": step} | values) + "\n")
-        for key, value in values.items():
-            self._tensorboard.add_scalar(key, value, step)
-
-    def close(self) -> None:
-        if self._writes:
-            self._tensorboard.close()
-
-
-def read_curve(folder: pathlib.Path) -> list[dict[str, float]]:
-    """The entries of a training's curve so far, without damaged lines, such as one that a kill cut
-    short.
-    """
-    path = folder / "curve.jsonl"
-    try:
-        lines = read_text(path).splitlines() if path.exists() else []
-    except UserError as error:
-        warn([f"{error}: the curve begins anew"])
-        lines = []
-    return [entry for entry in map(_entry, lines) if entry]
+    def run(self, state: TrainState) -> tuple[TrainState, dict[str, jax.Array]]:
+        """Starts one step, and returns before it ends."""
+        if len(self._running) == 2:  # more would only fill the memory
+            with naming_exhausted_memory(self._name):
+                jax.block_until_ready(self._running.popleft())
+        asked = time.monotonic()
+        batch = shard_batch(next(self._batches), self._mesh)
+        if not self._running or self._running[-1].is_ready():
+            self.waited += time.monotonic() - asked
+        shapes = str(jax.tree.map(np.shape, batch))
+        known = shapes in self._compiled
+        compiling = contextlib.nullcontext() if known else self._progress.compiling()
+        with naming_exhausted_memory(self._name), compiling:
+            state, terms = self._step(state, batch)  # waits for compiling, not for the step
+        self._compiled.add(shapes)
+        self._running.append(terms["loss"])
+        return state, terms
 
 
-def _entry(line: str) -> dict[str, float] | None:
-    """An entry of a curve; None for a damaged one."""
-    with contextlib.suppress(ValueError, RecursionError):
-        entry = json.loads(line)
-        if isinstance(entry, dict) and is_number(entry.get("step")):
-            return {key: value for key, value in entry.items() if is_number(value)}
-    return None
+def _ended_early(name: str, step: int, signalled: int | None) -> UserError | Interrupted:
+    saved = f"saved at step {step}; rerun to resume"
+    if signalled == signal.SIGINT:
+        return Interrupted(f"{name}: interrupted; {saved}")
+    return UserError(f"{name}: received SIGTERM; {saved}")

@@ -7,6 +7,7 @@ it. To read a further kind of checkpoint, write its layout.
 """
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Mapping
 
@@ -88,11 +89,18 @@ class Layout:
 
 def _replace(old: str, new: str, text: str) -> str:
     """Replaces a part of a key; see `Layout`."""
+    pattern, template = _rule(old, new)
+    return pattern.sub(template, text)
+
+
+@functools.lru_cache(maxsize=1024)
+def _rule(old: str, new: str) -> tuple[re.Pattern[str], str]:
+    """A rule of a `Layout` as a regular expression and what replaces its matches."""
     numbers = iter(range(1, 10))
-    new = re.sub("#", lambda _: rf"\g<{next(numbers)}>", new.removeprefix("^"))
+    template = re.sub("#", lambda _: rf"\g<{next(numbers)}>", new.removeprefix("^"))
     pattern = re.escape(old.removeprefix("^")).replace(r"\#", r"(\d+)")
     anchor = "^" if old.startswith("^") else r"(?<![A-Za-z0-9_])"
-    return re.sub(anchor + pattern, new, text)
+    return re.compile(anchor + pattern), template
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import linen as nn
 from flax.traverse_util import unflatten_dict
 
 from lofi_jax.errors import UsageError, UserError, first
@@ -158,7 +159,8 @@ def _settings(options: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={value}" for key, value in options.items())
 
 
-def _shapes(module, inputs) -> dict[str, tuple[int, ...]]:
+@functools.lru_cache(maxsize=64)  # a file that does not fit is tried on every encoder
+def _shapes(module: nn.Module, inputs: jax.ShapeDtypeStruct) -> dict[str, tuple[int, ...]]:
     """The shapes of a module's variables by path, the parameters first."""
     variables = by_path(jax.eval_shape(module.init, jax.random.key(0), inputs))
     by_kind = sorted(variables, key=lambda path: not path.startswith("params."))

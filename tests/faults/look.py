@@ -15,7 +15,7 @@ from lofi_jax.results import detection_files
 from lofi_jax.run import sources
 from lofi_jax.run.start import Run, load_run
 from lofi_jax.training.checkpoints import latest_sound, load_state
-from lofi_jax.training.loop import read_curve
+from lofi_jax.training.curve import read_curve
 
 
 def look(workdir: pathlib.Path) -> dict[str, str]:

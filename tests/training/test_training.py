@@ -13,6 +13,7 @@ from lofi_jax.data.loader import clips
 from lofi_jax.errors import UserError
 from lofi_jax.models.encoders.tsm import TSM
 from lofi_jax.training import checkpoints, loop, optimizer
+from lofi_jax.training.curve import read_curve
 from lofi_jax.training.loop import Training
 from lofi_jax.training.memory import OutOfMemory, naming_exhausted_memory
 from lofi_jax.training.optimizer import Optimizer
@@ -86,7 +87,7 @@ def test_a_restarted_training_ends_with_the_same_numbers(tmp_path):
     for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(resumed), strict=True):
         np.testing.assert_array_equal(a, b)
     curves = [
-        [{**e, "waiting_for_data": 0} for e in loop.read_curve(tmp_path / name)]
+        [{**e, "waiting_for_data": 0} for e in read_curve(tmp_path / name)]
         for name in ("whole", "broken")
     ]
     assert [e["step"] for e in curves[0]] == list(range(1, 21)) and curves[0] == curves[1]
@@ -120,7 +121,7 @@ def test_missing_checkpoints_are_named(tmp_path):
 
 def test_a_torn_last_line_of_the_curve_is_left_out(tmp_path):
     (tmp_path / "curve.jsonl").write_text(json.dumps({"step": 1}) + '\n{"step": 2, "lo')
-    assert loop.read_curve(tmp_path) == [{"step": 1}]
+    assert read_curve(tmp_path) == [{"step": 1}]
 
 
 def encode(weights, frames):

@@ -88,10 +88,10 @@ def build(
             # Maybe on a disk that takes nothing.
             return _finished(data_dir, name, sampling, source)
     with _reporting_disk_errors(folder), locks.only(folder, wait):
+        problems = video_folder.known_problems(parsed, files, jobs)
         if not folder.exists():
             for line in formats.differences(name, parsed):
                 say(line)
-            problems = video_folder.known_problems(parsed, files, jobs)
             if not jobs:
                 raise UserError(
                     f"{video_dir}: holds none of the {len(parsed.videos)} annotated videos, as"
@@ -102,17 +102,14 @@ def build(
             _write_shards(writer, shards, workers or os.cpu_count() or 1, progress, say, beam)
             _complete(writer, shards, source, problems)
             os.rename(writer.data, folder)
-            builder = records.load(data_dir, name, sampling)
-            write_json(folder / "report.json", _report(builder).to_json())
+            _write_report(data_dir, name, sampling)
         writer.discard()
         contents = records.contents(records.load(data_dir, name, sampling))
         if contents["source"]["annotations"] != source["annotations"]:
-            problems = video_folder.known_problems(parsed, files, jobs)
             linked = relink.relink(folder, contents, jobs, parsed.classes, source, problems)
             if linked is not None:
                 say(f"{folder}: another annotation file; linked {linked} stored videos with it")
-                builder = records.load(data_dir, name, sampling)
-                write_json(folder / "report.json", _report(builder).to_json())
+                _write_report(data_dir, name, sampling)
     return _finished(data_dir, name, sampling, source)
 
 
@@ -205,6 +202,12 @@ def _complete(
         info.set_file_format(records.FILE_FORMAT)
         info.set_splits(tfds.core.SplitDict(writer.split_infos(shards)))
         info.write_to_directory(writer.data)
+
+
+def _write_report(data_dir: str | os.PathLike, name: str, sampling: Sampling) -> None:
+    """Lays a dataset's report beside its shards."""
+    builder = records.load(data_dir, name, sampling)
+    write_json(pathlib.Path(builder.data_dir) / "report.json", _report(builder).to_json())
 
 
 def _report(builder: tfds.core.DatasetBuilder) -> Report:
