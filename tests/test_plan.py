@@ -71,6 +71,7 @@ def test_auto_checks_the_config_first(tmp_path):
         auto.resolve(config, str(tmp_path))
 
 
+@pytest.mark.slow
 def test_the_work_is_the_published_one():
     c = typed(configs.paper("fidelity=full"))
     row, at = planning.lofi_rows(c)[0], configs.full_fidelity(c)
@@ -82,6 +83,7 @@ def test_the_work_is_the_published_one():
     assert 2.8 < plain / (once - plain) < 3.2
 
 
+@pytest.mark.slow
 def test_auto_takes_the_largest_batch_and_then_the_largest_chunk_that_fits():
     roomy = a_config(batch_size=configs.AUTO, chunk=configs.AUTO, memory_gib=64.0)
     assert auto.choose(roomy, ONE) == {"batch_size": 16, "chunk": 0}
@@ -95,6 +97,7 @@ def test_auto_takes_the_largest_batch_and_then_the_largest_chunk_that_fits():
     assert auto.choose(tight, ONE) == {"batch_size": 4, "chunk": 4}
 
 
+@pytest.mark.slow
 def test_after_a_step_that_did_not_fit_a_smaller_one_is_named():
     failed = a_config(batch_size=16, chunk=0, memory_gib=64.0)
     assert (

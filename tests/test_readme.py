@@ -17,7 +17,8 @@ import pytest
 import wheels
 from commands import ENVIRONMENT, ROOT, TINY
 
-pytestmark = wheels.can_be_built  # the first block installs
+# The first block installs, others train.
+pytestmark = [wheels.can_be_built, pytest.mark.slow]
 
 
 def blocks(text: str) -> list[tuple[str, str]]:

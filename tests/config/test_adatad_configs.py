@@ -54,6 +54,7 @@ def test_every_encoder_is_possible(encoder):
         divisibility.check(c, make_mesh(1, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", slow_but("thumos14", NAMES))
 def test_a_step_lowers_at_full_size_and_its_state_holds_no_moments_of_the_backbone(name):
     low = {"thumos14": "full", "activitynet": "spatiotemporal", "hacs": "temporal"}[name]

@@ -86,9 +86,8 @@ def test_the_full_size_train_step_lowers(encoder, head, low):
     assert {x.dtype for x in jax.tree.leaves(after.params)} == {np.dtype("float32")}
 
 
-@pytest.mark.parametrize(
-    ("low", "snippets"), [pytest.param("spatial", 256, marks=pytest.mark.slow), ("temporal", 64)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("low", "snippets"), [("spatial", 256), ("temporal", 64)])
 def test_windows_of_thumos14_lower_at_their_own_length(low, snippets):
     c, _ = config_of("thumos14", f"fidelity={low}")
     at, lowered = lower_step(c, low)

@@ -37,6 +37,7 @@ def config_of(name, arguments):
     return c
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "encoder", ["videoprism_base", *(pytest.param(e, marks=pytest.mark.slow) for e in LARGE)]
 )

@@ -151,7 +151,7 @@ def test_a_mesh_that_the_devices_do_not_make_is_refused(name, count, snippet, sa
         machines.elsewhere(config, name, count)
 
 
-@pytest.mark.parametrize("name", ["h100", "v5e"])
+@pytest.mark.parametrize("name", ["h100", pytest.param("v5e", marks=pytest.mark.slow)])
 def test_the_command_plans_for_a_device_that_is_not_there(name, tmp_path):
     device = table.find(name)
     try:

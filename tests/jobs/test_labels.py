@@ -77,6 +77,7 @@ def by_segment(dataset, tmp_path_factory):
     return finished(config(dataset), tmp_path_factory.mktemp("by_segment"))
 
 
+@pytest.mark.slow
 def test_labels_by_segment_are_worth_most_of_what_localization_is(by_segment, dataset, tmp_path):
     run, results = by_segment
     row = results["rows"][0]
@@ -166,6 +167,7 @@ def test_a_fold_is_tested_and_the_others_train(by_segment, dataset, tmp_path):
     assert {v.subset for v in target.test_videos} == {"testing"}
 
 
+@pytest.mark.slow
 def test_a_study_pools_folds_as_evaluation_by_hand_does(dataset, tmp_path):
     annotations = dataset / "annotations.json"
     path = tmp_path / "config.py"

@@ -107,6 +107,7 @@ def test_what_is_kept_changes_no_gradient(plain, change):
     assert_same(gradient(config_of(**CHANGES[change])), plain)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "encoder",
     [
@@ -120,6 +121,7 @@ def test_nor_does_it_for_any_encoder(encoder):
     assert_same(gradient(config_of(encoder, **changed)), gradient(config_of(encoder)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "head",
     [
@@ -203,6 +205,7 @@ def test_memory_does_not_grow_with_the_video_nor_with_the_batch():
     assert temporaries(100, videos=4) < 1.1 * min(sizes)
 
 
+@pytest.mark.slow
 def test_a_batch_in_parts_takes_the_memory_of_a_part():
     def temporaries_gib(**keys):
         c = config_of(**{f"joint__{key}": value for key, value in keys.items()})

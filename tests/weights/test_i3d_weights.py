@@ -91,7 +91,9 @@ def converted(public):
         yield folder, said
 
 
-@pytest.mark.parametrize("end_point", ["Mixed_4f", "Mixed_5c"])
+@pytest.mark.parametrize(
+    "end_point", [pytest.param("Mixed_4f", marks=pytest.mark.slow), "Mixed_5c"]
+)
 def test_the_features_are_those_of_the_public_network(public, converted, end_point):
     import torch
 

@@ -187,9 +187,14 @@ def test_thumos_durations_come_from_the_videos(thumos_folder, tmp_path):
     assert [1.0, 2.0] in video.segments.tolist()
 
 
-def test_the_real_activitynet_file_with_two_of_its_videos(shared_data, tmp_path):
-    path = shared_data / "annotations" / "activitynet_1.3.json"
-    known = activitynet.load(path)
+@pytest.fixture(scope="module")
+def real(shared_data):
+    """The annotations of ActivityNet 1.3."""
+    return formats.load(shared_data / "annotations" / "activitynet_1.3.json")
+
+
+def test_the_real_activitynet_file_with_two_of_its_videos(shared_data, real, tmp_path):
+    path, known = shared_data / "annotations" / "activitynet_1.3.json", real
     chosen = [next(iter(known.subset(subset))) for subset in ("training", "validation")]
     for video_id, name in zip(chosen, ("bikes", "arm_wrestling"), strict=True):
         (tmp_path / "videos").mkdir(exist_ok=True)
@@ -209,9 +214,8 @@ def test_the_real_activitynet_file_with_two_of_its_videos(shared_data, tmp_path)
     assert saved["counts"][activitynet.PAST_END] == 13
 
 
-def test_what_differs_from_the_published_numbers_is_said(shared_data):
-    found = formats.load(shared_data / "annotations" / "activitynet_1.3.json")
-    lines = formats.differences("activitynet", found)
+def test_what_differs_from_the_published_numbers_is_said(shared_data, real):
+    lines = formats.differences("activitynet", real)
     assert len(lines) == 3 and "has 9649 training videos, published are 10024" in lines[0]
     assert "activity-net.org" in lines[0]
     found = formats.load(shared_data / "annotations" / "thumos14.json")
@@ -239,11 +243,10 @@ def test_nothing_is_said_where_the_numbers_are_as_published():
     assert "has 150 classes, published are 200" in formats.differences("hacs", found)[0]
 
 
-def test_labels_are_places_in_the_sorted_class_names(shared_data):
-    found = formats.load(shared_data / "annotations" / "activitynet_1.3.json")
-    assert list(found.classes) == sorted(found.classes)
-    assert found.classes[0] == "Applying sunscreen" and found.classes[199] == "Zumba"
-    videos = found.subset("validation")
-    truth = ground_truth.ground_truth(videos, found.classes)
+def test_labels_are_places_in_the_sorted_class_names(real):
+    assert list(real.classes) == sorted(real.classes)
+    assert real.classes[0] == "Applying sunscreen" and real.classes[199] == "Zumba"
+    videos = real.subset("validation")
+    truth = ground_truth.ground_truth(videos, real.classes)
     names = [name for video in videos.values() for name in video.labels]
-    assert names == [found.classes[label] for label in np.asarray(truth.label)]
+    assert names == [real.classes[label] for label in np.asarray(truth.label)]

@@ -17,6 +17,7 @@ def test_loss_and_gradients_are_finite_whatever_the_batch(snippets):
     check_finite(gtad.GTAD(**THIN), snippets, TERMS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("snippets", [1, 7])
 def test_so_they_are_with_convolutions_on_the_map(snippets):
     check_finite(gtad.GTAD(**THIN, max_duration=5, map_kernel=3), snippets, TERMS)
@@ -47,6 +48,7 @@ def test_one_head_serves_every_number_of_snippets():
         assert outputs["classification"].shape == (2, snippets * (snippets + 1) // 2)
 
 
+@pytest.mark.slow
 def test_the_train_step_on_features_is_small_at_full_size():
     """150 MB a video at 100 snippets is what the head may take."""
     head, batch = gtad.GTAD(), video([], snippets=100, dim=400)

@@ -82,10 +82,12 @@ def gradient_of_branches(deviation):
     return max(float(np.abs(found[name]["kernel"]).max()) for name in names)
 
 
+@pytest.mark.slow
 def test_branches_that_begin_at_zero_get_no_gradient():
     assert gradient_of_branches(0.0) == 0 < gradient_of_branches(0.5)
 
 
+@pytest.mark.slow
 def test_it_learns_to_find_and_to_name_the_segments_of_a_video():
     segments, labels = [(1 / 12, 4 / 12), (6 / 12, 10 / 12)], [2, 1]
     outputs, terms = trained(TriDet(**THIN, levels=2, iou_power=0.2), video(segments, labels))
