@@ -72,17 +72,16 @@ def main() -> None:
         QUALITY.value,
         SNIPPETS_PER_SECOND.value,
     )
+    beam = dataset.Beam(BEAM_RUNNER.value, BEAM_OPTIONS.value) if BEAM_RUNNER.value else None
     builder, report = dataset.build(
         DATASET.value,
         VIDEO_DIR.value,
         ANNOTATIONS.value,
         DATA_DIR.value,
         sampling,
-        WORKERS.value,
+        dataset.Work(WORKERS.value, beam, WAIT.value),
         _shown_progress(),
         functools.partial(print, flush=True),
-        dataset.Beam(BEAM_RUNNER.value, BEAM_OPTIONS.value) if BEAM_RUNNER.value else None,
-        WAIT.value,
     )
     print(report.summary())
     if report.problems:

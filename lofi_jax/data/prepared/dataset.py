@@ -38,17 +38,30 @@ class Beam:
     options: Sequence[str] = ()
 
 
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """Where a dataset is made; its content does not depend on it.
+
+    Attributes:
+        workers: decoding threads; None: one per core.
+        beam: instead of them.
+        wait: for another process that makes the same; see `locks.only`.
+    """
+
+    workers: int | None = None
+    beam: Beam | None = None
+    wait: bool = True
+
+
 def build(
     name: str,
     video_dir: str | os.PathLike,
     annotations: str | os.PathLike,
     data_dir: str | os.PathLike,
     sampling: Sampling,
-    workers: int | None = None,
+    work: Work = Work(),
     progress: Callable[[int, int], None] = lambda done, total: None,
     say: Callable[[str], None] = lambda line: None,
-    beam: Beam | None = None,
-    wait: bool = True,
 ) -> tuple[tfds.core.DatasetBuilder, Report]:
     """Makes a dataset of the annotated videos found, resumes it, or finds it finished; one that was
     made with another annotation file gets the new one (see relink.py).
@@ -58,12 +71,9 @@ def build(
         video_dir: holds each video as v_<id>.* or <id>.*, at any depth.
         annotations: what `formats.load` reads.
         data_dir: gets <name>/<sampling.name>/2.0.0/, atomically.
-        workers: decoding threads; None: one per core. The output does not depend on it.
         progress: called with the number of videos done and their total: once before the first, with
             what a build that was killed had finished, then as they are done.
         say: called with messages for the user: the annotation file's content and the disk needed.
-        beam: where the work runs, if not here.
-        wait: for another process that makes the same; see `locks.only`.
 
     Returns:
         What `records.load` returns, and the report, which also lies in the dataset's folder as
@@ -87,7 +97,7 @@ def build(
         if made_from["annotations"] == source["annotations"]:
             # Maybe on a disk that takes nothing.
             return _finished(data_dir, name, sampling, source)
-    with _reporting_disk_errors(folder), locks.only(folder, wait):
+    with _reporting_disk_errors(folder), locks.only(folder, work.wait):
         problems = video_folder.known_problems(parsed, files, jobs)
         if not folder.exists():
             for line in formats.differences(name, parsed):
@@ -99,7 +109,7 @@ def build(
                     f" {errors.first(problems[video_folder.MISSING])}"
                 )
             shards = shard_files.plan(jobs, parsed.classes, sampling)
-            _write_shards(writer, shards, workers or os.cpu_count() or 1, progress, say, beam)
+            _write_shards(writer, shards, work, progress, say)
             _complete(writer, shards, source, problems)
             os.rename(writer.data, folder)
             _write_report(data_dir, name, sampling)
@@ -126,10 +136,9 @@ def _finished(
 def _write_shards(
     writer: shard_files.Writer,
     shards: Sequence[shard_files.Shard],
-    workers: int,
+    work: Work,
     progress: Callable[[int, int], None],
     say: Callable[[str], None],
-    beam: Beam | None,
 ) -> None:
     """Writes the shards that no earlier build has finished."""
     writer.discard_others(shards)
@@ -143,17 +152,15 @@ def _write_shards(
     needed = disk.estimate(jobs, writer.sampling)
     free = disk.check_room(needed, writer.folder)
     say(f"{needed}; {free / 1e9:.1f} GB are free")
+    workers, beam = work.workers or os.cpu_count() or 1, work.beam
+
+    def show(done: int) -> None:
+        progress(before + done, total)
+
     if beam is None:
-        local_pool.write(writer, left, workers, lambda done: progress(before + done, total))
+        local_pool.write(writer, left, workers, show)
     else:
-        beam_pool.write(
-            writer,
-            left,
-            beam.runner,
-            beam.options,
-            workers,
-            lambda done: progress(before + done, total),
-        )
+        beam_pool.write(writer, left, beam.runner, beam.options, workers, show)
 
 
 def _complete(

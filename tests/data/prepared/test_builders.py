@@ -20,6 +20,7 @@ from small_videos import annotated, contents, save_annotations, write_video
 from lofi_jax.data.ingest import annotate, video_folder
 from lofi_jax.data.ingest.sampling import Sampling, read_record
 from lofi_jax.data.prepared import dataset, records, shards
+from lofi_jax.data.prepared.dataset import Work
 from lofi_jax.errors import UserError
 
 SAMPLING = Sampling(snippets=5, frames=2, stride=0, short_side=16, quality=90)
@@ -146,7 +147,7 @@ def test_a_broken_video_is_used_up_to_the_break(shared_data, tmp_path):
 
 def test_the_bytes_do_not_depend_on_workers_or_shards(videos, annotations, tmp_path, monkeypatch):
     for workers in (1, 3):
-        dataset.build("x", videos, annotations, tmp_path / str(workers), SAMPLING, workers)
+        dataset.build("x", videos, annotations, tmp_path / str(workers), SAMPLING, Work(workers))
     assert contents(tmp_path / "1") == contents(tmp_path / "3")
     monkeypatch.setattr(shards, "SHARD_BYTES", 1)
     builder, _ = dataset.build("x", videos, annotations, tmp_path / "shards", SAMPLING)
@@ -162,7 +163,7 @@ def test_what_is_made_is_found_again(videos, annotations, tmp_path):
     seen = []
     for _ in range(2):
         builder, report = dataset.build(
-            "x", videos, annotations, tmp_path, SAMPLING, 2, lambda *done: seen.append(done)
+            "x", videos, annotations, tmp_path, SAMPLING, Work(2), lambda *done: seen.append(done)
         )
     assert seen == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
     assert report.videos == {"training": 2, "validation": 1}
@@ -227,7 +228,7 @@ def progress(done, total):
 
 videos, annotations, data = sys.argv[1:]
 sampling = Sampling(5, 2, 0, 16, 90)
-dataset.build("x", videos, annotations, data, sampling, 2, progress)
+dataset.build("x", videos, annotations, data, sampling, dataset.Work(2), progress)
 """
 
 
@@ -255,7 +256,7 @@ def test_finished_shards_are_kept_unless_their_input_changed(
             if done == stop_after:
                 raise KeyboardInterrupt
 
-        return dataset.build("x", videos, annotations, tmp_path / data, SAMPLING, 1, progress)
+        return dataset.build("x", videos, annotations, tmp_path / data, SAMPLING, Work(1), progress)
 
     def notes():
         return {path.name: path.stat().st_mtime_ns for path in tmp_path.rglob("finished/*.json")}
@@ -283,7 +284,7 @@ def test_two_builds_at_once_make_it_once(videos, annotations, tmp_path):
 
     def build(_):
         return dataset.build(
-            "x", videos, annotations, tmp_path, SAMPLING, 1, lambda *done: seen.append(done)
+            "x", videos, annotations, tmp_path, SAMPLING, Work(1), lambda *done: seen.append(done)
         )[1]
 
     with concurrent.futures.ThreadPoolExecutor(2) as pool:

@@ -71,7 +71,7 @@ def test_too_small_a_disk_is_said_before_a_video_is_decoded(tmp_path, monkeypatc
             path,
             tmp_path / "data",
             sampling,
-            1,
+            dataset.Work(1),
             lambda *done: seen.append(done),
         )
     assert seen == [(0, 1)]

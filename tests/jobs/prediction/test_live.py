@@ -7,9 +7,9 @@ import re
 import subprocess
 import threading
 
-import av
 import pytest
 from commands import misused, run, start
+from videos import join
 
 import lofi_jax
 from lofi_jax.data.ingest.sampling import Sampling
@@ -27,18 +27,7 @@ def streams(finished_run, tmp_path_factory):
     videos = sorted((finished_run[0] / "data/world/target/videos").glob("*testing*"))[:2]
     one, two = videos[:1], videos[1:]
     for name, parts in {"both.ts": videos, "one.ts": one, "two.ts": two, "two.mkv": two}.items():
-        with av.open(str(folder / name), "w") as out:
-            stream, begin = None, 0
-            for part in parts:
-                with av.open(str(part)) as one:
-                    source = one.streams.video[0]
-                    stream = stream or out.add_stream_from_template(source)
-                    for packet in one.demux(source):
-                        if packet.dts is not None:
-                            packet.pts, packet.dts = packet.pts + begin, packet.dts + begin
-                            packet.stream = stream
-                            out.mux(packet)
-                    begin += round(32 / source.time_base)
+        join(folder / name, parts, 32)
     return folder
 
 

@@ -3,10 +3,10 @@
 import itertools
 import pathlib
 
-import av
 import numpy as np
 import pytest
 from commands import refused, run
+from videos import join
 
 import lofi_jax
 from lofi_jax.data.ingest.sampling import Sampling, read_record
@@ -32,18 +32,7 @@ def localizer(finished_run) -> lofi_jax.Localizer:
 def long(world, tmp_path_factory) -> pathlib.Path:
     """The world's four test videos of 32 s one after the other, without a second compression."""
     path = tmp_path_factory.mktemp("long") / "v_long.mp4"
-    with av.open(str(path), "w") as out:
-        stream, begin = None, 0
-        for part in sorted((world / "videos").glob("*testing*")):
-            with av.open(str(part)) as one:
-                source = one.streams.video[0]
-                stream = stream or out.add_stream_from_template(source)
-                for packet in one.demux(source):
-                    if packet.dts is not None:
-                        packet.pts, packet.dts = packet.pts + begin, packet.dts + begin
-                        packet.stream = stream
-                        out.mux(packet)
-                begin += round(32 / source.time_base)
+    join(path, sorted((world / "videos").glob("*testing*")), 32)
     return path
 
 
