@@ -9,6 +9,7 @@ import threading
 
 import pytest
 from commands import misused, run, start
+from rtsp import camera
 from videos import join
 
 import lofi_jax
@@ -115,6 +116,18 @@ def test_a_source_that_breaks_is_connected_to_again(server, streams):
     assert "after 32.0 s" in said[0] and source.duration == pytest.approx(64.0, abs=0.2)
     alone = [[frame.jpeg for frame in s] for s in FileSnippets(streams / "one.ts", how)]
     assert snippets[:15] == alone[:15] and len(snippets) == 32
+
+
+def test_a_camera_gives_the_frames_of_the_file_that_it_sends(streams):
+    said, how = [], Sampling(1, 2, 0, 16, 90, snippets_per_second=0.5)
+    with camera(streams / "both.ts") as address:
+        source = Live(address, how, said.append, waits=())
+        snippets = [[frame.jpeg for frame in snippet] for snippet in source]
+    assert said == [
+        f"{address}: no picture after 64.0 s (the stream ended)",
+        f"{address}: gone, after 0 more tries",
+    ]
+    assert snippets == [[f.jpeg for f in s] for s in FileSnippets(streams / "both.ts", how)]
 
 
 def test_what_is_no_source_is_refused(finished_run, tmp_path):
