@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_videos import annotated, save_annotations, write_video
 
+from lofi_jax.data.annotations import formats
 from lofi_jax.data.features import external
 from lofi_jax.data.features.store import FeatureStore
 from lofi_jax.data.ingest.sampling import Sampling
@@ -228,3 +229,9 @@ def test_what_is_no_file_is_not_read(tmp_path, make):
     with pytest.raises(UserError, match="a.json: cannot be read"):
         read_json(tmp_path / "a.json")
     assert stat.S_IFMT(os.lstat(tmp_path / "a.json").st_mode) != stat.S_IFREG
+
+
+def test_annotations_in_a_pipe_are_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.json")
+    with pytest.raises(UserError, match="a.json: cannot be read .it is a pipe"):
+        formats.load(tmp_path / "a.json")

@@ -23,7 +23,7 @@ from lofi_jax.data import video_ids
 from lofi_jax.data.annotations import activitynet
 from lofi_jax.data.annotations.activitynet import Annotations, Video
 from lofi_jax.errors import UserError
-from lofi_jax.files import is_number, read_json
+from lofi_jax.files import is_number, read_json, regular
 
 FPS = 24.0  # of a player without a frameRate
 SUBSET = "training"
@@ -32,6 +32,7 @@ SUBSET = "training"
 def is_form(path: str | os.PathLike) -> bool:
     """Whether a JSON file is an export of Label Studio's: a list, of tasks."""
     try:
+        regular(path)
         with open(path, encoding="utf-8-sig") as file:
             return file.read(100).lstrip().startswith("[")
     except (OSError, ValueError):
