@@ -101,6 +101,13 @@ def test_where_compiling_is_not_told_the_first_does_not_count(clock, capsys):
     assert second == "extract: 6/11 0.25 videos/s, 20 s left"
 
 
+def test_the_end_is_said_once(clock, capsys):
+    shown = progress.Progress("film.mp4", 60, unit="s of video")
+    for done in (20, 60, 60):
+        shown.show(done, {})
+    assert capsys.readouterr().out.count("film.mp4: 60/60") == 1
+
+
 def test_a_line_goes_above_the_bar(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     shown = progress.Progress("joint", 10)

@@ -21,6 +21,7 @@ class Progress:
         self._name, self._total, self._first = name, total, done
         self._started = self._spoke = time.monotonic()
         self._unit = unit
+        self._told = -1  # steps, by the last line
         # What the rate begins with: the steps done and the time, without what was left out since.
         self._from: tuple[int, float] | None = None
         self._paused = 0.0
@@ -59,9 +60,10 @@ class Progress:
             self._bar.update(done - self._bar.n)
             return
         now = time.monotonic()
-        if now - self._spoke < _SECONDS_BETWEEN_LINES and done < self._total:
+        early = now - self._spoke < _SECONDS_BETWEEN_LINES and done < self._total
+        if early or done == self._told:
             return
-        self._spoke = now
+        self._spoke, self._told = now, done
         loss = f" loss {values['loss']:.4f}" if "loss" in values else ""
         print(f"{self._name}: {done}/{self._total}{loss}{self._pace(done)}", flush=True)
 
