@@ -137,8 +137,8 @@ class ActionFormer(nn.Module):
         self.reg_head = Tower(channels, 2, "offset_head")
         self.reg_head.scale = nn.ModuleList(Scale() for _ in windows)
 
-    def forward(self, features, length: int):
-        """Pads the features to `length` first."""
+    def pyramid(self, features, length: int):
+        """Each level's features and which of its points are the video's."""
         snippets = features.shape[-1]
         x = F.pad(features, (0, length - snippets))
         real = (torch.arange(length) < snippets).float()
@@ -153,9 +153,14 @@ class ActionFormer(nn.Module):
             real = real[::2]
             x = block(x, real)
             pyramid.append((x, real))
+        return [
+            (norm(x), real) for norm, (x, real) in zip(self.neck.fpn_norms, pyramid, strict=True)
+        ]
+
+    def forward(self, features, length: int):
+        """Pads the features to `length` first."""
         logits, distances = [], []
-        for i, (x, real) in enumerate(pyramid):
-            x = self.neck.fpn_norms[i](x)
+        for i, (x, real) in enumerate(self.pyramid(features, length)):
             of_level = self.cls_head(x, real), self.reg_head.scale[i](self.reg_head(x, real))
             own = int(real.sum())
             logits.append(of_level[0][..., :own].transpose(1, 2))

@@ -75,23 +75,9 @@ class TriDet(ActionFormer):
 
     def forward(self, features, length: int):
         """Pads the features to `length` first."""
-        snippets = features.shape[-1]
-        x = F.pad(features, (0, length - snippets))
-        real = (torch.arange(length) < snippets).float()
-        for conv, norm in zip(self.backbone.embd, self.backbone.embd_norm, strict=True):
-            x = torch.relu(norm(conv(x, real)))
-        if self.positions:
-            x = x + self.encoding(length, x.shape[1]) * real
-        for block in self.backbone.stem:
-            x = block(x, real)
-        pyramid = [(x, real)]
-        for block in self.backbone.branch:
-            real = real[::2]
-            x = block(x, real)
-            pyramid.append((x, real))
         logits, distances = [], []
-        for i, (x, real) in enumerate(pyramid):
-            x, own = self.neck.fpn_norms[i](x), int(real.sum())
+        for i, (x, real) in enumerate(self.pyramid(features, length)):
+            own = int(real.sum())
             offsets = torch.relu(self.reg_head.scale[i](self.reg_head(x, real)))
             start, end = self.start_head(x.detach(), real), self.end_head(x.detach(), real)
             logits.append(self.cls_head(x, real)[..., :own].transpose(1, 2))

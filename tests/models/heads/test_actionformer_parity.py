@@ -1,22 +1,22 @@
 """ActionFormer against literal PyTorch on the same weights, which it reads in the public layout."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax.traverse_util import flatten_dict
 from heads import FAST
+from public_heads import DIM, arrays_of, converted, features_of
 
 from lofi_jax.errors import UserError
 from lofi_jax.models.heads.actionformer import ActionFormer, padded_length
 from lofi_jax.models.heads.point_head import assigned, pyramid_points
 from lofi_jax.training.checkpoints import load_state
-from lofi_jax.weights import actionformer_layout, assign, convert
+from lofi_jax.weights import actionformer_layout, convert
 
 torch = pytest.importorskip("torch")
 theirs = pytest.importorskip("torch_actionformer")
 
-DIM, CHANNELS, CLASSES, WINDOWS = 6, 8, 3, (5, 3, 0)
+CHANNELS, CLASSES, WINDOWS = 8, 3, (5, 3, 0)
 OPTIONS = {"channels": CHANNELS, "heads": 2, "stem": 1, "levels": 3, "window": WINDOWS}
 
 # The longest video in training, the length that positions are made for, and some numbers of
@@ -28,18 +28,6 @@ CASES = {
     "with positions": (16, 16, [9]),
     "with positions stretched": (8, 8, [11]),
 }
-
-
-def converted(arrays, head):
-    shapes = jax.eval_shape(head.init, jax.random.key(0), jnp.zeros((1, 8, DIM)))
-    shapes = {path: leaf.shape for path, leaf in flatten_dict(shapes, sep=".").items()}
-    fit = assign.fit(arrays, shapes, {"public": actionformer_layout.layout})
-    assert not fit.problems and not fit.ignored
-    return unflatten_dict(fit.variables, sep=".")
-
-
-def arrays_of(named):
-    return {f"module.{key}": np.asarray(value.detach()) for key, value in named}
 
 
 def both(padded, positions):
@@ -55,12 +43,8 @@ def both(padded, positions):
     )
     torch.manual_seed(0)
     reference = theirs.ActionFormer(DIM, CHANNELS, 2, 1, WINDOWS, CLASSES, positions)
-    return head, converted(arrays_of(reference.named_parameters()), head), reference
-
-
-def features_of(snippets, videos=2):
-    rng = np.random.default_rng(snippets)
-    return rng.normal(size=(videos, snippets, DIM)).astype(np.float32)
+    arrays = arrays_of(reference.named_parameters())
+    return head, converted(arrays, head, actionformer_layout.layout), reference
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -109,7 +93,7 @@ def test_loss_and_gradients_equal_pytorch():
     for name, value in expected.items():
         np.testing.assert_allclose(terms[name], value.detach(), rtol=1e-4, err_msg=name)
     grads = arrays_of((key, p.grad) for key, p in reference.named_parameters())
-    wanted = flatten_dict(converted(grads, head), sep=".")
+    wanted = flatten_dict(converted(grads, head, actionformer_layout.layout), sep=".")
     for name, value in flatten_dict(gradients, sep=".").items():
         scale = np.abs(wanted[name]).max()
         np.testing.assert_allclose(

@@ -3,19 +3,20 @@ layout.
 """
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax.traverse_util import flatten_dict
+from public_heads import arrays_of, converted
 
 from lofi_jax.models.heads.bmn import BMN
 from lofi_jax.models.heads.gtad import GTAD
-from lofi_jax.weights import assign, head_layouts
+from lofi_jax.weights import head_layouts
 
 torch = pytest.importorskip("torch")
 torch_heads = pytest.importorskip("torch_heads")
 
 SNIPPETS, DIM, CHANNELS, WIDTHS = 9, 8, 16, (24, 12, 12, 12)
+SHAPE = (1, SNIPPETS, DIM)
 SEGMENTS = [[(0.05, 0.43), (0.56, 0.98)], [(0.12, 0.88)]]
 GRAPH = {"groups": 4, "group_width": 2, "k": 3}
 
@@ -60,17 +61,8 @@ def heads(kind, options, rows):
     return ours, theirs, head_layouts.gtad_layout(sum(options["bins"]))
 
 
-def converted(arrays, ours, layout):
-    """PyTorch's arrays as our parameters."""
-    shapes = jax.eval_shape(ours.init, jax.random.key(0), jnp.zeros((1, SNIPPETS, DIM)))
-    shapes = {path: leaf.shape for path, leaf in flatten_dict(shapes, sep=".").items()}
-    fit = assign.fit(arrays, shapes, {"public": layout})
-    assert not fit.problems and not fit.ignored
-    return unflatten_dict(fit.variables, sep=".")
-
-
-def arrays_of(named):
-    return {f"module.{k}": v.detach().numpy() for k, v in named if k != "sample_mask"}
+def learned(named):
+    return ((name, array) for name, array in named if name != "sample_mask")
 
 
 def batch():
@@ -86,7 +78,7 @@ def test_outputs_loss_and_gradients_equal_pytorch(case):
     layout = options.get("layout", "duration_start")
     ours, theirs, public = heads(kind, options, rows)
     features = np.random.default_rng(0).normal(size=(2, SNIPPETS, DIM)).astype(np.float32)
-    params = converted(arrays_of(theirs.named_parameters()), ours, public)
+    params = converted(arrays_of(learned(theirs.named_parameters())), ours, public, SHAPE)
     key = jax.random.key(3)
 
     # PyTorch: outputs, and the loss with the anchors that our key draws.
@@ -105,7 +97,7 @@ def test_outputs_loss_and_gradients_equal_pytorch(case):
     )
     sum(wanted.values()).backward()
     gradients = arrays_of(
-        (name, p.grad) for name, p in theirs.named_parameters() if p.requires_grad
+        (name, p.grad) for name, p in learned(theirs.named_parameters()) if p.requires_grad
     )
 
     def loss(params):
@@ -126,7 +118,7 @@ def test_outputs_loss_and_gradients_equal_pytorch(case):
     assert terms.keys() == wanted.keys()
     for name in terms:
         np.testing.assert_allclose(terms[name], wanted[name].detach(), **close, err_msg=name)
-    expected = flatten_dict(converted(gradients, ours, public), sep=".")
+    expected = flatten_dict(converted(gradients, ours, public, SHAPE), sep=".")
     found = flatten_dict(found, sep=".")
     assert found.keys() == expected.keys()
     for name in found:

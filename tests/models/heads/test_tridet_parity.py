@@ -1,22 +1,22 @@
 """TriDet against literal PyTorch on the same weights, which it reads in the public layout."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax.traverse_util import flatten_dict, unflatten_dict
+from flax.traverse_util import flatten_dict
 from heads import FAST
+from public_heads import DIM, arrays_of, converted, features_of
 
 from lofi_jax.errors import UserError
 from lofi_jax.models.heads.point_head import assigned, pyramid_points
 from lofi_jax.models.heads.tridet import TriDet
 from lofi_jax.training.checkpoints import load_state
-from lofi_jax.weights import assign, convert, tridet_layout
+from lofi_jax.weights import convert, tridet_layout
 
 torch = pytest.importorskip("torch")
 theirs = pytest.importorskip("torch_tridet")
 
-DIM, CHANNELS, CLASSES, WINDOWS = 6, 16, 3, (1, 3, 1)
+CHANNELS, CLASSES, WINDOWS = 16, 3, (1, 3, 1)
 OPTIONS = {
     "channels": CHANNELS,
     "stem": 1,
@@ -39,29 +39,13 @@ CASES = {
 }
 
 
-def converted(arrays, head):
-    shapes = jax.eval_shape(head.init, jax.random.key(0), jnp.zeros((1, 8, DIM)))
-    shapes = {path: leaf.shape for path, leaf in flatten_dict(shapes, sep=".").items()}
-    fit = assign.fit(arrays, shapes, {"public": tridet_layout.layout})
-    assert not fit.problems and not fit.ignored
-    return unflatten_dict(fit.variables, sep=".")
-
-
-def arrays_of(named):
-    return {f"module.{key}": np.asarray(value.detach()) for key, value in named}
-
-
 def both(padded, positions):
     """Our head with its parameters, and PyTorch's."""
     head = TriDet(CLASSES, **OPTIONS, positions=positions, padded=padded)
     torch.manual_seed(0)
     reference = theirs.TriDet(DIM, CHANNELS, 1, WINDOWS, CLASSES, positions, 1.5, 8, 3, 8, (3, 1))
-    return head, converted(arrays_of(reference.named_parameters()), head), reference
-
-
-def features_of(snippets, videos=2):
-    rng = np.random.default_rng(snippets)
-    return rng.normal(size=(videos, snippets, DIM)).astype(np.float32)
+    arrays = arrays_of(reference.named_parameters())
+    return head, converted(arrays, head, tridet_layout.layout), reference
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -112,7 +96,7 @@ def test_loss_and_gradients_equal_pytorch():
     for name, value in expected.items():
         np.testing.assert_allclose(terms[name], value.detach(), rtol=1e-4, err_msg=name)
     grads = arrays_of((key, p.grad) for key, p in reference.named_parameters())
-    wanted = flatten_dict(converted(grads, head), sep=".")
+    wanted = flatten_dict(converted(grads, head, tridet_layout.layout), sep=".")
     for name, value in flatten_dict(gradients, sep=".").items():
         scale = np.abs(wanted[name]).max()
         np.testing.assert_allclose(
