@@ -16,6 +16,7 @@ from lofi_jax.errors import UserError, as_usage, one_line
 
 # What stands for "auto": the planner chooses the number.
 AUTO = -1
+_CONFIG = ("-config", "--config")
 AUTO_KEYS = ("joint.batch_size", "joint.chunk")
 
 
@@ -30,11 +31,12 @@ def define_config() -> flags.FlagHolder[ConfigDict]:
 @as_usage()
 def parse_flags(argv: Sequence[str]) -> Sequence[str]:
     """Parses the flags of a command that has a config, which a path or a name tells, and the keys
-    of it that are set.
+    of it that are set. Of several configs the last counts.
 
     Raises:
         UserError: no such config, or an unknown key in it or on the command line.
     """
+    argv = _with_one_config(argv)
     try:
         arguments = flags.FLAGS(list(_rewritten(argv)))
         flags.FLAGS.config.keys()  # raises the error of reading the file
@@ -70,15 +72,25 @@ def _rewritten(argv: Sequence[str]) -> Iterator[str]:
     for argument in argv:
         key, equals, value = argument.partition("=")
         name = key.lstrip("-")
-        if before in ("-config", "--config"):
+        if before in _CONFIG:
             yield shipped.located(argument)
-        elif name == "config" and equals:
+        elif key in _CONFIG and equals:
             yield f"{key}={shipped.located(value)}"
         elif name.removeprefix("config.") in AUTO_KEYS and value == "auto":
             yield f"{key}={AUTO}"
         else:
             yield argument
         before = argument
+
+
+def _with_one_config(argv: Sequence[str]) -> list[str]:
+    """The arguments with the last --config alone; the flag's library would read the files into one
+    module, where a name that is missing from one comes from another.
+    """
+    places = [i for i, argument in enumerate(argv) if argument.partition("=")[0] in _CONFIG]
+    dropped = set(places[:-1])
+    dropped |= {i + 1 for i in dropped if argv[i] in _CONFIG}  # its value stands behind it
+    return [argument for i, argument in enumerate(argv) if i not in dropped]
 
 
 def _place(error: Exception, key: str, argv: Sequence[str]) -> str:

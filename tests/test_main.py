@@ -253,6 +253,10 @@ WRONG = {
         "--config={folder}/option.py",
         "config.encoder: tsm_resnet cannot be made with",
     ),
+    "a later config file without a config": (
+        "--config={folder}/empty.py",
+        "--config={folder}/empty.py: no config (",
+    ),
     "no such config file": (
         "--config={folder}/none.py",
         "--config={folder}/none.py: no such file, and no config of this name",
@@ -279,6 +283,7 @@ def wrong(tmp_path_factory):
     (folder / "file").touch()
     for name, line in WRONG_LINES.items():
         (folder / f"{name}.py").write_text(WRONG_CONFIG.format(line))
+    (folder / "empty.py").touch()
     usual = ["main", f"--config={TINY}", f"--workdir={folder / 'run'}"]
     jobs = {name: [*usual, given.format(folder=folder)] for name, (given, _) in WRONG.items()}
     return run_each(jobs), folder
