@@ -82,6 +82,8 @@ def main(workdir: pathlib.Path, *arguments: str, config: pathlib.Path = TINY) ->
     return ["main", f"--config={config}", f"--workdir={workdir}", cache, *arguments]
 
 
+OFTEN = "--config.log.checkpoint_seconds=0"  # saves after every step
+
 # A joint training of minutes, that goes on from another run's first stage: see `begun`.
 LONG = (
     "--config.stages=joint",

@@ -46,8 +46,8 @@ def shared_data() -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory) -> tuple[pathlib.Path, subprocess.CompletedProcess]:
-    """A workdir in which the main job with the config of tests/tiny.py has ended, and how it
-    ended.
+    """A workdir in which the main job with the config of tests/tiny.py has ended, which saved after
+    every step, and how it ended.
     """
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
@@ -60,7 +60,7 @@ def finished_run(tmp_path_factory) -> tuple[pathlib.Path, subprocess.CompletedPr
     with open(folder / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not how.exists():
-            ended = commands.run(*commands.main(workdir))
+            ended = commands.run(*commands.main(workdir, commands.OFTEN))
             assert ended.returncode == 0, ended.stderr
             how.write_bytes(pickle.dumps(ended))
     return workdir, pickle.loads(how.read_bytes())

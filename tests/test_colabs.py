@@ -22,7 +22,6 @@ OWN = """import runpy
 def get_config():
     c = runpy.run_path({tiny!r})["get_config"]()
     c.dataset, c.rows, c.log.cache_dir = "video_folder", "acp", {cache!r}
-    c.log.checkpoint_seconds = 1000.0
     return c
 """
 

@@ -20,6 +20,7 @@ import pytest
 import spliced
 from commands import (
     LONG,
+    OFTEN,
     TINY,
     begun,
     main,
@@ -139,7 +140,7 @@ def test_a_run_killed_again_and_again_ends_with_the_same_numbers(finished_run):
     unbroken, ended = finished_run
     workdir = unbroken.with_name("killed")
     for pattern, count in MOMENTS.values():
-        with start(*main(workdir)) as process:
+        with start(*main(workdir, OFTEN)) as process:
             while process.poll() is None and len(list(workdir.glob(pattern))) < count:
                 time.sleep(0.002)
             process.kill()

@@ -37,7 +37,6 @@ def get_config():
     return c
 """
 OWN = {"dataset": "video_folder", "rows": "acp", "timelines": 1}
-OWN |= {"log": {"checkpoint_seconds": 1000.0}}  # the page's trainings have many small steps
 
 
 @pytest.fixture(scope="module")

@@ -39,5 +39,4 @@ def get_config():
     c.classifier.hidden = 8
 
     c.log.every = 1
-    c.log.checkpoint_seconds = 0.0
     return c

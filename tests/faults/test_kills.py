@@ -53,13 +53,13 @@ def test_kills_at_any_change_of_a_file(finished_run, stages, kills):
     shutil.copytree(unbroken, workdir)
     for part in LATER[:stages]:
         shutil.rmtree(workdir / part)
-    rng, killed = random.Random(stages), 0
+    rng, killed, main = random.Random(stages), 0, commands.main(workdir, commands.OFTEN)
     with forked(ENVIRONMENT) as parent:
         for _ in range(kills):
-            ended = parent.run(*commands.main(workdir), kill_at=int(2 ** rng.uniform(0, 6.5)))
+            ended = parent.run(*main, kill_at=int(2 ** rng.uniform(0, 6.5)))
             killed += ended.code == -9
             assert ended.code in (0, -9), ended
-        ended = parent.run(*commands.main(workdir))
+        ended = parent.run(*main)
     print("kills:", killed)
     assert ended.code == 0, ended.err
     assert killed
