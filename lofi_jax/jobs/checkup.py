@@ -1,9 +1,6 @@
 """What will go wrong in a run, before it does: the values of each check, from config and files."""
 
 import dataclasses
-import os
-import pathlib
-import time
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -14,8 +11,6 @@ from lofi_jax.checkup import (
     frame_rates,
     instances,
     labels,
-    reach,
-    space,
     times,
     video_files,
     video_labels,
@@ -23,40 +18,21 @@ from lofi_jax.checkup import (
 from lofi_jax.checkup.finding import Finding, Severity, worst_first
 from lofi_jax.checkup.frame_rates import Rate
 from lofi_jax.comma_separated import names
-from lofi_jax.config import Config, fidelities, full_fidelity, rows_of
+from lofi_jax.config import Config, full_fidelity, rows_of
 from lofi_jax.config.settings import VIDEO
 from lofi_jax.data.annotations import activitynet, formats
 from lofi_jax.data.annotations.activitynet import Annotations, Video
 from lofi_jax.data.annotations.windows import to_train_on
 from lofi_jax.data.ingest import video_folder
-from lofi_jax.data.prepared import disk
-from lofi_jax.data.video import packets, video_file
 from lofi_jax.data.video.sample_times import snippets_in
 from lofi_jax.detection.windows import Windows
 from lofi_jax.errors import UserError
-from lofi_jax.jobs import checkup_networks
+from lofi_jax.jobs import checkup_anchors, checkup_files, checkup_networks
 from lofi_jax.jobs import labels as labels_of
-from lofi_jax.run import datasets, divisibility, networks, sources
+from lofi_jax.run import datasets, divisibility, networks
 from lofi_jax.run.workdir import Workdir
 
-_TIMED = 2, 64  # videos, and frames of each, that are decoded to time it
 _FIRST = 3  # findings that a run begins with
-_BUFFERED = 4  # batches of frames that the loader holds
-
-
-@dataclasses.dataclass(frozen=True)
-class Headers:
-    """What the headers of the videos' files say, by id.
-
-    Attributes:
-        durations: in seconds, of those that say it.
-        rates: frames a second.
-        broken: why a file cannot be opened.
-    """
-
-    durations: Mapping[str, float]
-    rates: Mapping[str, Rate]
-    broken: Mapping[str, str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +72,7 @@ def whole(config: Config, workdir: Workdir) -> Checkup:
     files = video_folder.find_videos(config.data.video_dir)
     jobs = video_folder.match(annotated, files)
     paths = {job.video.video_id: job.path for of in jobs.values() for job in of}
-    headers = _headers(
+    headers = checkup_files.headers_of(
         {v.video_id: paths[v.video_id] for of in subsets for v in of if v.video_id in paths}
     )
     data, findings = config.data, []
@@ -114,9 +90,9 @@ def whole(config: Config, workdir: Workdir) -> Checkup:
     wanted = {video.video_id for video in (*train, *test)}
     chosen = [job for of in jobs.values() for job in of if job.video.video_id in wanted]
     if chosen:
-        more, said = _space(config, workdir, chosen)
+        more, said = checkup_files.room(config, workdir, chosen)
         findings += more
-        decoded = _decoded_per_second(config, [job.path for job in chosen])
+        decoded = checkup_files.decoded_per_second(config, [job.path for job in chosen])
         facts += [*said, f"decoding the video files: {decoded:.0f} frames a second and core"]
         findings += checkup_networks.check(config, train, decoded, _joint_frames(config, train))
     return Checkup(worst_first(findings), facts)
@@ -150,20 +126,6 @@ def _subsets(config: Config, annotated: Annotations) -> tuple[list[Video], list[
     return list(train.values()), list(test.values())
 
 
-def _headers(paths: Mapping[str, pathlib.Path]) -> Headers:
-    durations, rates, broken = {}, {}, {}
-    for video_id, path in paths.items():
-        try:
-            with packets.open_video(path) as (container, stream):
-                if stated := packets.stated_duration(container, stream):
-                    durations[video_id] = stated
-                average = float(stream.average_rate or 0)
-                rates[video_id] = Rate(average, float(stream.base_rate or average))
-        except packets.VideoError as error:
-            broken[video_id] = str(error)
-    return Headers(durations, rates, broken)
-
-
 def _of_videos(
     config: Config,
     train: list[Video],
@@ -187,7 +149,7 @@ def _of_videos(
         level = labels_of.asked_for(config.classifier.level, labels_of.with_several(train))
         if level == VIDEO and not config.classifier.file:
             findings += video_labels.check(test, config.classifier.top_classes)
-    more, facts = _reach(config, test)
+    more, facts = checkup_anchors.check(config, test)
     findings += more
     segments = sum(len(video.labels) for video in train)
     clips = 0 if config.source.video_dir else segments
@@ -224,52 +186,6 @@ def _examples(config: Config, train: Sequence[Video]) -> int:
     return len(to_train_on(known, lengths, windows))
 
 
-def _reach(config: Config, test: Sequence[Video]) -> tuple[list[Finding], list[str]]:
-    """The ceilings of recall of heads whose anchors lie on a grid of snippets."""
-    heads = [networks.make_head(config, row.head, 1) for row in rows_of(config)]
-    grids = [head for head in heads if hasattr(head, "max_duration")]
-    known = [video for video in test if video.duration and video.labels]
-    if not grids or not known:
-        return [], []
-    limits = [getattr(grids[0], key, None) for key in ("max_duration", "longest")]
-    longest = min((limit for limit in limits if limit), default=None)
-    lengths = np.array([video.known_duration for video in known])
-    rate = config.data.snippets_per_second
-    counts = np.array([len(video.labels) for video in known])
-
-    def at(snippets: int, whole: int) -> dict[float, float]:
-        """Of a fidelity of so many snippets, where the full one has `whole`."""
-        number = lengths * rate * snippets / whole if rate else np.full(len(known), float(snippets))
-        scale = np.repeat(number / lengths, counts)[:, None]
-        segments = np.concatenate([video.segments for video in known]) * scale
-        if rate:  # a window holds no longer one
-            limit = min(longest or snippets, snippets)
-        else:
-            limit = longest
-        return reach.ceilings(reach.best_tiou(segments, np.repeat(number, counts), limit))
-
-    full = full_fidelity(config).snippets
-    reached = {"full": at(full, full)}
-    for row in rows_of(config):
-        if row.start == "lofi":
-            for low in fidelities(config, row.fidelity):
-                if low.snippets < full:
-                    reached[f"of {low.snippets} snippets"] = at(low.snippets, full)
-    seconds = 1 / rate if rate else float(np.median(lengths)) / full
-    wanted = next((n for n in (2, 4, 8) if at(n * full, full)[0.75] >= reach.ENOUGH), 16)
-    if rate:
-        enough = f"config.data.snippets_per_second={rate * wanted:g} and a window to match"
-    else:
-        enough = f"config.data.snippets={full * wanted}"
-    facts = [
-        f"anchors, {name}: recall is at most "
-        + " / ".join(f"{100 * value:.1f}" for value in each.values())
-        + " percent at tIoU 0.5 / 0.75 / 0.95"
-        for name, each in reached.items()
-    ]
-    return list(reach.check(reached, seconds, enough)), facts
-
-
 def _trainings(config: Config, examples: int, clips: int, segments: int) -> Iterator[Finding]:
     """The trainings that the config asks for, by how many examples each has; 0: not known.
 
@@ -292,53 +208,6 @@ def _trainings(config: Config, examples: int, clips: int, segments: int) -> Iter
         recipe = getattr(config, name)
         if count and recipe.batch_size > 0:  # not "auto"
             yield from epochs.check(name, recipe, count)
-
-
-def _space(
-    config: Config, workdir: Workdir, jobs: Sequence[video_folder.Job]
-) -> tuple[list[Finding], list[str]]:
-    data, findings, facts = config.data, [], []
-    folder = pathlib.Path(data.data_dir or workdir.data)
-    full = full_fidelity(config)
-    if not data.streaming:
-        estimate = disk.estimate(jobs, sources.sampling_of(config))
-        # Of a dataset that is there already nothing is needed.
-        if not any(folder.glob("*/**/*.array_record*")):
-            remedy = "name another config.data.data_dir, or lower config.data.short_side or quality"
-            findings += space.check(f"disk at {folder}", estimate.size, _free(folder), remedy)
-        facts.append(f"prepared frames: {estimate}")
-    frames = full.snippets * data.frames * full.height * full.width * 3
-    needed = float(_BUFFERED * max(config.joint.batch_size, 1) * frames)
-    remedy = "lower config.joint.batch_size, config.data.snippets or the size of frames"
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    findings += space.check("memory for batches of frames", needed, float(memory), remedy)
-    facts.append(f"batches of frames take up to {needed / 1e9:.2f} GB of memory")
-    return findings, facts
-
-
-def _free(folder: pathlib.Path) -> float:
-    there = folder.absolute()
-    while not there.exists():
-        there = there.parent
-    status = os.statvfs(there)
-    return float(status.f_bavail * status.f_frsize)
-
-
-def _decoded_per_second(config: Config, paths: Sequence[pathlib.Path]) -> float:
-    """Frames a second of processor time, of a few files, at the stored size."""
-    videos, most = _TIMED
-    frames = spent = 0.0
-    for path in paths[:: max(1, len(paths) // videos)][:videos]:
-        try:
-            info = video_file.probe(path)
-            wanted = np.arange(min(most, info.frames)) / max(info.fps, 1e-6)
-            begun = time.thread_time()
-            for _ in video_file.frames_at(path, wanted, config.data.short_side):
-                frames += 1
-            spent += time.thread_time() - begun
-        except packets.VideoError:
-            continue
-    return frames / spent if spent else 0.0
 
 
 def _joint_frames(config: Config, train: Sequence[Video]) -> int:
