@@ -154,20 +154,9 @@ def figure(
     axes.tick_params(axis="y", length=0)
     _draw_time(axes.xaxis, duration)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    legend = fig.legend(
-        [_rectangle((0, 0), 1, 1, looks[label]) for label in labels],
-        entries,
-        loc="upper left",
-        bbox_to_anchor=(left / _WIDTH, (foot - _AXIS) / height),
-        ncols=columns,
-        prop=_PLAIN,
-        frameon=False,
-        borderaxespad=0,
-        borderpad=0,
-        handlelength=1.6,
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+    corner = (left / _WIDTH, (foot - _AXIS) / height)
+    legend = [(entry, looks[label]) for entry, label in zip(entries, labels, strict=True)]
+    _draw_legend(fig, corner, legend, columns)
     below = _shorten(note, across, _SMALL)
     low = _EDGE / height
     fig.text(left / _WIDTH, low, below, va="bottom", font=_SMALL, color="#555555", parse_math=False)
@@ -255,6 +244,25 @@ def _draw_time(axis: Axis, duration: float) -> None:
     unit = "s" if duration <= _LONG else "m:ss" if duration < 3600 else "h:mm:ss"
     axis.set_label_text(f"time ({unit})", font=_PLAIN)
     axis.set_tick_params(labelsize=_PLAIN.get_size())
+
+
+def _draw_legend(
+    fig: Figure, corner: tuple[float, float], entries: Sequence[tuple[str, Colour]], columns: int
+) -> None:
+    legend = fig.legend(
+        [_rectangle((0, 0), 1, 1, look) for _, look in entries],
+        [name for name, _ in entries],
+        loc="upper left",
+        bbox_to_anchor=corner,
+        ncols=columns,
+        prop=_PLAIN,
+        frameon=False,
+        borderaxespad=0,
+        borderpad=0,
+        handlelength=1.6,
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
 def _clock(time: float, duration: float) -> str:
