@@ -20,7 +20,7 @@ ECCV 2018), as its authors' tool counts:
   threshold.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -104,21 +104,25 @@ def diagnose(
             "average_mAP_N": base,
             "gain": gain,
         },
-        "instances": {
-            name: [
-                {
-                    "bucket": bucket,
-                    "from": kind.edges[i],
-                    "to": kind.edges[i + 1] if np.isfinite(kind.edges[i + 1]) else None,
-                    "instances": int((kind.of == i).sum()),
-                    "missed": float(lost[kind.of == i].mean()) if (kind.of == i).any() else None,
-                    "average_mAP_N": found(kind.of == i) if (kind.of == i).any() else None,
-                }
-                for i, bucket in enumerate(kind.names)
-            ]
-            for name, kind in kinds.items()
-        },
+        "instances": {name: _of_buckets(kind, lost, found) for name, kind in kinds.items()},
     }
+
+
+def _of_buckets(
+    kind: Buckets, lost: np.ndarray, found: Callable[[np.ndarray], float]
+) -> list[dict]:
+    """What is missed and found of the instances of each bucket."""
+    rows = []
+    for i, bucket in enumerate(kind.names):
+        chosen = kind.of == i
+        row = {"bucket": bucket, "from": kind.edges[i], "to": None}
+        if np.isfinite(kind.edges[i + 1]):
+            row["to"] = kind.edges[i + 1]
+        row |= {"instances": int(chosen.sum()), "missed": None, "average_mAP_N": None}
+        if chosen.any():
+            row |= {"missed": float(lost[chosen].mean()), "average_mAP_N": found(chosen)}
+        rows.append(row)
+    return rows
 
 
 def _shares(types: np.ndarray) -> dict[str, float]:
