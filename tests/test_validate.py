@@ -6,6 +6,7 @@ import pytest
 from commands import misused, refused, run, start
 from test_evaluate import entry, video, write
 
+from lofi_jax.errors import LONGEST
 from lofi_jax.results import submissions
 
 GOOD = {"a": [entry(0, 10, "run", 0.9)], "b": []}
@@ -132,3 +133,9 @@ def test_what_a_run_writes_is_valid(finished_run):
     annotated = workdir / "data" / "world" / "target" / "annotations.json"
     ended = validate(workdir / "detections.json", f"--ground_truth={annotated}", "--subset=testing")
     assert ended.returncode == 0, ended.stdout
+
+
+def test_a_finding_is_a_line_of_bounded_length(tmp_path):
+    path = write(tmp_path / "found.json", {"a": [entry(0, 10**400, "run", 1)]})
+    (found,) = submissions.findings(path)
+    assert len(found) == LONGEST and ": video 'a', entry 0: 'segment' is [0, 1000" in found

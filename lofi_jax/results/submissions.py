@@ -11,7 +11,7 @@ from typing import Any
 
 from lofi_jax.data import video_ids
 from lofi_jax.data.annotations.activitynet import DURATION_TOLERANCE
-from lofi_jax.errors import UserError
+from lofi_jax.errors import LONGEST, UserError, one_line
 from lofi_jax.files import is_number, read_json
 from lofi_jax.results.ground_truth import Truth
 
@@ -25,6 +25,10 @@ def findings(path: str | os.PathLike, truth: Truth | None = None) -> Iterator[st
         path: the file.
         truth: the annotated videos it must cover; by default only its form is checked.
     """
+    return (one_line(finding, LONGEST) for finding in _of_file(path, truth))
+
+
+def _of_file(path: str | os.PathLike, truth: Truth | None) -> Iterator[str]:
     try:
         data, repeated = read_json(path)
     except UserError as error:
