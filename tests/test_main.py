@@ -320,6 +320,7 @@ def test_a_full_disk_is_one_line_and_a_rerun_goes_on(finished_run):
     assert (workdir / "encoders/acp/checkpoints/6").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_of_videos_with_bad_ones_among_them(shared_data, tmp_path):
     spliced.make(
         tmp_path,

@@ -28,6 +28,7 @@ def a_config(**joint):
 ONE = make_mesh(1, 1)
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_plans_best_first_and_says_when_none_fits(tmp_path):
     ended = commands.run(*ARGUMENTS, "--memory_gib=1e-6", f"--output={tmp_path / 'plan.json'}")
     table, _, _ = ended.stdout.partition("error")

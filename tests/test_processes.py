@@ -53,6 +53,7 @@ def lost_in_one_line(process):
     return process.returncode == 1 and len(lines) == 1 and lines[0].startswith("error: process ")
 
 
+@pytest.mark.slow
 def test_two_processes_of_which_one_is_killed_end_as_one_process_does(finished_run):
     unbroken, _ = finished_run
     workdir = unbroken.with_name("two")

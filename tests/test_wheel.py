@@ -140,6 +140,7 @@ def everything(lofi, finished_run, tmp_path_factory):
     return {name: lofi(name, *given) for name, given in arguments.items()}, folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_works_outside_the_checkout(everything, name):
     ended = everything[0][name]
@@ -149,6 +150,7 @@ def test_every_command_works_outside_the_checkout(everything, name):
         assert (ended.returncode, ended.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_what_is_predicted_can_be_measured(everything):
     ended, folder = everything
     assert ended["main"].stdout.endswith(f"{folder / 'seed_0'}\n")

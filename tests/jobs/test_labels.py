@@ -89,6 +89,7 @@ def test_labels_by_segment_are_worth_most_of_what_localization_is(by_segment, da
     assert row["average_mAP"] > 2 * by_video["average_mAP"]
 
 
+@pytest.mark.slow
 def test_auto_says_what_it_takes_and_why(by_segment, dataset, tmp_path, capsys):
     run = by_segment[0]
     assert labels.level(run) == labels.trained_level(run) == "segment"

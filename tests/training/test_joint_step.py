@@ -94,6 +94,7 @@ def plain():
     return gradient(config_of())
 
 
+SLOW = ("blocks", "parts in chunks")
 CHANGES = {
     "convolutions of a chunk": {"joint__chunk": 4, "joint__keep": "convolutions"},
     "blocks": {"joint__keep": "blocks"},
@@ -102,7 +103,9 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize(
+    "change", [pytest.param(c, marks=pytest.mark.slow) if c in SLOW else c for c in CHANGES]
+)
 def test_what_is_kept_changes_no_gradient(plain, change):
     assert_same(gradient(config_of(**CHANGES[change])), plain)
 
@@ -162,6 +165,7 @@ def test_a_video_over_devices_gathers_its_features_besides():
     assert collectives(config_of(), (2, 2)) == {"all-reduce", "all-gather"}
 
 
+@pytest.mark.slow
 def test_sharded_parameters_take_a_part_of_the_memory():
     size = {}
     for parameters in ("replicated", "sharded"):

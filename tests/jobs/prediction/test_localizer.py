@@ -161,6 +161,7 @@ def test_a_workdir_without_a_part_says_which(workdir, tmp_path, part, says):
     assert str(copied) in str(refused.value) and "\n" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_labels_by_segment_in_a_file_are_those_of_the_run(workdir, video, tmp_path):
     folder = shutil.copytree(workdir, tmp_path / "by_segment")
     for part in ("classifier", "detections"):

@@ -64,6 +64,7 @@ def test_outputs_equal_pytorch(case):
                 )
 
 
+@pytest.mark.slow
 def test_loss_and_gradients_equal_pytorch():
     snippets, padded = 11, 12
     head, params, reference = both(padded, padded)
