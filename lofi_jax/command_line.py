@@ -16,8 +16,8 @@ from lofi_jax.errors import UserError, as_usage, one_line
 
 # What stands for "auto": the planner chooses the number.
 AUTO = -1
-_CONFIG = ("-config", "--config")
 AUTO_KEYS = ("joint.batch_size", "joint.chunk")
+_CONFIG = ("-config", "--config")
 
 
 def define_config() -> flags.FlagHolder[ConfigDict]:

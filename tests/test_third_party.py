@@ -2,6 +2,7 @@
 project's files.
 """
 
+import dataclasses
 import json
 import pathlib
 import subprocess
@@ -82,6 +83,21 @@ def test_modules_train_together_on_arrays():
         networks.head.proposals(jax.device_get(outputs)), segments, strict=True
     ):
         np.testing.assert_allclose(found.segments[found.scores.argmax()], wanted[0], atol=0.1)
+
+
+class Listed(TinyEncoder):
+    """An encoder that cannot be hashed, for one of its options is a list."""
+
+    sizes: list[int] = dataclasses.field(default_factory=lambda: [1])
+
+
+def test_an_encoder_whose_options_cannot_be_hashed_trains():
+    networks, frames = joint.Networks(Listed(), TinyHead()), np.zeros((1, 8, 2, 8, 8, 3), np.uint8)
+    batch = {"frames": frames, "segments": np.array([[[0.2, 0.6]]]), "valid": np.ones((1, 1), bool)}
+    state, step = joint.begin(networks, frames.shape[1:], optax.sgd(0.1))
+    with pytest.raises(TypeError):
+        hash(networks.encoder)
+    assert np.isfinite(step(state, batch)[1]["loss"])
 
 
 def test_charades_becomes_the_activitynet_form(tmp_path):

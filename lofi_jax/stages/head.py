@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from lofi_jax.data.random_access import RandomAccess
 from lofi_jax.models.protocols import Head
 from lofi_jax.stages.train import Task, train
-from lofi_jax.training.networks import apply_heads, initialized
+from lofi_jax.training.networks import apply_heads
 from lofi_jax.training.recipe import Recipe
 from lofi_jax.training.session import Session
 from lofi_jax.training.step import Loss, Tree
@@ -53,4 +53,4 @@ def make_loss(head: Head, dtype: str, mesh: Mesh) -> Loss:
 
 def initial(head: Head, features: Float[Array, "1 L C"], seed: int) -> tuple[Tree, Tree]:
     """The initial parameters {"head"}, and empty batch_stats."""
-    return {"head": initialized(head, jax.random.key(seed), features)["params"]}, {}
+    return {"head": jax.jit(head.init)(jax.random.key(seed), features)["params"]}, {}

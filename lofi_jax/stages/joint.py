@@ -27,7 +27,6 @@ from lofi_jax.training.networks import (
     encode_videos,
     feature_width,
     initial_variables,
-    initialized,
     sample_keys,
     with_adapters,
 )
@@ -172,6 +171,6 @@ def initial(
     """
     key, encoder = jax.random.key(seed), networks.encoder
     features = jnp.zeros((1, shape[0], feature_width(encoder, shape[1:])))
-    made = initialized(networks.head, key, features)
+    made = jax.jit(networks.head.init)(key, features)
     started = with_adapters(encoder, variables, shape[1:], jax.random.fold_in(key, 1))
     return {"encoder": started["params"], "head": made["params"]}, started["batch_stats"]

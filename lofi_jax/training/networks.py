@@ -1,7 +1,6 @@
 """Encoder and head on batches that are sharded over devices."""
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -121,10 +120,4 @@ def initial_variables(
     (T, H, W, 3).
     """
     frames = jnp.zeros((1, *windows.example(encoder, shape)), jnp.uint8)
-    return {"batch_stats": {}, **initialized(encoder, key, frames)}
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def initialized(module: Module, key: Array, inputs: Array) -> dict[str, Tree]:
-    """A module's variables for inputs, before any training; equal modules share the program."""
-    return module.init(key, inputs)
+    return {"batch_stats": {}, **jax.jit(encoder.init)(key, frames)}

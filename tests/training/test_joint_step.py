@@ -111,28 +111,14 @@ def test_what_is_kept_changes_no_gradient(plain, change):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "encoder",
-    [
-        "r2plus1d",
-        pytest.param("bottleneck", marks=pytest.mark.slow),
-        pytest.param("mmaction2", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("encoder", list(ENCODERS)[1:])
 def test_nor_does_it_for_any_encoder(encoder):
     changed = {"joint__chunk": 4, "joint__keep": "blocks", "joint__accumulate": 2}
     assert_same(gradient(config_of(encoder, **changed)), gradient(config_of(encoder)))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "head",
-    [
-        "bmn",
-        pytest.param("actionformer", marks=pytest.mark.slow),
-        pytest.param("tridet", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("head", list(HEADS)[1:])
 def test_nor_for_any_head(head):
     changed = {"joint__chunk": 4, "joint__accumulate": 4}
     assert_same(gradient(config_of(head=head, **changed)), gradient(config_of(head=head)))
