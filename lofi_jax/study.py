@@ -45,8 +45,10 @@ _DISTRIBUTED = flags.DEFINE_string(
 def main() -> None:
     processes.start(_DISTRIBUTED.value)
     folder, config = pathlib.Path(_WORKDIR.value), typed(_CONFIG.value)
-    try_to_fill(folder)
+    if "evaluate" not in names(config.stages):
+        raise errors.UsageError("config.stages: a study needs the stage evaluate")
     variants = _folds(config, folder) if _FOLDS.value else _seeds(config)
+    try_to_fill(folder)
     runs, results = [], {}
     for name, variant in variants.items():
         workdir = str(folder / name)
@@ -55,8 +57,6 @@ def main() -> None:
             if processes.is_first():
                 print(name.replace("_", " "))
             found = pipeline.run(run)
-        if not found and processes.is_first():
-            raise errors.UsageError("config.stages: a study needs the stage evaluate")
         runs.append(run)
         results[name.partition("_")[2]] = found
     if not processes.is_first():
@@ -78,9 +78,9 @@ def _seeds(config: Config) -> dict[str, Config]:
     try:
         seeds = sorted({int(seed) for seed in names(_SEEDS.value)})
     except ValueError:
-        raise errors.UsageError(
-            f"--seeds={_SEEDS.value}: whole numbers, separated by commas"
-        ) from None
+        seeds = []
+    if not seeds:
+        raise errors.UsageError(f"--seeds={_SEEDS.value}: whole numbers, separated by commas")
     return {f"seed_{seed}": dataclasses.replace(config, seed=seed) for seed in seeds}
 
 

@@ -22,7 +22,7 @@ def held(command: str, ended: Ended) -> bool:
     return ended.refused or (ended.code == 0 and warned)
 
 
-@pytest.mark.parametrize("count", [6, pytest.param(450, marks=pytest.mark.faults)])
+@pytest.mark.parametrize("count", [6, pytest.param(1_000, marks=pytest.mark.faults)])
 def test_bad_inputs(finished_run, tmp_path, count):
     good = tmp_path / "good"
     good.mkdir()

@@ -29,7 +29,7 @@ def numbers(workdir) -> tuple[dict[str, str], str]:
     return kept, rows(workdir)
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(60, marks=LONG)])
+@pytest.mark.parametrize("count", [2, pytest.param(150, marks=LONG)])
 def test_damaged_workdirs(finished_run, count):
     unbroken, _ = finished_run
     workdir, rng = unbroken.with_name(f"damaged_{count}"), random.Random(count)
