@@ -4,6 +4,8 @@ import enum
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from lofi_jax.errors import LONGEST, one_line
+
 
 class Severity(enum.IntEnum):
     """The worst come first."""
@@ -27,10 +29,11 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def text(finding: Finding) -> str:
-    """A finding and its remedy, a line each.
+    """A finding and its remedy, a line each; what files say in it is cut where it is long.
 
     >>> print(text(Finding(Severity.STOP, "the disk is full", "free some space")))
     STOP     the disk is full
              -> free some space
     """
-    return f"{finding.severity.name:<9}{finding.what}\n{'':9}-> {finding.remedy}"
+    what, remedy = (one_line(part, LONGEST) for part in (finding.what, finding.remedy))
+    return f"{finding.severity.name:<9}{what}\n{'':9}-> {remedy}"

@@ -22,7 +22,7 @@ from lofi_jax.checkup import (
     video_labels,
     weights,
 )
-from lofi_jax.checkup.finding import Finding, Severity, worst_first
+from lofi_jax.checkup.finding import Finding, Severity, text, worst_first
 from lofi_jax.checkup.frame_rates import Rate
 from lofi_jax.data.annotations.activitynet import Video
 from lofi_jax.training.recipe import Recipe
@@ -44,8 +44,8 @@ def found(findings, *wanted):
     """Whether the findings are of these severities and say these texts, in order."""
     findings = list(findings)
     assert [one.severity for one in findings] == [severity for severity, _ in wanted], findings
-    for one, (_, text) in zip(findings, wanted, strict=True):
-        assert text in one.what, one.what
+    for one, (_, says) in zip(findings, wanted, strict=True):
+        assert says in one.what, one.what
         assert one.remedy
     return True
 
@@ -53,6 +53,13 @@ def found(findings, *wanted):
 def test_the_worst_come_first_and_keep_their_order():
     made = [Finding(severity, name, "") for severity, name in zip((NOTE, STOP, NOTE), "abc")]  # noqa: B905
     assert [one.what for one in worst_first(made)] == ["b", "a", "c"]
+
+
+def test_what_a_file_holds_stays_one_line_however_long():
+    made = Finding(WARNING, "few instances: " + "a\n" * 9_000, "annotate more")
+    what, remedy = text(made).splitlines()
+    assert len(what) <= 309 and what.startswith("WARNING  few instances: a")
+    assert remedy.endswith("-> annotate more")
 
 
 def test_labels_only_in_test_and_misspelt_ones_are_named():
