@@ -19,6 +19,7 @@ from examples.tiny_head import TinyHead
 
 import lofi_jax
 from lofi_jax.data.annotations import activitynet
+from lofi_jax.detection import nms
 from lofi_jax.stages import joint
 
 ENCODER = "tests.examples.tiny_encoder:TinyEncoder"
@@ -82,7 +83,7 @@ def test_modules_train_together_on_arrays():
     for found, wanted in zip(
         networks.head.proposals(jax.device_get(outputs)), segments, strict=True
     ):
-        np.testing.assert_allclose(found.segments[found.scores.argmax()], wanted[0], atol=0.1)
+        assert nms.tiou(found.segments[[found.scores.argmax()]], wanted) > 0.5
 
 
 class Listed(TinyEncoder):

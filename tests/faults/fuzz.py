@@ -33,6 +33,7 @@ from lofi_jax.config.settings import Config
 from lofi_jax.config.typed import from_plain
 from lofi_jax.data.annotations import activitynet, kinetics, thumos
 from lofi_jax.data.features import external
+from lofi_jax.data.features.checksums import sealed
 from lofi_jax.data.features.store import FeatureStore
 from lofi_jax.data.video import video_file
 from lofi_jax.data.video.packets import VideoError
@@ -170,7 +171,13 @@ def _submission(path: pathlib.Path) -> None:
     assert all(isinstance(finding, str) for finding in submissions.findings(path))
 
 
-_FEATURES = {"encoder": "a", "fingerprint": {"a": 1}, "width": 3, "mean": [0] * 3, "std": [1] * 3}
+def _described() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        store = FeatureStore(pathlib.Path(folder))
+        store.begin("a", {"a": 1})
+        store.write("v", np.arange(6.0).reshape(2, 3))
+        store.finish(["v"])
+        return (store.folder / "features.json").read_bytes()
 
 
 def _json(value) -> bytes:
@@ -244,8 +251,8 @@ READERS: dict[str, tuple[str, bytes, bool, Callable[[pathlib.Path], object]]] = 
         lambda path: validate(from_plain(read_own_json(path))),
     ),
     "own json": ("seconds.json", _json({"head": 1.5}), True, read_own_json),
-    "statistics": ("features.json", _json(_FEATURES), True, _statistics),
-    "stored features": ("v.npy", _array(np.save), False, _stored),
+    "statistics": ("features.json", _described(), True, _statistics),
+    "stored features": ("v.npy", sealed(_array(np.save)), False, _stored),
     "npy": ("v.npy", _array(np.save), False, _external),
     "npz": ("v.npz", _array(np.savez), False, _external),
     "zipped npz": ("v.npz", _zipped(), False, _external),

@@ -35,7 +35,7 @@ def read_npy(path: pathlib.Path) -> np.ndarray:
     """
     size = regular(path).st_size
     with path.open("rb") as file:
-        return _npy(file, size)
+        return parse_npy(file, size)
 
 
 def read_npz(path: pathlib.Path) -> np.ndarray:
@@ -46,7 +46,7 @@ def read_npz(path: pathlib.Path) -> np.ndarray:
             members = archive.infolist()
             _check_count(len(members), [member.filename for member in members])
             with archive.open(members[0]) as file:
-                return _npy(file, members[0].file_size)
+                return parse_npy(file, members[0].file_size)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error) as error:
         raise ValueError(str(error)) from error
 
@@ -69,13 +69,8 @@ def read_h5(path: pathlib.Path) -> np.ndarray:
         raise ValueError(str(error)) from error
 
 
-def _check_count(count: int, names: list[str]) -> None:
-    if count != 1:
-        raise ValueError(f"{count} arrays in one file: {', '.join(names)}")
-
-
-def _npy(file: Readable, size: int) -> np.ndarray:
-    """An array from an open .npy file of `size` bytes."""
+def parse_npy(file: Readable, size: int) -> np.ndarray:
+    """The array of an open .npy file of `size` bytes; raises as `read_npy`."""
     version = np.lib.format.read_magic(cast(Any, file))
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"an .npy file of the unknown version {version}")
@@ -97,6 +92,11 @@ def _npy(file: Readable, size: int) -> np.ndarray:
         raise ValueError("it is cut short")
     array = np.frombuffer(content, dtype)
     return array.reshape(shape, order="F" if fortran else "C")
+
+
+def _check_count(count: int, names: list[str]) -> None:
+    if count != 1:
+        raise ValueError(f"{count} arrays in one file: {', '.join(names)}")
 
 
 def _check_size(shape: tuple[int, ...], dtype: np.dtype, most: int) -> None:

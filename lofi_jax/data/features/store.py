@@ -1,10 +1,10 @@
 """Features on disk: a folder per encoder that holds
 
 - <video id>.npy: the features of a video, (L, C) float32, one row per snippet, evenly spaced over
-  the video's duration.
+  the video's duration; a checksum behind them.
 - features.json: {"encoder": its name, "fingerprint": what the features depend on, "width": C,
-  "mean": [C numbers], "std": [C numbers]}. Mean and deviation are over all snippets of the training
-  videos.
+  "mean": [C numbers], "std": [C numbers], "checksum": of the others}. Mean and deviation are over
+  all snippets of the training videos.
 
 The fingerprint is written at the start of an extraction, the rest at its end. So a killed
 extraction resumes with the same encoder only, and features of other encoders or weights are never
@@ -13,12 +13,16 @@ mistaken for its own.
 
 import dataclasses
 import functools
+import io
+import json
 import pathlib
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
 
-from lofi_jax.data.features.arrays import read_npy
+from lofi_jax.data.features.arrays import MOST_BYTES, parse_npy
+from lofi_jax.data.features.checksums import read_sealed, sealed
 from lofi_jax.data.features.fingerprints import Fingerprint, differences
 from lofi_jax.errors import UserError, one_line, warn
 from lofi_jax.files import aside, is_number, read_own_json, safe_name, write_json
@@ -122,8 +126,10 @@ class FeatureStore:
 
     def write(self, video_id: str, features: np.ndarray) -> None:
         """Writes a video's features (L, C), atomically."""
-        with aside(self.path(video_id)) as unfinished, unfinished.open("wb") as file:
-            np.save(file, np.asarray(features, np.float32))
+        content = io.BytesIO()
+        np.save(content, np.asarray(features, np.float32))
+        with aside(self.path(video_id)) as unfinished:
+            unfinished.write_bytes(sealed(content.getvalue()))
 
     def read(self, video_id: str) -> np.ndarray:
         """A video's features (L, C) float32.
@@ -133,7 +139,8 @@ class FeatureStore:
         """
         path = self.path(video_id)
         try:
-            features = read_npy(path)
+            content = read_sealed(path, MOST_BYTES)
+            features = parse_npy(io.BytesIO(content), len(content))
         except FileNotFoundError as error:
             raise UserError(f"{path}: is missing: run the stage extract again") from error
         except (OSError, ValueError, EOFError) as error:
@@ -195,7 +202,7 @@ class FeatureStore:
         return True
 
     def _describe(self, description: dict) -> None:
-        write_json(self._path, description)
+        write_json(self._path, description | {"checksum": _checksum(description)})
 
 
 def _is_description(value: object) -> bool:
@@ -203,6 +210,8 @@ def _is_description(value: object) -> bool:
     length.
     """
     if not isinstance(value, dict) or not isinstance(value.get("fingerprint"), dict):
+        return False
+    if value.get("checksum") != _checksum(value):
         return False
     mean, std, width = (value.get(key) for key in ("mean", "std", "width"))
     if (mean, std, width) == (None, None, None):
@@ -214,3 +223,9 @@ def _is_description(value: object) -> bool:
         and all(map(is_number, mean))
         and all(is_number(deviation) and deviation >= 0 for deviation in std)
     )
+
+
+def _checksum(description: dict) -> int:
+    """Of all that a description says but its checksum."""
+    told = {key: value for key, value in description.items() if key != "checksum"}
+    return zlib.crc32(json.dumps(told, sort_keys=True).encode())

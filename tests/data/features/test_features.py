@@ -67,17 +67,29 @@ def test_features_of_unknown_origin_are_refused(store, tmp_path):
     (store.folder / "features.json").unlink()
     with pytest.raises(UserError, match=r"acp: holds features without a features\.json"):
         store.begin("acp", PRINT)
-    (store.folder / "features.json").write_text('{"encoder": "acp", "fingerprint": {}}')
+    other = FeatureStore(tmp_path / "other")
+    other.begin("acp", {})
     with pytest.raises(UserError, match="encoder.name: none, now tsm_resnet18"):
-        store.begin("acp", PRINT)
+        other.begin("acp", PRINT)
 
 
-@pytest.mark.parametrize("content", ['{"encoder": "acp", "mean": [0, 0]}', '{"enc', "", "[]"])
-def test_features_of_a_damaged_description_are_made_again(tmp_path, capsys, content):
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: '{"encoder": "acp", "mean": [0, 0]}',
+        lambda text: text[:5],
+        lambda text: "",
+        lambda text: "[]",
+        lambda text: text.replace("1.0", "1.5"),
+    ],
+)
+def test_features_of_a_damaged_description_are_made_again(tmp_path, capsys, damage):
     store = FeatureStore(tmp_path / "acp")
     store.begin("acp", PRINT)
     store.write("a", np.ones((4, 2)))
-    (store.folder / "features.json").write_text(content)
+    store.finish(["a"])
+    path = store.folder / "features.json"
+    path.write_text(damage(path.read_text()))
     with pytest.raises(UserError, match=r"features\.json: .*delete the folder"):
         store.check(PRINT)
     store.begin("acp", PRINT)
@@ -96,12 +108,27 @@ def test_a_number_that_is_not_finite_is_made_again(tmp_path, capsys):
     assert "b.npy: is damaged" in capsys.readouterr().err
 
 
+def flip(path, at):
+    """Flips a bit."""
+    content = bytearray(path.read_bytes())
+    content[at] ^= 4
+    path.write_bytes(content)
+
+
+def test_an_array_that_is_no_video_is_named(store):
+    store.write("a", np.ones(3))
+    with pytest.raises(UserError, match=r"a\.npy: damaged: holds float32 of shape \(3,\)"):
+        store.read("a")
+
+
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
         (lambda path: path.write_bytes(path.read_bytes()[:-5]), "cannot be read as features"),
         (lambda path: path.write_bytes(bytes(300)), "cannot be read as features"),
-        (lambda path: np.save(path, np.ones(3, np.float32)), r".*float32 of shape \(3,\)"),
+        (lambda path: flip(path, -9), "cannot be read as features .not as it was written"),
+        (lambda path: flip(path, -1), "cannot be read as features .not as it was written"),
+        (lambda path: np.save(path, np.ones((4, 2), np.float32)), "cannot be read as features"),
         (lambda path: path.unlink(), "is missing"),
     ],
 )
@@ -148,11 +175,12 @@ def test_a_killed_extraction_goes_on_with_what_is_missing_to_the_same_bytes(a_ru
     shutil.rmtree(folder)
     extract_features(run, "acp")
     before = contents(folder)
-    described = json.loads(before["features.json"])
     for path in sorted(folder.glob("*.npy"))[2:9:3]:
         path.unlink()
-    del described["mean"], described["std"], described["width"]
-    (folder / "features.json").write_text(json.dumps(described))
+    (folder / "features.json").unlink()
+    begun = FeatureStore(folder.with_name("begun"))
+    begun.begin("acp", json.loads(before["features.json"])["fingerprint"])
+    (begun.folder / "features.json").rename(folder / "features.json")
     kept = {path: path.stat().st_mtime_ns for path in folder.glob("*.npy")}
     extract_features(run, "acp")
     assert contents(folder) == before
