@@ -8,8 +8,8 @@
         --config.data.video_dir=VIDEOS --config.data.annotations=annotations.json
 
 The corpus (M. Cooke, J. Barker, S. Cunningham, X. Shao, 2006) is at
-spandh.dcs.shef.ac.uk/gridcorpus: s1/video has speaker 1's sentences of 3 s, 75 pictures of 360 x
-288, and s1/align says of each word in which picture it begins and ends, times 1000. VIDEOS holds
+spandh.dcs.shef.ac.uk/gridcorpus: s1/video has speaker 1's sentences of 3 s, 75 frames of 360 x
+288, and s1/align says of each word in which frame it begins and ends, times 1000. VIDEOS holds
 each as an MP4 file of the 64 x 64 pixels around the mouth, nearly without loss, such as
 
     ffmpeg -i bbaf2n.mpg -vf crop=64:64:X:Y -crf 8 bbaf2n.mp4
@@ -18,7 +18,7 @@ and annotations.json is in the ActivityNet form, in seconds: all words but "sil"
 segments, labelled with the word. The numbers below are of 560 training and 240 test videos.
 
 Each video holds six of the corpus's 51 words, one after the other without a gap, of 2 to 12
-pictures. So the labels come by segment, the thresholds are 0.3:0.1:0.7, and the class-aware mAP is
+frames. So the labels come by segment, the thresholds are 0.3:0.1:0.7, and the class-aware mAP is
 the one to judge by: the fixed grammar tells a head much of when words come, not which. Stage 1
 learns to classify the words; then come the joint trainings and a fresh head on each encoder's
 features.
@@ -56,7 +56,7 @@ def get_config():
     c.pretrain.batch_size = 32
     c.pretrain.optimizer = optimizer(learning_rate=3e-3, warmup_epochs=1.0)
 
-    # A word lasts six pictures; at 4 (the default) a snippet would stand for eight.
+    # A word lasts six frames; at 4 (the default) a snippet would stand for eight.
     c.joint.factors.temporal = 2
     c.joint.epochs = 6.0
     c.joint.batch_size = 4

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from lofi_jax.fidelity import Fidelity as Fidelity
     from lofi_jax.jobs.prediction.frame_encoder import load_encoder as load_encoder
     from lofi_jax.jobs.prediction.localizer import Localizer as Localizer
-    from lofi_jax.results.detection_files import load as load_detections
-    from lofi_jax.results.detection_files import save as save_detections
+    from lofi_jax.results.by_ending import load as load_detections
+    from lofi_jax.results.by_ending import save as save_detections
     from lofi_jax.results.detections import Detection as Detection
     from lofi_jax.results.detections import Detections as Detections
 
@@ -43,9 +43,9 @@ _HOMES = {
     "Fidelity": "lofi_jax.fidelity:Fidelity",
     "Localizer": "lofi_jax.jobs.prediction.localizer:Localizer",
     "UserError": "lofi_jax.errors:UserError",
-    "load_detections": "lofi_jax.results.detection_files:load",
+    "load_detections": "lofi_jax.results.by_ending:load",
     "load_encoder": "lofi_jax.jobs.prediction.frame_encoder:load_encoder",
-    "save_detections": "lofi_jax.results.detection_files:save",
+    "save_detections": "lofi_jax.results.by_ending:save",
 }
 
 at_hand.keep_absent_ones_quiet()

@@ -12,11 +12,9 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from lofi_jax import shipped
+from lofi_jax.auto import AUTO, AUTO_KEYS
 from lofi_jax.errors import UserError, as_usage, one_line
 
-# What stands for "auto": the planner chooses the number.
-AUTO = -1
-AUTO_KEYS = ("joint.batch_size", "joint.chunk")
 _CONFIG = ("-config", "--config")
 
 

@@ -19,33 +19,35 @@ from lofi_jax.files import try_to_write, write_json
 from lofi_jax.reports import comparison_tables
 from lofi_jax.results import comparison, ground_truth
 
-GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Annotation file.", required=True)
-PREDICTIONS = flags.DEFINE_string("predictions", None, "Two files, ONE,OTHER.", required=True)
-SUBSET = flags.DEFINE_string("subset", None, "The videos to compare on.", required=True)
-IGNORE_OTHER_VIDEOS = flags.DEFINE_bool(
+_GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Annotation file.", required=True)
+_PREDICTIONS = flags.DEFINE_string("predictions", None, "Two files, ONE,OTHER.", required=True)
+_SUBSET = flags.DEFINE_string("subset", None, "The videos to compare on.", required=True)
+_IGNORE_OTHER_VIDEOS = flags.DEFINE_bool(
     "ignore_other_videos", False, "Leave out predictions in videos that are not of the subset."
 )
-TIOU = flags.DEFINE_string("tiou", thresholds.ACTIVITYNET, "Thresholds, first:step:last.")
-BUCKETS = flags.DEFINE_enum("buckets", "activitynet", buckets.NAMES, "Whose lengths to go by.")
-RESAMPLES = flags.DEFINE_integer("resamples", 1000, "Draws of the bootstrap.", 1)
-SEED = flags.DEFINE_integer("seed", 0, "Of the draws.", 0)
-OUTPUT = flags.DEFINE_string("output", None, "JSON file to write all of it to, as fractions.")
+_TIOU = flags.DEFINE_string("tiou", thresholds.ACTIVITYNET, "Thresholds, first:step:last.")
+_BUCKETS = flags.DEFINE_enum("buckets", "activitynet", buckets.NAMES, "Whose lengths to go by.")
+_RESAMPLES = flags.DEFINE_integer("resamples", 1000, "Draws of the bootstrap.", 1)
+_SEED = flags.DEFINE_integer("seed", 0, "Of the draws.", 0)
+_OUTPUT = flags.DEFINE_string("output", None, "JSON file to write all of it to, as fractions.")
 
 
 def main() -> None:
-    tious = thresholds.parse(TIOU.value, "--tiou")
-    paths = names(PREDICTIONS.value)
+    tious = thresholds.parse(_TIOU.value, "--tiou")
+    paths = names(_PREDICTIONS.value)
     if len(paths) != 2:
-        raise UsageError(f"--predictions={PREDICTIONS.value}: name two files, separated by a comma")
-    if OUTPUT.value:
-        try_to_write(OUTPUT.value)
+        raise UsageError(
+            f"--predictions={_PREDICTIONS.value}: name two files, separated by a comma"
+        )
+    if _OUTPUT.value:
+        try_to_write(_OUTPUT.value)
     truth, both = ground_truth.load(
-        GROUND_TRUTH.value, SUBSET.value, paths, IGNORE_OTHER_VIDEOS.value
+        _GROUND_TRUTH.value, _SUBSET.value, paths, _IGNORE_OTHER_VIDEOS.value
     )
-    found = comparison.compare(truth, both, tious, RESAMPLES.value, SEED.value, BUCKETS.value)
-    result = {"predictions": paths, "subset": SUBSET.value} | found
-    if OUTPUT.value:
-        write_json(OUTPUT.value, result)
+    found = comparison.compare(truth, both, tious, _RESAMPLES.value, _SEED.value, _BUCKETS.value)
+    result = {"predictions": paths, "subset": _SUBSET.value} | found
+    if _OUTPUT.value:
+        write_json(_OUTPUT.value, result)
     print(comparison_tables.text(result))
 
 

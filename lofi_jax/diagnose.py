@@ -27,21 +27,21 @@ from lofi_jax.reports.viewer import links, part
 from lofi_jax.results import ground_truth, side_by_side
 from lofi_jax.results.ground_truth import Truth
 
-GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Annotation file.", required=True)
-PREDICTIONS = flags.DEFINE_string("predictions", None, "Prediction file.", required=True)
-SUBSET = flags.DEFINE_string("subset", None, "The videos to look at.", required=True)
-OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder for the report.", required=True)
-IGNORE_OTHER_VIDEOS = flags.DEFINE_bool(
+_GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Annotation file.", required=True)
+_PREDICTIONS = flags.DEFINE_string("predictions", None, "Prediction file.", required=True)
+_SUBSET = flags.DEFINE_string("subset", None, "The videos to look at.", required=True)
+_OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder for the report.", required=True)
+_IGNORE_OTHER_VIDEOS = flags.DEFINE_bool(
     "ignore_other_videos", False, "Leave out predictions in videos that are not of the subset."
 )
-TIOU = flags.DEFINE_string("tiou", thresholds.ACTIVITYNET, "Thresholds, first:step:last.")
-BUCKETS = flags.DEFINE_enum(
+_TIOU = flags.DEFINE_string("tiou", thresholds.ACTIVITYNET, "Thresholds, first:step:last.")
+_BUCKETS = flags.DEFINE_enum(
     "buckets", "activitynet", buckets.NAMES, "Whose lengths, coverages, ... instances go by."
 )
-VIDEOS = flags.DEFINE_integer(
+_VIDEOS = flags.DEFINE_integer(
     "videos", 5, "Best and worst videos that are shown, and errors of each type.", 0
 )
-VIDEO_DIR = flags.DEFINE_string("video_dir", "", "Folder of the videos, for the page to play.")
+_VIDEO_DIR = flags.DEFINE_string("video_dir", "", "Folder of the videos, for the page to play.")
 
 _EXTREMES = (("best_videos", "The best videos"), ("worst_videos", "The worst videos"))
 _PLOTS = {
@@ -52,29 +52,29 @@ _PLOTS = {
 
 
 def main() -> None:
-    tious = thresholds.parse(TIOU.value, "--tiou")
-    try_to_fill(OUTPUT_DIR.value)
+    tious = thresholds.parse(_TIOU.value, "--tiou")
+    try_to_fill(_OUTPUT_DIR.value)
     truth, (found,) = ground_truth.load(
-        GROUND_TRUTH.value, SUBSET.value, [PREDICTIONS.value], IGNORE_OTHER_VIDEOS.value
+        _GROUND_TRUTH.value, _SUBSET.value, [_PREDICTIONS.value], _IGNORE_OTHER_VIDEOS.value
     )
     counted, classes = truth.count(found)
     result = _diagnose(truth, counted, classes, tious)
-    folder = pathlib.Path(OUTPUT_DIR.value)
+    folder = pathlib.Path(_OUTPUT_DIR.value)
     write_json(folder / "diagnosis.json", result)
     figures = {name: draw(result) for name, draw in _PLOTS.items()}
     with errors.naming_full_disk(folder):
         for name, figure in figures.items():
             with aside(folder / name) as unfinished:
                 figure.savefig(unfinished, format="png")
-    judged = side_by_side.judged(truth, {pathlib.Path(PREDICTIONS.value).name: found}, tious)
-    moments = links.errors(judged, VIDEOS.value)
+    judged = side_by_side.judged(truth, {pathlib.Path(_PREDICTIONS.value).name: found}, tious)
+    moments = links.errors(judged, _VIDEOS.value)
     shown = {one.video for many in moments.values() for one in many}
     shown |= {one["video"] for key, _ in _EXTREMES for one in result[key]}
     data, placed = view.with_videos(_some(judged, shown), _files(), folder)
     page = _page(truth, result, list(figures.values()), moments, data)
     write_text(folder / "report.html", page)
     print(_summary(result) + "\n\n" + report.text(result))
-    if VIDEO_DIR.value:
+    if _VIDEO_DIR.value:
         print(f"\n{placed.summary()}")
     print(f"\n{folder / 'report.html'} has everything, with plots and timelines")
 
@@ -88,13 +88,13 @@ def _diagnose(truth: Truth, found: Instances, classes: int, tious: np.ndarray) -
             " and within its video"
         )
     kept = wanted.take(sound)
-    kinds = buckets.buckets(buckets.characteristics(wanted, truth.durations, sound), BUCKETS.value)
+    kinds = buckets.buckets(buckets.characteristics(wanted, truth.durations, sound), _BUCKETS.value)
     average = metrics.average_precision(wanted, found, classes, tious)
     of_video = diagnosis.video_precision(wanted, ranked(found), classes, tious)
     return {
-        "ground_truth": GROUND_TRUTH.value,
-        "predictions": PREDICTIONS.value,
-        "subset": SUBSET.value,
+        "ground_truth": _GROUND_TRUTH.value,
+        "predictions": _PREDICTIONS.value,
+        "subset": _SUBSET.value,
         "videos": len(truth.videos),
         "instances_left_out": int((~sound).sum()),
         "average_mAP": float(np.nanmean(average)),
@@ -113,7 +113,7 @@ def _extremes(truth: Truth, of_video: np.ndarray) -> dict[str, list]:
     return {
         name: [
             {"video": ids[i], "average_precision": of_video[i], "instances": int(numbers[i])}
-            for i in order[: min(VIDEOS.value, len(order) // 2)]
+            for i in order[: min(_VIDEOS.value, len(order) // 2)]
         ]
         for name, order in (("best_videos", best), ("worst_videos", worst))
     }
@@ -144,9 +144,9 @@ def _page(
     kinds = ", ".join(result["instances"])
     parts = [
         pages.paragraph(
-            f"{PREDICTIONS.value} against the {len(truth.videos)} videos of {SUBSET.value!r} in"
-            f" {GROUND_TRUTH.value}: "
-            f"{_summary(result)}. Figures are means over the tIoU thresholds {TIOU.value}; the"
+            f"{_PREDICTIONS.value} against the {len(truth.videos)} videos of {_SUBSET.value!r} in"
+            f" {_GROUND_TRUTH.value}: "
+            f"{_summary(result)}. Figures are means over the tIoU thresholds {_TIOU.value}; the"
             " definitions are DETAD's "
             "(Alwassel et al., ECCV 2018)."
         ),
@@ -189,7 +189,7 @@ def _page(
         ]
         parts += [pages.heading(title), pages.links(rows)]
     parts += [pages.heading("The moments themselves"), part.viewer(data)]
-    title = f"Diagnosis of {pathlib.Path(PREDICTIONS.value).name}"
+    title = f"Diagnosis of {pathlib.Path(_PREDICTIONS.value).name}"
     return pages.page(title, parts, part.STYLE, part.POLICY)
 
 
@@ -199,12 +199,12 @@ def _some(data: Mapping, ids: Container[str]) -> dict:
 
 
 def _files() -> dict[str, pathlib.Path] | None:
-    if not VIDEO_DIR.value:
+    if not _VIDEO_DIR.value:
         return None
     # Only here: it brings the libraries that read images.
     from lofi_jax.data.ingest.video_folder import find_videos
 
-    return find_videos(VIDEO_DIR.value)
+    return find_videos(_VIDEO_DIR.value)
 
 
 if __name__ == "__main__":

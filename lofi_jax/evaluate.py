@@ -16,34 +16,34 @@ from lofi_jax.files import try_to_write, write_json
 from lofi_jax.reports import tables
 from lofi_jax.results import ground_truth
 
-GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Annotation file.", required=True)
-PREDICTIONS = flags.DEFINE_string("predictions", None, "Prediction file.", required=True)
-SUBSET = flags.DEFINE_string("subset", None, "The videos to evaluate on.", required=True)
-IGNORE_OTHER_VIDEOS = flags.DEFINE_bool(
+_GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Annotation file.", required=True)
+_PREDICTIONS = flags.DEFINE_string("predictions", None, "Prediction file.", required=True)
+_SUBSET = flags.DEFINE_string("subset", None, "The videos to evaluate on.", required=True)
+_IGNORE_OTHER_VIDEOS = flags.DEFINE_bool(
     "ignore_other_videos", False, "Leave out predictions in videos that are not of the subset."
 )
-TIOU = flags.DEFINE_string(
+_TIOU = flags.DEFINE_string(
     "tiou", thresholds.ACTIVITYNET, "Thresholds of the mAP, first:step:last."
 )
-OUTPUT = flags.DEFINE_string("output", None, "JSON file to write the metrics to, as fractions.")
+_OUTPUT = flags.DEFINE_string("output", None, "JSON file to write the metrics to, as fractions.")
 
 
 def main() -> None:
-    tious = thresholds.parse(TIOU.value, "--tiou")
-    if OUTPUT.value:
-        try_to_write(OUTPUT.value)
+    tious = thresholds.parse(_TIOU.value, "--tiou")
+    if _OUTPUT.value:
+        try_to_write(_OUTPUT.value)
     truth, (found,) = ground_truth.load(
-        GROUND_TRUTH.value, SUBSET.value, [PREDICTIONS.value], IGNORE_OTHER_VIDEOS.value
+        _GROUND_TRUTH.value, _SUBSET.value, [_PREDICTIONS.value], _IGNORE_OTHER_VIDEOS.value
     )
     counted, classes = truth.count(found)
     scores = metrics.evaluate(truth.instances, counted, classes, tious)
     print(
         f"{len(counted.score)} predictions against {len(truth.instances.score)} segments of "
-        f"{len(truth.classes)} classes in {len(truth.videos)} videos of {SUBSET.value!r}; all in "
+        f"{len(truth.classes)} classes in {len(truth.videos)} videos of {_SUBSET.value!r}; all in "
         "percent\n\n" + tables.metrics(scores)
     )
-    if OUTPUT.value:
-        write_json(OUTPUT.value, scores)
+    if _OUTPUT.value:
+        write_json(_OUTPUT.value, scores)
 
 
 if __name__ == "__main__":

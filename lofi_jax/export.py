@@ -21,8 +21,8 @@ from absl import flags
 from lofi_jax import errors
 from lofi_jax.errors import UsageError
 from lofi_jax.files import try_to_fill
+from lofi_jax.jobs import best
 from lofi_jax.jobs.exports import export, export_labels, export_layouts, stablehlo
-from lofi_jax.jobs.prediction import best
 from lofi_jax.run import sources
 from lofi_jax.run.start import load_run
 

@@ -21,27 +21,27 @@ from lofi_jax.detection.nms import METHODS
 from lofi_jax.detection.proposals import Proposals, Suppression, suppress, union, with_classes
 from lofi_jax.errors import UsageError, UserError, first
 from lofi_jax.files import try_to_write
-from lofi_jax.results import class_scores, detection_files, predictions
+from lofi_jax.results import by_ending, class_scores, predictions
 from lofi_jax.results.detections import Detections
 from lofi_jax.results.predictions import Predictions
 
-PREDICTIONS = flags.DEFINE_string("predictions", None, "Files, A,B,...", required=True)
-WEIGHTS = flags.DEFINE_string("weights", "", "One number above 0 a file; by default all 1.")
-OUTPUT = flags.DEFINE_string("output", None, "The JSON file to write.", required=True)
-CLASS_SCORES = flags.DEFINE_string("class_scores", "", "Class scores by video, in the CUHK form.")
-TOP_CLASSES = flags.DEFINE_integer("top_classes", 2, "Classes a proposal gets from them.", 1)
-NMS = flags.DEFINE_enum("nms", "gaussian", METHODS, "How overlapping predictions are suppressed.")
-SIGMA = flags.DEFINE_float("nms_sigma", 0.84, "Width of the Gaussian.", 1e-6)
-THRESHOLD = flags.DEFINE_float("nms_threshold", 0.5, "tIoU for linear and hard.", 0.0, 1.0)
-VOTE = flags.DEFINE_float("vote", 0.0, "tIoU from which others refine a segment; 0: none.", 0, 1)
-TOP_K = flags.DEFINE_integer("top_k", 100, "Predictions a video that are kept.", 1)
+_PREDICTIONS = flags.DEFINE_string("predictions", None, "Files, A,B,...", required=True)
+_WEIGHTS = flags.DEFINE_string("weights", "", "One number above 0 a file; by default all 1.")
+_OUTPUT = flags.DEFINE_string("output", None, "The JSON file to write.", required=True)
+_CLASS_SCORES = flags.DEFINE_string("class_scores", "", "Class scores by video, in the CUHK form.")
+_TOP_CLASSES = flags.DEFINE_integer("top_classes", 2, "Classes a proposal gets from them.", 1)
+_NMS = flags.DEFINE_enum("nms", "gaussian", METHODS, "How overlapping predictions are suppressed.")
+_SIGMA = flags.DEFINE_float("nms_sigma", 0.84, "Width of the Gaussian.", 1e-6)
+_THRESHOLD = flags.DEFINE_float("nms_threshold", 0.5, "tIoU for linear and hard.", 0.0, 1.0)
+_VOTE = flags.DEFINE_float("vote", 0.0, "tIoU from which others refine a segment; 0: none.", 0, 1)
+_TOP_K = flags.DEFINE_integer("top_k", 100, "Predictions a video that are kept.", 1)
 
 _BATCH = 16  # videos suppressed at once
 
 
 def main() -> None:
-    paths = names(PREDICTIONS.value)
-    try_to_write(OUTPUT.value)
+    paths = names(_PREDICTIONS.value)
+    try_to_write(_OUTPUT.value)
     weights = _weights(len(paths))
     systems = _with_common_ids([_load(path) for path in paths])
     videos = list(dict.fromkeys(video for system in systems for video in system.video_ids))
@@ -50,7 +50,7 @@ def main() -> None:
     none = _proposals(np.empty((0, 2)), np.empty(0), np.empty(0, np.int64))
     unions = [union([part.get(video, none) for part in parts], weights) for video in videos]
     kept = _suppressed(unions)
-    if CLASS_SCORES.value:
+    if _CLASS_SCORES.value:
         kept, labels = _labelled(kept, videos)
     results = {
         video: Detections(
@@ -58,12 +58,12 @@ def main() -> None:
         )
         for video, one in zip(videos, kept, strict=True)
     }
-    detection_files.save(OUTPUT.value, results)
+    by_ending.save(_OUTPUT.value, results)
     count = sum(len(system.score) for system in systems)
     written = sum(map(len, results.values()))
     print(
         f"{count} predictions of {len(videos)} videos in {len(paths)} files -> {written} in"
-        f" {OUTPUT.value}"
+        f" {_OUTPUT.value}"
     )
 
 
@@ -91,19 +91,19 @@ def _with_common_ids(systems: Sequence[Predictions]) -> list[Predictions]:
 
 def _weights(count: int) -> list[float]:
     try:
-        weights = [float(text) for text in names(WEIGHTS.value)] or [1.0] * count
+        weights = [float(text) for text in names(_WEIGHTS.value)] or [1.0] * count
     except ValueError:
         weights = []
     if not count or len(weights) != count or not all(0 < w < np.inf for w in weights):
         raise UsageError(
-            f"--weights={WEIGHTS.value}: not {count} numbers above 0, one for each file of"
+            f"--weights={_WEIGHTS.value}: not {count} numbers above 0, one for each file of"
             " --predictions"
         )
     return weights
 
 
 def _proposals(segments: np.ndarray, scores: np.ndarray, labels: np.ndarray) -> Proposals:
-    return Proposals(segments, scores, None if CLASS_SCORES.value else labels)
+    return Proposals(segments, scores, None if _CLASS_SCORES.value else labels)
 
 
 def _by_video(system: Predictions, labels: Sequence[str]) -> dict[str, Proposals]:
@@ -118,7 +118,7 @@ def _by_video(system: Predictions, labels: Sequence[str]) -> dict[str, Proposals
 
 
 def _suppressed(unions: Sequence[Proposals]) -> list[Proposals]:
-    how = Suppression(NMS.value, SIGMA.value, THRESHOLD.value, VOTE.value, TOP_K.value)
+    how = Suppression(_NMS.value, _SIGMA.value, _THRESHOLD.value, _VOTE.value, _TOP_K.value)
     batches = [unions[i : i + _BATCH] for i in range(0, len(unions), _BATCH)]
     return [one for batch in batches for one in suppress(batch, how)]
 
@@ -126,16 +126,16 @@ def _suppressed(unions: Sequence[Proposals]) -> list[Proposals]:
 def _labelled(
     kept: Sequence[Proposals], videos: list[str]
 ) -> tuple[list[Proposals], tuple[str, ...]]:
-    classes, results = class_scores.read(CLASS_SCORES.value)
+    classes, results = class_scores.read(_CLASS_SCORES.value)
     labels = tuple(classes)
-    scores, missing = class_scores.select(CLASS_SCORES.value, classes, results, videos, labels)
+    scores, missing = class_scores.select(_CLASS_SCORES.value, classes, results, videos, labels)
     if missing:
-        lacking = f"{CLASS_SCORES.value}: lacks {len(missing)} videos: {first(missing)}"
+        lacking = f"{_CLASS_SCORES.value}: lacks {len(missing)} videos: {first(missing)}"
         errors.warn([f"{lacking}: all their classes count as equally probable"])
     named = [
-        with_classes(one, row, TOP_CLASSES.value) for one, row in zip(kept, scores, strict=True)
+        with_classes(one, row, _TOP_CLASSES.value) for one, row in zip(kept, scores, strict=True)
     ]
-    return [one.first(TOP_K.value) for one in named], labels
+    return [one.first(_TOP_K.value) for one in named], labels
 
 
 if __name__ == "__main__":

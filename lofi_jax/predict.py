@@ -51,7 +51,7 @@ def main() -> None:
     live = any(map(is_live, names(_VIDEOS.value)))
     print("predict: starting JAX", file=sys.stderr if live else sys.stdout, flush=True)
     # Only here, for it takes seconds.
-    from lofi_jax.jobs.prediction import predict_command
+    from lofi_jax.jobs.prediction import command
     from lofi_jax.results.kept import Kept
 
     kept = Kept(_MIN_SCORE.value, _TOP_K.value, names(_CLASSES.value), _PROPOSALS_ONLY.value)
@@ -59,7 +59,7 @@ def main() -> None:
         pathlib.Path(name) if name else None
         for name in (_OUTPUT.value, _TIMELINE_DIR.value, _VIEW.value)
     )
-    predict_command.run(
+    command.run(
         _WORKDIR.value, _ROW.value, _VIDEOS.value, output, timelines, page, kept, _WAIT.value
     )
 

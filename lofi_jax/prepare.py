@@ -23,63 +23,67 @@ from lofi_jax.training.progress import Progress
 DATASETS = ("synthetic", "activitynet", "hacs", "thumos14", "kinetics400", "video_folder")
 
 _FULL = Sampling()
-DATASET = flags.DEFINE_string(
+_DATASET = flags.DEFINE_string(
     "dataset", None, f"Its name: one of {', '.join(DATASETS)}.", required=True
 )
-VIDEO_DIR = flags.DEFINE_string("video_dir", None, "Folder of videos, at any depth.", required=True)
-ANNOTATIONS = flags.DEFINE_string(
+_VIDEO_DIR = flags.DEFINE_string(
+    "video_dir", None, "Folder of videos, at any depth.", required=True
+)
+_ANNOTATIONS = flags.DEFINE_string(
     "annotations",
     None,
     "Annotation file in the ActivityNet form, THUMOS14's folder of text files, Kinetics' .csv file"
     " or folder of them, Label Studio's exported JSON, or CVAT's .xml file or folder of them.",
     required=True,
 )
-DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder that gets the dataset.", required=True)
-SNIPPETS = flags.DEFINE_integer("snippets", _FULL.snippets, "Snippets a video.")
-SNIPPETS_PER_SECOND = flags.DEFINE_float(
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder that gets the dataset.", required=True)
+_SNIPPETS = flags.DEFINE_integer("snippets", _FULL.snippets, "Snippets a video.")
+_SNIPPETS_PER_SECOND = flags.DEFINE_float(
     "snippets_per_second",
     _FULL.snippets_per_second,
     "Above 0, in place of --snippets: long videos get more snippets than short ones.",
 )
-FRAMES = flags.DEFINE_integer("frames_per_snippet", _FULL.frames, "Frames a snippet.")
-STRIDE = flags.DEFINE_integer(
+_FRAMES = flags.DEFINE_integer("frames_per_snippet", _FULL.frames, "Frames a snippet.")
+_STRIDE = flags.DEFINE_integer(
     "stride", _FULL.stride, "Native frames between a snippet's frames; 0: spread evenly over it."
 )
-SHORT_SIDE = flags.DEFINE_integer("short_side", _FULL.short_side, "Pixels of a frame's short side.")
-QUALITY = flags.DEFINE_integer("quality", _FULL.quality, "Of the JPEGs, 1 to 100.")
-WAIT = locks.define_wait()
-WORKERS = flags.DEFINE_integer("workers", None, "Videos decoded at once; default: one a core.")
-BEAM_RUNNER = flags.DEFINE_string(
+_SHORT_SIDE = flags.DEFINE_integer(
+    "short_side", _FULL.short_side, "Pixels of a frame's short side."
+)
+_QUALITY = flags.DEFINE_integer("quality", _FULL.quality, "Of the JPEGs, 1 to 100.")
+_WAIT = locks.define_wait()
+_WORKERS = flags.DEFINE_integer("workers", None, "Videos decoded at once; default: one a core.")
+_BEAM_RUNNER = flags.DEFINE_string(
     "beam_runner",
     None,
     "Apache Beam in place of threads: DirectRunner (--workers processes), FlinkRunner, ...",
 )
-BEAM_OPTIONS = flags.DEFINE_list(
+_BEAM_OPTIONS = flags.DEFINE_list(
     "beam_options", [], "Beam's own options, comma-separated: --region=europe-west4,..."
 )
 
 
 def main() -> None:
-    if DATASET.value not in DATASETS:
-        raise UsageError(f"--dataset={DATASET.value}: choose one of {', '.join(DATASETS)}")
-    if WORKERS.value is not None and WORKERS.value < 1:
-        raise UsageError(f"--workers={WORKERS.value}: it must be at least 1")
+    if _DATASET.value not in DATASETS:
+        raise UsageError(f"--dataset={_DATASET.value}: choose one of {', '.join(DATASETS)}")
+    if _WORKERS.value is not None and _WORKERS.value < 1:
+        raise UsageError(f"--workers={_WORKERS.value}: it must be at least 1")
     sampling = Sampling(
-        SNIPPETS.value,
-        FRAMES.value,
-        STRIDE.value,
-        SHORT_SIDE.value,
-        QUALITY.value,
-        SNIPPETS_PER_SECOND.value,
+        _SNIPPETS.value,
+        _FRAMES.value,
+        _STRIDE.value,
+        _SHORT_SIDE.value,
+        _QUALITY.value,
+        _SNIPPETS_PER_SECOND.value,
     )
-    beam = dataset.Beam(BEAM_RUNNER.value, BEAM_OPTIONS.value) if BEAM_RUNNER.value else None
+    beam = dataset.Beam(_BEAM_RUNNER.value, _BEAM_OPTIONS.value) if _BEAM_RUNNER.value else None
     builder, report = dataset.build(
-        DATASET.value,
-        VIDEO_DIR.value,
-        ANNOTATIONS.value,
-        DATA_DIR.value,
+        _DATASET.value,
+        _VIDEO_DIR.value,
+        _ANNOTATIONS.value,
+        _DATA_DIR.value,
         sampling,
-        dataset.Work(WORKERS.value, beam, WAIT.value),
+        dataset.Work(_WORKERS.value, beam, _WAIT.value),
         _shown_progress(),
         functools.partial(print, flush=True),
     )

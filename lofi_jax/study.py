@@ -13,6 +13,7 @@ videos.
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping, Sequence
 
 from absl import flags
 
@@ -24,7 +25,7 @@ from lofi_jax.files import try_to_fill, write_json
 from lofi_jax.jobs import folds, pipeline
 from lofi_jax.jobs.planning import auto
 from lofi_jax.reports import bars, tables
-from lofi_jax.run.start import start_run
+from lofi_jax.run.start import Run, start_run
 from lofi_jax.training import processes
 from lofi_jax.training.lost import naming_lost
 
@@ -61,16 +62,22 @@ def main() -> None:
         results[name.partition("_")[2]] = found
     if not processes.is_first():
         return
+    with errors.naming_full_disk(folder):
+        print(_conclude(folder, runs, results))
+    print(f"all files are in {folder}")
+
+
+def _conclude(folder: pathlib.Path, runs: Sequence[Run], results: Mapping[str, dict]) -> str:
+    """Writes what all runs came to; returns the table."""
     if _FOLDS.value:
         pooled = folds.pool(runs, folder)
         write_json(folder / "study.json", {"folds": results, "pooled": pooled}, indent=1)
         bars.draw(folder / "study.png", [pooled], f"{len(runs)} folds pooled")
-        print(tables.pooled(pooled))
-    else:
-        write_json(folder / "study.json", results, indent=1)
-        bars.draw(folder / "study.png", list(results.values()), f"mean of {len(runs)} seeds")
-        print(tables.study(list(results.values())))
-    print(f"all files are in {folder}")
+        return tables.pooled(pooled)
+    each = list(results.values())
+    write_json(folder / "study.json", results, indent=1)
+    bars.draw(folder / "study.png", each, f"mean of {len(runs)} seeds")
+    return tables.study(each)
 
 
 def _seeds(config: Config) -> dict[str, Config]:

@@ -15,33 +15,33 @@ from lofi_jax.errors import UsageError
 from lofi_jax.results import submissions
 from lofi_jax.results.ground_truth import Truth
 
-PREDICTIONS = flags.DEFINE_string("predictions", None, "Prediction file.", required=True)
-GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Annotation file, of any known form.")
-VIDEO_DIR = flags.DEFINE_string(
+_PREDICTIONS = flags.DEFINE_string("predictions", None, "Prediction file.", required=True)
+_GROUND_TRUTH = flags.DEFINE_string("ground_truth", None, "Annotation file, of any known form.")
+_VIDEO_DIR = flags.DEFINE_string(
     "video_dir", None, "Folder of the videos, for CVAT's annotations, whose times are frames."
 )
-SUBSET = flags.DEFINE_string("subset", None, "The videos that the predictions are to be of.")
+_SUBSET = flags.DEFINE_string("subset", None, "The videos that the predictions are to be of.")
 
 
 def main() -> int:
     truth = None
-    if (GROUND_TRUTH.value is None) != (SUBSET.value is None):
+    if (_GROUND_TRUTH.value is None) != (_SUBSET.value is None):
         raise UsageError("--ground_truth and --subset: give both or neither")
-    if GROUND_TRUTH.value and SUBSET.value is not None:
+    if _GROUND_TRUTH.value and _SUBSET.value is not None:
         files = None
-        if VIDEO_DIR.value:
+        if _VIDEO_DIR.value:
             # Only here, for it imports OpenCV.
             from lofi_jax.data.ingest import video_folder
 
-            files = video_folder.find_videos(VIDEO_DIR.value)
-        annotated = formats.load(GROUND_TRUTH.value, files, repair=False)
-        truth = Truth(annotated, SUBSET.value, annotated.subset(SUBSET.value), annotated.classes)
+            files = video_folder.find_videos(_VIDEO_DIR.value)
+        annotated = formats.load(_GROUND_TRUTH.value, files, repair=False)
+        truth = Truth(annotated, _SUBSET.value, annotated.subset(_SUBSET.value), annotated.classes)
     count = 0
-    for finding in submissions.findings(PREDICTIONS.value, truth):
+    for finding in submissions.findings(_PREDICTIONS.value, truth):
         print(finding)
         count += 1
     verdict = {0: "valid", 1: "1 finding"}.get(count, f"{count} findings")
-    print(f"{PREDICTIONS.value}: {verdict}")
+    print(f"{_PREDICTIONS.value}: {verdict}")
     return 1 if count else 0
 
 

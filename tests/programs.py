@@ -25,6 +25,7 @@ from lofi_jax import config as configs
 from lofi_jax.config import Config, fidelities, full_fidelity
 from lofi_jax.config.rows import Row
 from lofi_jax.devices import compile_only
+from lofi_jax.fidelity import Fidelity
 from lofi_jax.jobs.planning import planning
 from lofi_jax.run.networks import initial_encoder, make_encoder, make_head, snippet_shape
 from lofi_jax.stages import head, pretrain
@@ -50,9 +51,15 @@ def lower(
     return _PROGRAMS[name](config, mesh, row, fidelity)
 
 
+def joint_step(config: Config, mesh: Mesh, row: Row, at: Fidelity) -> jax.stages.Lowered:
+    """The jitted joint train step of a row, lowered at a fidelity."""
+    step, *shapes = planning.step_on_shapes(config, mesh, row, at)
+    return step.lower(*shapes)
+
+
 def _joint(config, mesh, row, fidelity):
     (at,) = fidelities(config, fidelity)
-    return planning.lower(config, mesh, row, at)
+    return joint_step(config, mesh, row, at)
 
 
 def _pretraining(config, mesh, row, fidelity):

@@ -43,7 +43,7 @@ def test_every_part_has_an_example():
         "lofi_jax.models.heads.gtad",
         "lofi_jax.models.encoders.r2plus1d",
         "lofi_jax.models.encoders.tsm",
-        "lofi_jax.results.detection_files",
+        "lofi_jax.results.by_ending",
         "lofi_jax.results.detections",
         "lofi_jax.stages.joint",
     }

@@ -4,7 +4,7 @@ A config file under configs/ calls `defaults()`, changes what it needs and retur
 keys are locked, so a misspelt key is an error.
 """
 
-from lofi_jax.command_line import AUTO as AUTO
+from lofi_jax.auto import AUTO as AUTO
 from lofi_jax.config.adatad_settings import adatad as adatad
 from lofi_jax.config.checks import validate as validate
 from lofi_jax.config.checks import validate_data as validate_data

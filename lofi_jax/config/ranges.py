@@ -6,7 +6,7 @@ from typing import Any
 
 from flax.traverse_util import flatten_dict
 
-from lofi_jax.command_line import AUTO, AUTO_KEYS
+from lofi_jax.auto import AUTO, AUTO_KEYS
 from lofi_jax.config.settings import Config
 from lofi_jax.config.typed import to_plain
 from lofi_jax.errors import UserError

@@ -10,15 +10,15 @@ from lofi_jax.data.features.padded_batches import feature_batches
 from lofi_jax.data.subset import Subset
 from lofi_jax.detection.proposals import Proposals
 from lofi_jax.jobs import labels
-from lofi_jax.results import detection_files, predictions
+from lofi_jax.results import by_ending, predictions
 from lofi_jax.results.detections import Detections
-from lofi_jax.run import checkpoints, datasets, features, workdir
+from lofi_jax.run import checkpoints, datasets, features
 from lofi_jax.run.made_from import is_made_from, stamp
 from lofi_jax.run.networks import classifies, make_head
 from lofi_jax.run.start import Run
 from lofi_jax.stages import detect
 from lofi_jax.stages.detect import Proposer
-from lofi_jax.training import processes
+from lofi_jax.training import folders, processes
 from lofi_jax.training.checkpoints import load_state
 from lofi_jax.training.progress import Progress
 
@@ -96,7 +96,7 @@ def _sources(run: Run, row: Row) -> dict[str, pathlib.Path]:
     """The inputs of a row's detections, besides the settings, which are the workdir's."""
     config = run.config
     made_from = {
-        "features": features.store(run, row.encoder).folder / "features.json",
+        "features": features.store(run, row.encoder).description,
         "head": checkpoints.of_head(run, row),
     }
     if config.data.annotations:
@@ -107,14 +107,14 @@ def _sources(run: Run, row: Row) -> dict[str, pathlib.Path]:
         return made_from | {"class scores": pathlib.Path(config.classifier.file)}
     encoder = labels.encoder_of(run)
     return made_from | {
-        "classifier": workdir.checkpoints(labels.folder(run, labels.trained_level(run))),
-        "classifier's features": features.store(run, encoder).folder / "features.json",
+        "classifier": folders.checkpoints(labels.folder(run, labels.trained_level(run))),
+        "classifier's features": features.store(run, encoder).description,
     }
 
 
 def load_detections(run: Run, row: Row) -> dict[str, Detections]:
     """A row's detections by video."""
-    return detection_files.load(run.workdir.detections(row))
+    return by_ending.load(run.workdir.detections(row))
 
 
 def evaluate(run: Run) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from lofi_jax.jobs import detection
 from lofi_jax.results import ground_truth, predictions
 from lofi_jax.run import datasets
 from lofi_jax.run.start import Run
+from lofi_jax.run.workdir import Workdir
 from lofi_jax.stages import detect
 
 # Draws of the bootstrap, and its seed.
@@ -60,7 +61,7 @@ def pool(runs: Sequence[Run], folder: pathlib.Path) -> dict[str, Any]:
         each = [detection.load_detections(run, row) for run in runs]
         found = {video_id: one for part in each for video_id, one in part.items()}
         entries = {video_id: one.entries() for video_id, one in found.items()}
-        predictions.save(folder / "detections" / f"{row.name}.json", entries)
+        predictions.save(Workdir(folder).detections(row), entries)
         counted = predictions.instances(predictions.of_detections(found), list(videos), classes)
         measured = detect.measure(truth, counted, len(classes), thresholds)
         drawn.append(bootstrap.mean_precisions(truth, counted, len(classes), thresholds, times))

@@ -18,10 +18,11 @@ from lofi_jax.files import read_own_json
 from lofi_jax.models.classifier import VideoClassifier
 from lofi_jax.models.segment_classifier import SegmentClassifier
 from lofi_jax.results import class_scores
-from lofi_jax.run import datasets, features, workdir
+from lofi_jax.run import datasets, features
 from lofi_jax.run.start import Run
 from lofi_jax.stages.classify import Classifier
 from lofi_jax.stages.classify_segments import SegmentLabels
+from lofi_jax.training import folders
 from lofi_jax.training.checkpoints import load_state
 
 # Independent of `config.head_training.standardise`, which is for heads: the classifier is ours.
@@ -162,4 +163,4 @@ def _of_segments(run: Run) -> SegmentLabels:
 
 
 def _trained(run: Run, level: str) -> Any:
-    return load_state(workdir.checkpoints(folder(run, level)))["params"]["classifier"]
+    return load_state(folders.checkpoints(folder(run, level)))["params"]["classifier"]

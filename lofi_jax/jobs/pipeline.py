@@ -15,10 +15,9 @@ from lofi_jax.files import (
     write_json,
     write_text,
 )
-from lofi_jax.jobs import detection, images, trainings
+from lofi_jax.jobs import best, detection, images, trainings
 from lofi_jax.jobs.extraction import extract_features
 from lofi_jax.jobs.planning import auto
-from lofi_jax.jobs.prediction import best
 from lofi_jax.run import datasets, divisibility
 from lofi_jax.run.checkpoints import ORIGIN
 from lofi_jax.run.start import Run

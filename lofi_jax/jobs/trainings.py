@@ -29,7 +29,7 @@ from lofi_jax.run.start import Run
 from lofi_jax.stages import classify, classify_segments, clip_accuracy, head, joint, pretrain
 from lofi_jax.stages.pretrain import Clips
 from lofi_jax.stages.train import is_finished
-from lofi_jax.training import processes
+from lofi_jax.training import folders, processes
 from lofi_jax.training.checkpoints import load_state
 
 
@@ -112,7 +112,7 @@ def _measure_accuracy(run: Run) -> None:
         source = datasets.source(run, subset)
         clip = trimmed_clips.TestClips(full_fidelity(config), _source_drawing(run))
         test = Clips(source.actions, len(source.classes), clip, snippet_shape(config))
-        state = load_state(workdir.checkpoints(folder))
+        state = load_state(folders.checkpoints(folder))
         measured = clip_accuracy.measure(make_encoder_of(config, "acp"), state, test)
         write_json(path, {"subset": subset, "videos": len(source.records)} | measured)
     measured = read_own_json(path)
@@ -210,7 +210,7 @@ def _claim(run: Run, folder: Any, encoder: str) -> None:
     """
     if not processes.is_first():
         return
-    path, fingerprint = folder / "features.json", features.fingerprint(run, encoder)
+    path, fingerprint = workdir.trained_on(folder), features.fingerprint(run, encoder)
     known = read_or_none(path) if path.exists() else None
     if known is None and folder.exists():
         if path.exists():

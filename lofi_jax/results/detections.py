@@ -77,12 +77,12 @@ class Detections:
         return (Detection(start, end, label, score) for (start, end), label, score in columns)
 
     @overload
-    def __getitem__(self, chosen: int) -> Detection: ...
+    def __getitem__(self, chosen: int | np.integer) -> Detection: ...
     @overload
     def __getitem__(self, chosen: slice | np.ndarray | Sequence[int]) -> "Detections": ...
     def __getitem__(self, chosen):
         """One detection by index, or several by slice, indices or mask."""
-        if isinstance(chosen, int):
+        if isinstance(chosen, int | np.integer):
             start, end = self.segments[chosen].tolist()
             return Detection(start, end, self.labels[chosen], float(self.scores[chosen]))
         places = np.arange(len(self))[chosen]

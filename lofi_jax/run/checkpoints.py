@@ -10,9 +10,9 @@ from lofi_jax.config import Config
 from lofi_jax.config.rows import Row
 from lofi_jax.errors import UserError
 from lofi_jax.models.protocols import Encoder, by_path
-from lofi_jax.run import workdir
 from lofi_jax.run.networks import initial_encoder, make_encoder_of, snippet_shape
 from lofi_jax.run.start import Run
+from lofi_jax.training import folders
 from lofi_jax.training.checkpoints import load_state
 from lofi_jax.training.networks import initial_variables
 
@@ -26,7 +26,7 @@ def of_head(run: Run, row: Row) -> pathlib.Path:
     """The checkpoints of a row's head: its own training's, or the one that the config names
     instead.
     """
-    own = workdir.checkpoints(run.workdir.head(row))
+    own = folders.checkpoints(run.workdir.head(row))
     return pathlib.Path(run.config.head_checkpoint or own)
 
 
@@ -36,7 +36,7 @@ def of_encoder(run: Run, encoder: str) -> pathlib.Path:
     """
     if encoder == "acp" and run.config.encoder_checkpoint:
         return pathlib.Path(run.config.encoder_checkpoint)
-    return workdir.checkpoints(run.workdir.encoder(encoder))
+    return folders.checkpoints(run.workdir.encoder(encoder))
 
 
 def encoder_variables(run: Run, encoder: str) -> dict[str, Any]:

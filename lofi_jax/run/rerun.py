@@ -7,7 +7,14 @@ import shutil
 
 from lofi_jax.comma_separated import names
 from lofi_jax.errors import UsageError
-from lofi_jax.run.workdir import Workdir
+from lofi_jax.run.workdir import (
+    CLASSIFIERS,
+    DETECTIONS,
+    ENCODERS,
+    FEATURES,
+    HEADS,
+    Workdir,
+)
 
 # In the order of the run: what one made is what the next began with.
 STAGES = ("pretrain", "joint", "extract", "head", "detect", "evaluate")
@@ -27,17 +34,17 @@ _KEYS = {
     "evaluate": "evaluate",
 }
 
+# In the order in which a run makes them.
+_FOLDERS = (ENCODERS, FEATURES, CLASSIFIERS, HEADS, DETECTIONS)
 
+# Where each stage and those after it write: the folders, and the names in them.
 _MADE = {
-    "pretrain": ("encoders/*", "features/*", "classifier/*", "heads/*", "detections/*.json"),
-    "joint": (
-        *("encoders/lofi_*", "features/lofi_*", "classifier/lofi_*"),
-        *("heads/lofi_*", "detections/lofi_*.json"),
-    ),
-    "extract": ("features/*", "classifier/*", "heads/*", "detections/*.json"),
-    "head": ("classifier/*", "heads/*", "detections/*.json"),
-    "detect": ("detections/*.json",),
-    "evaluate": (),
+    "pretrain": (_FOLDERS, "*"),
+    "joint": (_FOLDERS, "lofi_*"),
+    "extract": (_FOLDERS[1:], "*"),
+    "head": (_FOLDERS[2:], "*"),
+    "detect": (_FOLDERS[4:], "*"),
+    "evaluate": ((), "*"),
 }
 
 
@@ -71,10 +78,13 @@ def covers(stages: tuple[str, ...], stage: str | None) -> bool:
 
 def made(workdir: Workdir, stages: tuple[str, ...]) -> list[pathlib.Path]:
     """What the workdir holds of these stages and of what came of it, first made first."""
-    patterns = {pattern for stage in stages for pattern in _MADE[stage]}
-    paths = {path for pattern in patterns for path in workdir.root.glob(pattern)}
-    rooms = [pattern.partition("/")[0] for pattern in _MADE["pretrain"]]
-    return sorted(paths, key=lambda path: (rooms.index(path.parent.name), path))
+    paths = {
+        path
+        for folders, kept in (_MADE[stage] for stage in stages)
+        for folder in folders
+        for path in (workdir.root / folder).glob(kept)
+    }
+    return sorted(paths, key=lambda path: (_FOLDERS.index(path.parent.name), path))
 
 
 def discard(workdir: Workdir, stages: tuple[str, ...]) -> list[str]:

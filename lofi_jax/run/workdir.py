@@ -1,9 +1,15 @@
-"""Where a run keeps each file that it writes."""
+"""Where a run keeps each file that it writes; inside a training's folder: `training.folders`,
+inside a folder of features: `data.features.store`.
+"""
 
 import dataclasses
 import pathlib
 
 from lofi_jax.config.rows import Row
+from lofi_jax.training import folders
+
+ENCODERS, FEATURES, CLASSIFIERS = "encoders", "features", "classifier"
+HEADS, DETECTIONS = "heads", "detections"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,27 +32,37 @@ class Workdir:
         """Prepared datasets, unless the config names another folder."""
         return self.root / "data"
 
+    @property
+    def encoders(self) -> pathlib.Path:
+        """All encoders' trainings."""
+        return self.root / ENCODERS
+
     def encoder(self, name: str) -> pathlib.Path:
         """An encoder's training, named after how it was trained."""
-        return self.root / "encoders" / name
+        return self.encoders / name
+
+    @property
+    def all_features(self) -> pathlib.Path:
+        """The features of each encoder."""
+        return self.root / FEATURES
 
     def features(self, encoder: str) -> pathlib.Path:
-        return self.root / "features" / encoder
+        return self.all_features / encoder
 
     def classifier(self, encoder: str) -> pathlib.Path:
         """The training of the classifier of videos on an encoder's features."""
-        return self.root / "classifier" / encoder
+        return self.root / CLASSIFIERS / encoder
 
     def segment_classifier(self, encoder: str) -> pathlib.Path:
         """The training of the classifier of segments on an encoder's features."""
-        return self.root / "classifier" / f"{encoder}_segments"
+        return self.root / CLASSIFIERS / f"{encoder}_segments"
 
     def head(self, row: Row) -> pathlib.Path:
         """The training of a row's head."""
-        return self.root / "heads" / row.name
+        return self.root / HEADS / row.name
 
     def detections(self, row: Row) -> pathlib.Path:
-        return self.root / "detections" / f"{row.name}.json"
+        return self.root / DETECTIONS / f"{row.name}.json"
 
     @property
     def best_detections(self) -> pathlib.Path:
@@ -76,10 +92,10 @@ class Workdir:
 
     def trainings(self) -> list[pathlib.Path]:
         """The folders of all trainings that have a curve, in the order of the stages."""
-        stages = (self.root / name for name in ("encoders", "classifier", "heads"))
-        return [path.parent for stage in stages for path in sorted(stage.glob("**/curve.jsonl"))]
+        stages = (self.root / name for name in (ENCODERS, CLASSIFIERS, HEADS))
+        return [path.parent for stage in stages for path in sorted(stage.rglob(folders.CURVE))]
 
 
-def checkpoints(training: pathlib.Path) -> pathlib.Path:
-    """The checkpoints of a training's folder."""
-    return training / "checkpoints"
+def trained_on(training: pathlib.Path) -> pathlib.Path:
+    """Which features a head or a classifier learns from, in the folder of its training."""
+    return training / "features.json"

@@ -127,12 +127,10 @@ def begin(
     """Joint training on your own arrays, on one device: an initial state and the jitted step.
 
     >>> from lofi_jax.models import BMN, TSM
-    >>> encoder = TSM(stage_sizes=(1,), widths=(8,), stem="small")
-    >>> networks = Networks(encoder, BMN(8, (8, 8), bins=2))
-    >>> batch = {"frames": np.zeros((1, 4, 2, 8, 8, 3), np.uint8)}
-    >>> batch |= {"segments": np.array([[[0.2, 0.6]]]), "valid": np.array([[True]])}
+    >>> networks = Networks(TSM(stage_sizes=(1,), widths=(8,), stem="small"), BMN(8, (8, 8), 2))
+    >>> annotated = {"segments": np.array([[[0.2, 0.6]]]), "valid": np.array([[True]])}
     >>> state, step = begin(networks, (4, 2, 8, 8, 3), optax.sgd(0.1))
-    >>> state, terms = step(state, batch)
+    >>> state, terms = step(state, {"frames": np.zeros((1, 4, 2, 8, 8, 3), np.uint8), **annotated})
     >>> sorted(terms), int(state.step)
     (['classification', 'end', 'loss', 'regression', 'start'], 1)
 

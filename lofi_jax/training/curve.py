@@ -6,6 +6,7 @@ import pathlib
 
 from lofi_jax.errors import UserError, warn
 from lofi_jax.files import is_number, read_text, write_text
+from lofi_jax.training import folders
 from lofi_jax.training.processes import is_first
 from lofi_jax.training.tensorboard import scalars_writer
 
@@ -20,7 +21,7 @@ class CurveWriter:
         self._writes = is_first()
         if not self._writes:
             return
-        self._path = folder / "curve.jsonl"
+        self._path = folders.curve(folder)
         kept = [entry for entry in read_curve(folder) if entry["step"] <= first]
         write_text(self._path, "".join(json.dumps(entry) + "\n" for entry in kept))
         self._tensorboard = scalars_writer(folder / "tensorboard", first)
@@ -42,7 +43,7 @@ def read_curve(folder: pathlib.Path) -> list[dict[str, float]]:
     """The entries of a training's curve so far, without damaged lines, such as one that a kill cut
     short.
     """
-    path = folder / "curve.jsonl"
+    path = folders.curve(folder)
     try:
         lines = read_text(path).splitlines() if path.exists() else []
     except UserError as error:

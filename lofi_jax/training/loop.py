@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 
 from lofi_jax.errors import UserError
 from lofi_jax.interrupts import Interrupted
+from lofi_jax.training import folders
 from lofi_jax.training.checkpoints import Checkpoints, latest_sound
 from lofi_jax.training.curve import CurveWriter
 from lofi_jax.training.memory import naming_exhausted_memory
@@ -60,7 +61,7 @@ def train(training: Training, batches: grain.IterDataset, session: Session) -> T
         OutOfMemory: a step does not fit into the device.
     """
     name, steps = training.name, training.steps
-    checkpoints = Checkpoints(training.folder / "checkpoints")
+    checkpoints = Checkpoints(folders.checkpoints(training.folder))
     placed = placement(training.state, session.mesh, session.parameters)
     state = jax.device_put(jax.tree.map(np.asarray, training.state), placed)
     iterator = iter(batches)
@@ -103,7 +104,7 @@ def train(training: Training, batches: grain.IterDataset, session: Session) -> T
 
 def is_finished(folder: pathlib.Path, steps: int) -> bool:
     """Whether the folder's training has reached its last step. Every process must ask."""
-    return agree(is_first() and latest_sound(folder / "checkpoints") == steps)
+    return agree(is_first() and latest_sound(folders.checkpoints(folder)) == steps)
 
 
 class _Runner:

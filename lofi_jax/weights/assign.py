@@ -25,7 +25,7 @@ _IGNORED = {
     "BMN's mask of its map, which is computed": re.compile(r"^(module\.)?bm_mask$"),
     "the norm before it": re.compile(r"^(module\.|backbone\.)?fc_norm\."),
     "positions, which are computed": re.compile(r"^(module\.)?(backbone\.)?pos_embed$"),
-    "V-JEPA's layers for still pictures, and its norms of lower blocks": re.compile(
+    "V-JEPA's layers for still images, and its norms of lower blocks": re.compile(
         r"^(module\.)?(backbone\.)?(patch_embed_img\.|img_mod_embed$|norms_block\.[0-2]\.)"
     ),
 }

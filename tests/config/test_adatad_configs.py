@@ -4,13 +4,13 @@ and the options that encoders of windows refuse.
 
 import jax
 import numpy as np
+import programs
 import pytest
 
 from lofi_jax import config as configs
 from lofi_jax import fidelity
 from lofi_jax.config import load, typed
 from lofi_jax.errors import UserError
-from lofi_jax.jobs.planning import planning
 from lofi_jax.run import divisibility, networks
 from lofi_jax.training.sharding import make_mesh
 
@@ -59,7 +59,7 @@ def test_a_step_lowers_at_full_size_and_its_state_holds_no_moments_of_the_backbo
     (at,) = configs.fidelities(c, low)
     sizes = {"full": (768, 160), "spatiotemporal": (96, 112), "temporal": (48, 160)}
     assert (at.snippets, at.height) == sizes[low]
-    lowered = planning.lower(c, make_mesh(1, 1), configs.rows_of(c)[-1], at)
+    lowered = programs.joint_step(c, make_mesh(1, 1), configs.rows_of(c)[-1], at)
     before, after = lowered.in_avals[0][0], lowered.out_info[0]
     same = jax.tree.map(lambda a, b: a.shape == b.shape and a.dtype == b.dtype, before, after)
     assert jax.tree.all(same)

@@ -7,6 +7,7 @@ import importlib.util
 import commands
 import jax
 import numpy as np
+import programs
 import pytest
 
 from lofi_jax import config as configs
@@ -14,7 +15,6 @@ from lofi_jax import fidelity
 from lofi_jax.config import typed
 from lofi_jax.detection.proposals import Suppression
 from lofi_jax.errors import UserError
-from lofi_jax.jobs.planning import planning
 from lofi_jax.models import ENCODERS, HEADS
 from lofi_jax.run.networks import make_head
 from lofi_jax.training.sharding import make_mesh
@@ -52,7 +52,7 @@ def test_every_combination_is_possible(name, head, encoder, low):
 def lower_step(c, low):
     """Lowers the joint train step of a config at one fidelity, from shapes alone."""
     at = fidelity.schedule(low, configs.full_fidelity(c), c.joint.factors, 1)(0)
-    return at, planning.lower(c, make_mesh(1, 1), configs.rows_of(c)[-1], at)
+    return at, programs.joint_step(c, make_mesh(1, 1), configs.rows_of(c)[-1], at)
 
 
 STEPS = [("tsm_resnet18", "gtad", "temporal")]

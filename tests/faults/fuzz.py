@@ -39,7 +39,7 @@ from lofi_jax.data.video import video_file
 from lofi_jax.data.video.packets import VideoError
 from lofi_jax.errors import LONGEST, UserError
 from lofi_jax.files import read_own_json
-from lofi_jax.results import class_scores, detection_files, predictions, submissions
+from lofi_jax.results import by_ending, class_scores, predictions, submissions
 from lofi_jax.weights import checkpoint_files
 
 _SECONDS, _BYTES = 20, 12 << 30
@@ -193,7 +193,7 @@ READERS: dict[str, tuple[str, bytes, bool, Callable[[pathlib.Path], object]]] = 
         activitynet.load,
     ),
     "predictions": ("p.json", _json({"results": {"v": _FOUND}}), True, predictions.load),
-    "detections": ("p.json", _json({"results": {"v": _FOUND}}), True, detection_files.load),
+    "detections": ("p.json", _json({"results": {"v": _FOUND}}), True, by_ending.load),
     "validate": (
         "p.json",
         _json({"version": "1", "results": {"v": _FOUND}, "external_data": {}}),
@@ -208,27 +208,27 @@ READERS: dict[str, tuple[str, bytes, bool, Callable[[pathlib.Path], object]]] = 
     ),
     "csv": (
         "p.csv",
-        _rows(detection_files.csv_files.COLUMNS, ("v", 1, 2.5, "run", 0.5)),
+        _rows(by_ending.csv_files.COLUMNS, ("v", 1, 2.5, "run", 0.5)),
         True,
-        detection_files.load,
+        by_ending.load,
     ),
     "pkl": (
         "p.pkl",
         pickle.dumps(_COLUMNS),
         False,
-        lambda path: detection_files.load(path, ["run"]),
+        lambda path: by_ending.load(path, ["run"]),
     ),
     "vtt": (
         "p.vtt",
         b"WEBVTT\n\n00:00:01.000 --> 00:01:03.500\nlong jump (0.875)\n",
         True,
-        detection_files.load,
+        by_ending.load,
     ),
     "srt": (
         "p.srt",
         b"1\n00:00:01,000 --> 00:01:03,500\nlong jump (0.875)\n",
         True,
-        detection_files.load,
+        by_ending.load,
     ),
     "kinetics": (
         "train.csv",

@@ -11,7 +11,7 @@ from lofi_jax.data.features.store import FeatureStore
 from lofi_jax.data.prepared import records
 from lofi_jax.errors import UserError
 from lofi_jax.jobs.pipeline import _seconds
-from lofi_jax.results import detection_files
+from lofi_jax.results import by_ending
 from lofi_jax.run import sources
 from lofi_jax.run.start import Run, load_run
 from lofi_jax.training.checkpoints import latest_sound, load_state
@@ -31,7 +31,7 @@ def look(workdir: pathlib.Path) -> dict[str, str]:
         parts[f"{folder.name} features"] = lambda folder=folder: _features(folder)
     for row in rows_of(run.config):
         path = run.workdir.detections(row)
-        parts[f"{row.name} detections"] = lambda path=path: str(detection_files.load(path))
+        parts[f"{row.name} detections"] = lambda path=path: str(by_ending.load(path))
     for side in ("target", "source"):
         parts[side] = lambda side=side: _records(run, side)
     told = {}

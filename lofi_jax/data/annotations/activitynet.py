@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from lofi_jax.errors import UserError, first, one_line
+from lofi_jax.errors import UserError, one_line
 from lofi_jax.files import is_number, read_json, write_json
 
 # Annotation files round times to a few decimals, so an end may pass the duration by that much.
@@ -174,14 +174,6 @@ def save(path: str | os.PathLike, videos: Iterable[Video], version: str = "1.0")
         ]
         database[video.video_id] = entry
     write_json(path, {"version": version, "taxonomy": [], "database": database})
-
-
-def summary(annotations: Annotations) -> str:
-    """One line for each kind of problem, such as "12 segments with end <= start (dropped): ..."."""
-    return "\n".join(
-        f"{len(entries)} {reason}: {first(entries)}"
-        for reason, entries in annotations.problems.items()
-    )
 
 
 def _parse(path: str | os.PathLike, video_id: str, entry: Any) -> Video:

@@ -125,7 +125,7 @@ def task(
     size: tuple[int, int],
 ) -> str:
     """A video's detections as the XML of a task, for upload as "CVAT 1.1": each a track of a box
-    around the whole picture.
+    around the whole image.
 
     Args:
         name: of the video file.

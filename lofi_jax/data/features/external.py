@@ -3,6 +3,7 @@
 import pathlib
 from collections.abc import Callable, Sequence
 
+import cv2
 import numpy as np
 
 from lofi_jax.data import video_ids
@@ -77,11 +78,4 @@ _READERS: dict[str, Callable[[pathlib.Path], np.ndarray]] = {
 
 def _resize(features: np.ndarray, length: int) -> np.ndarray:
     """Linear interpolation between the centres of equal parts."""
-    if len(features) == length:
-        return features
-    at = (np.arange(length) + 0.5) * len(features) / length - 0.5
-    at = at.clip(0, len(features) - 1)
-    before = np.floor(at).astype(int)
-    after = np.minimum(before + 1, len(features) - 1)
-    fraction = (at - before)[:, None]
-    return features[before] * (1 - fraction) + features[after] * fraction
+    return cv2.resize(features, (features.shape[1], length), interpolation=cv2.INTER_LINEAR)

@@ -42,11 +42,11 @@ class FeatureStore:
             UserError: it holds features that are, or may be, of another encoder.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        if self._path.exists() and not self._is_sound():
-            warn([f"{self._path}: is damaged, so all features beside it are made again"])
-            for path in (*self.folder.glob("*.npy"), self._path):
+        if self.description.exists() and not self._is_sound():
+            warn([f"{self.description}: is damaged, so all features beside it are made again"])
+            for path in (*self.folder.glob("*.npy"), self.description):
                 path.unlink()
-        if self._path.exists():
+        if self.description.exists():
             self.check(fingerprint)
         elif next(self.folder.glob("*.npy"), None):
             raise UserError(
@@ -102,7 +102,7 @@ class FeatureStore:
 
     def is_finished(self) -> bool:
         """Whether extraction has finished once."""
-        return self._path.exists() and "mean" in self._description()
+        return self.description.exists() and "mean" in self._description()
 
     def missing(self, video_ids: Sequence[str]) -> list[int]:
         """The indices of the videos without features; damaged ones are deleted, with a warning."""
@@ -177,17 +177,18 @@ class FeatureStore:
     @functools.cached_property
     def _width(self) -> int | None:
         """The channels, once an extraction has finished."""
-        return self._description().get("width") if self._path.exists() else None
+        return self._description().get("width") if self.description.exists() else None
 
     @property
-    def _path(self) -> pathlib.Path:
+    def description(self) -> pathlib.Path:
+        """features.json."""
         return self.folder / "features.json"
 
     def _description(self) -> dict:
         try:
-            description = read_own_json(self._path)
+            description = read_own_json(self.description)
             if not _is_description(description):
-                raise UserError(f"{self._path}: damaged")
+                raise UserError(f"{self.description}: damaged")
             return description
         except UserError as error:
             raise UserError(
@@ -202,7 +203,7 @@ class FeatureStore:
         return True
 
     def _describe(self, description: dict) -> None:
-        write_json(self._path, description | {"checksum": _checksum(description)})
+        write_json(self.description, description | {"checksum": _checksum(description)})
 
 
 def _is_description(value: object) -> bool:

@@ -26,7 +26,7 @@ class Live:
 
     A stall, a break and the end of a stream are said, and the source is connected to again; stdin,
     and a file on the network that was read to its stated end, are over with their end. The clock
-    goes on while there is no picture, which the last one fills.
+    goes on while there is no frame, which the last one fills.
 
     Attributes:
         duration: seconds from the first frame to the end of the last so far.
@@ -92,7 +92,7 @@ class Live:
             finished = 0 < stated <= self.duration - offset + _SLACK
             if self._address == STDIN or finished:
                 return
-            self._say(f"{self._address}: no picture after {self.duration:.1f} s ({why})")
+            self._say(f"{self._address}: no frame after {self.duration:.1f} s ({why})")
             container = self._connected_again()
 
     def _offset(self, began: float) -> float:

@@ -1,7 +1,7 @@
 """Twelve short clips and the times of what happens in them, as somebody who wants to try their own
 videos would have them:
 
-    python -m lofi_jax.data.world.twelve_clips FOLDER
+    python -m lofi_jax.data.world.twelve_clips --output=FOLDER
 
 writes FOLDER/videos/*.mp4 and FOLDER/annotations.json. A figure stands, waves and jumps. The times
 are written by hand, below.
@@ -9,14 +9,15 @@ are written by hand, below.
 
 import os
 import pathlib
-import sys
 from collections.abc import Iterator
 
 import av
 import cv2
 import numpy as np
+from absl import flags
 from jaxtyping import UInt8
 
+from lofi_jax import errors
 from lofi_jax.errors import UserError
 from lofi_jax.files import aside, write_json
 
@@ -130,8 +131,11 @@ def _write(path: pathlib.Path, frames: Iterator[np.ndarray]) -> None:
         container.mux(stream.encode())
 
 
+def _made(folder: str) -> str:
+    make(folder)
+    return f"{len(CLIPS)} clips of {SECONDS:g} s -> {folder}"
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m lofi_jax.data.world.twelve_clips FOLDER")
-    make(sys.argv[1])
-    print(f"{len(CLIPS)} clips of {SECONDS:g} s -> {sys.argv[1]}")
+    _OUTPUT = flags.DEFINE_string("output", None, "Folder that gets the clips.", required=True)
+    errors.run(lambda: print(_made(_OUTPUT.value)))

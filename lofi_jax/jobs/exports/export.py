@@ -77,10 +77,11 @@ def run(run: Run, encoder: str, layout: str, output: pathlib.Path) -> str:
 
 
 def _check_encoder(run: Run, encoder: str) -> None:
-    there = sorted(path.parent.name for path in run.workdir.root.glob("features/*/features.json"))
+    folders = sorted(run.workdir.all_features.glob("*"))
+    there = [folder.name for folder in folders if FeatureStore(folder).description.exists()]
     if encoder not in there:
         raise UserError(
-            f"--encoder={encoder}: {run.workdir.root / 'features'} has no such features, only:"
+            f"--encoder={encoder}: {run.workdir.all_features} has no such features, only:"
             f" {', '.join(there)}"
         )
 

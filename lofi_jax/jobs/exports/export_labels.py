@@ -1,8 +1,6 @@
 """Detections as pre-annotations for a labeling tool, to be corrected by people."""
 
 import pathlib
-from collections.abc import Mapping, Sequence
-from typing import Any
 
 from lofi_jax.data import video_ids
 from lofi_jax.data.annotations import cvat, label_studio
@@ -11,11 +9,9 @@ from lofi_jax.data.video import video_file
 from lofi_jax.data.video.packets import VideoError
 from lofi_jax.errors import UserError, first
 from lofi_jax.files import write_json, write_text
-from lofi_jax.results import detection_files
+from lofi_jax.results import by_ending
 
 NAMES = ("label_studio", "cvat")
-
-Entries = Sequence[Mapping[str, Any]]
 
 
 def run(
@@ -42,7 +38,7 @@ def run(
         UserError: a file that cannot be read or written, or a video that is not in the folder.
     """
     files, infos, found = find_videos(video_dir), {}, {}
-    loaded = detection_files.load(predictions)
+    loaded = by_ending.load(predictions)
     for video, detections in loaded.items():
         name = video_ids.find(video, files)
         if name is None:

@@ -30,9 +30,10 @@ from lofi_jax.jobs.exports import stablehlo_loader
 from lofi_jax.models import windows
 from lofi_jax.models.heads import proposal_map
 from lofi_jax.models.protocols import apply
-from lofi_jax.run import checkpoints, features, sources, workdir
+from lofi_jax.run import checkpoints, features, sources
 from lofi_jax.run.networks import make_encoder_of, make_head, snippet_shape
 from lofi_jax.run.start import Run
+from lofi_jax.training import folders
 from lofi_jax.training.checkpoints import load_state
 from lofi_jax.training.networks import apply_head
 
@@ -140,7 +141,7 @@ def _head(run: Run, row: Row, classes: int) -> tuple[Callable, Flat]:
     module, classify = make_head(config, row.head, classes), labels.model(run, VIDEO, classes)
     weights = {
         "head": load_state(checkpoints.of_head(run, row))["params"]["head"],
-        "classifier": load_state(workdir.checkpoints(labels.folder(run, VIDEO)))["params"][
+        "classifier": load_state(folders.checkpoints(labels.folder(run, VIDEO)))["params"][
             "classifier"
         ],
         "seen": dict(

@@ -205,12 +205,6 @@ def step_on_shapes(config: Config, mesh: Mesh, row: Row, at: Fidelity):
     return jit_step(step, placed), state, shard_shapes(_batch(config, at), mesh)
 
 
-def lower(config: Config, mesh: Mesh, row: Row, at: Fidelity) -> jax.stages.Lowered:
-    """The jitted joint train step of a row, lowered at a fidelity from shapes alone."""
-    step, *shapes = step_on_shapes(config, mesh, row, at)
-    return step.lower(*shapes)
-
-
 def _held(shapes) -> int:
     """The bytes of arrays on one device."""
     return sum(

@@ -15,6 +15,8 @@ from lofi_jax.models import ENCODERS, windows
 from lofi_jax.models.protocols import Encoder, WindowEncoder
 from lofi_jax.run import checkpoints, networks
 from lofi_jax.run.start import stored_config
+from lofi_jax.run.workdir import Workdir
+from lofi_jax.training import folders
 
 _SNIPPET = (8, 224, 224, 3)
 
@@ -65,13 +67,14 @@ def load_encoder(
             unknown.
     """
     path = pathlib.Path(checkpoint).absolute()
-    of_training = path / "checkpoints"
+    of_training = folders.checkpoints(path)
     folder = of_training if of_training.is_dir() else path
     shape = _SNIPPET
     if not folder.is_dir():
         raise UserError(f"{checkpoint}: no such checkpoint folder")
-    if (path / "encoders").is_dir():
-        names = ", ".join(sorted(entry.name for entry in (path / "encoders").iterdir()))
+    encoders = Workdir(path).encoders
+    if encoders.is_dir():
+        names = ", ".join(sorted(entry.name for entry in encoders.iterdir()))
         raise UserError(f"{checkpoint}: a workdir: load one of its folders in encoders: {names}")
     if not encoder:
         found = ((root, stored_config(root)) for root in path.parents[:4])

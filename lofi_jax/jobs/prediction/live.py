@@ -11,7 +11,7 @@ from lofi_jax.data.streamed.live import Live
 from lofi_jax.data.video.packets import VideoError
 from lofi_jax.errors import UserError
 from lofi_jax.jobs.prediction.localizer import Localizer
-from lofi_jax.results import detection_files
+from lofi_jax.results import by_ending
 from lofi_jax.results.detections import Detections
 from lofi_jax.results.kept import Kept
 
@@ -52,7 +52,7 @@ def run(localizer: Localizer, address: str, kept: Kept, output: pathlib.Path | N
                 print(json.dumps(told), flush=True)
     finally:
         if output is not None:
-            detection_files.save(output, functools.reduce(operator.add, found).top())
+            by_ending.save(output, functools.reduce(operator.add, found).top())
 
 
 def say(line: str) -> None:

@@ -22,8 +22,8 @@ from lofi_jax.data.video import video_file
 from lofi_jax.data.video.packets import VideoError
 from lofi_jax.detection.windows import Windows
 from lofi_jax.errors import UserError
-from lofi_jax.jobs import detection, images, labels
-from lofi_jax.jobs.prediction import best, run_windows, windowed
+from lofi_jax.jobs import best, detection, images, labels
+from lofi_jax.jobs.prediction import cuts, windowed
 from lofi_jax.jobs.prediction.video_encoders import VideoEncoders
 from lofi_jax.reports.tables import row_name
 from lofi_jax.results.detections import Detections
@@ -31,6 +31,7 @@ from lofi_jax.run import checkpoints, features, sources
 from lofi_jax.run.networks import classifies
 from lofi_jax.run.start import Run, load_run
 from lofi_jax.run.workdir import Workdir
+from lofi_jax.training import folders
 from lofi_jax.training.checkpoints import load_state
 
 Path = str | os.PathLike
@@ -196,11 +197,11 @@ class Localizer:
         Raises:
             UserError: it is not known how long they were.
         """
-        return run_windows.windows(self.run, self._longest_seconds)
+        return cuts.windows(self.run, self._longest_seconds)
 
     @functools.cached_property
     def _longest_seconds(self) -> float:
-        return run_windows.longest_seconds(self.run)
+        return cuts.longest_seconds(self.run)
 
     @property
     def windowed_sampling(self) -> Sampling:
@@ -291,7 +292,7 @@ def _folders(run: Run, row: Row) -> list[pathlib.Path]:
 
 def _refuse_lone_checkpoint(path: pathlib.Path) -> None:
     """Raises if a folder holds a checkpoint without its run."""
-    checkpoint = path / "checkpoints"
+    checkpoint = folders.checkpoints(path)
     try:
         state = load_state(checkpoint if checkpoint.is_dir() else path)
     except UserError:

@@ -25,7 +25,7 @@ class VideoPrism(VideoTransformer, kw_only=True):
     """Maps windows to one feature for every frame: the mean of its normalised tokens.
 
     Attention stays within a frame, and over time within a clip; the adapters, if any, mix time over
-    the whole window. The learned positions follow the grid: those of other clips and pictures than
+    the whole window. The learned positions follow the grid: those of other clips and images than
     `positions` are interpolated linearly.
 
     >>> sizes = {"width": 16, "depths": (2, 1), "heads": 2, "positions": (4, 2, 2), "patch": 8}
@@ -88,8 +88,8 @@ class VideoPrism(VideoTransformer, kw_only=True):
         places = resized(backbone["places"].reshape(*self.positions[1:], -1), (rows, columns))
         places = places.reshape(-1, self.width).astype(self.dtype)
 
-        def embed(pictures):
-            x = (pictures / 255.0).astype(self.dtype)
+        def embed(images):
+            x = (images / 255.0).astype(self.dtype)
             return transformer.dense(backbone["patch_embed"], x) + places
 
         def run(stage, block, x, chunk):
@@ -98,8 +98,8 @@ class VideoPrism(VideoTransformer, kw_only=True):
             x = blocks.run(block, layers, x, grid, adapter, chunk, self.remat)
             return transformer.norm(backbone[f"{stage}_norm"], x)
 
-        pictures = patches.reshape(-1, *patches.shape[2:]).reshape(videos * times, grid[2], -1)
-        x = blocks.over_clips(embed, pictures, chunk * self.clip)
+        images = patches.reshape(-1, *patches.shape[2:]).reshape(videos * times, grid[2], -1)
+        x = blocks.over_clips(embed, images, chunk * self.clip)
         block = functools.partial(transformer.block, attend=self._attend)
         x = run("spatial", block, x, chunk * self.clip)
         if self.adapter == "side":
@@ -130,7 +130,7 @@ class VideoPrism(VideoTransformer, kw_only=True):
         }
 
     def _factors(self, keys: Keys, frames: int):
-        """Of each stage's blocks: a clip's pictures leave the same branches out."""
+        """Of each stage's blocks: a clip's images leave the same branches out."""
         every = self.factors(keys, frames, sum(self.depths))
         if every is None:
             return dict.fromkeys(_STAGES)
@@ -145,7 +145,7 @@ class VideoPrism(VideoTransformer, kw_only=True):
         return transformer.dense(own["out"], capped_attention(q, k, v).reshape(x.shape))
 
     def _over_time(self, block, params: Tree, x: Float[Array, "N tokens C"], factors=None):
-        """A block on the tokens of each place of a clip's pictures."""
+        """A block on the tokens of each place of a clip's images."""
         clips, tokens, width = x.shape
         x = x.reshape(clips, self.clip, -1, width).swapaxes(1, 2)
         if factors is not None:

@@ -23,7 +23,7 @@ Tree = Any
 
 VERSIONS = ("2", "2.1")
 _TUBE = 2  # frames of a token
-_TRAINED = 256  # pixels of the side whose positions version 2.1 gives pictures of every size
+_TRAINED = 256  # pixels of the side whose positions version 2.1 gives images of every size
 
 
 class VJEPA(VideoTransformer, kw_only=True):
@@ -142,7 +142,7 @@ def rotations(
     Args:
         grid: times, rows and columns of a clip's tokens.
         channels: of a head.
-        trained: rows and columns of the pictures that version 2.1 stretches all others' positions
+        trained: rows and columns of the images that version 2.1 stretches all others' positions
             to. Version 2 counts positions.
     """
     third = channels // 3 // 2 * 2

@@ -13,7 +13,7 @@ from lofi_jax.data.ingest.video_folder import find_videos
 from lofi_jax.data.video import video_file
 from lofi_jax.errors import UserError
 from lofi_jax.jobs.exports import export_labels
-from lofi_jax.results import detection_files
+from lofi_jax.results import by_ending
 from lofi_jax.results.detections import Detections
 
 
@@ -139,7 +139,7 @@ def detected(tmp_path_factory):
         frames[:, 0] = np.minimum(frames[:, 0], frames[:, 1] - 1)
         labels = rng.choice(["long jump", "a & b <c>"], 12)
         found[name] = Detections(frames / info.fps, labels, rng.random(12) + 0.2, name)
-    detection_files.save(folder / "found.json", found)
+    by_ending.save(folder / "found.json", found)
     return folder, found
 
 

@@ -93,7 +93,7 @@ def test_the_network_gives_lines_of_json_over_a_break(finished_run, streams):
     told = [line for line in ended.stderr.splitlines() if line.startswith(f"{server}: ")]
     assert "windows of 32 s" in told[0]
     (broke, again) = told[1:]
-    assert re.match(rf"{server}: no picture after 1\d\.\d s \(", broke)
+    assert re.match(rf"{server}: no frame after 1\d\.\d s \(", broke)
     assert again == f"{server}: connected again"
     lines = [json.loads(line) for line in ended.stdout.splitlines()]
     assert {line["video"] for line in lines} == {"live"}
@@ -112,7 +112,7 @@ def test_a_source_that_breaks_is_connected_to_again(server, streams):
     source = Live(server, how, said.append, waits=(0.0, 0.0))
     snippets = [[frame.jpeg for frame in snippet] for snippet in source]
     heads = [line.removeprefix(f"{server}: ").partition(" after")[0] for line in said]
-    assert heads == ["no picture", "connected again", "no picture", "gone,"]
+    assert heads == ["no frame", "connected again", "no frame", "gone,"]
     assert "after 32.0 s" in said[0] and source.duration == pytest.approx(64.0, abs=0.2)
     alone = [[frame.jpeg for frame in s] for s in FileSnippets(streams / "one.ts", how)]
     assert snippets[:15] == alone[:15] and len(snippets) == 32
@@ -124,7 +124,7 @@ def test_a_camera_gives_the_frames_of_the_file_that_it_sends(streams):
         source = Live(address, how, said.append, waits=())
         snippets = [[frame.jpeg for frame in snippet] for snippet in source]
     assert said == [
-        f"{address}: no picture after 64.0 s (the stream ended)",
+        f"{address}: no frame after 64.0 s (the stream ended)",
         f"{address}: gone, after 0 more tries",
     ]
     assert snippets == [[f.jpeg for f in s] for s in FileSnippets(streams / "both.ts", how)]

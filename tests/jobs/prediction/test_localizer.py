@@ -16,7 +16,7 @@ import lofi_jax
 from lofi_jax.errors import UserError
 from lofi_jax.jobs import pipeline
 from lofi_jax.models import ENCODERS
-from lofi_jax.results import detection_files
+from lofi_jax.results import by_ending
 from lofi_jax.run.start import load_run
 from lofi_jax.training.sharding import make_mesh
 
@@ -174,7 +174,7 @@ def test_labels_by_segment_in_a_file_are_those_of_the_run(workdir, video, tmp_pa
     mesh = make_mesh(1, 1, jax.local_devices()[:1])
     pipeline.run(dataclasses.replace(run, config=config, mesh=mesh))
     found = lofi_jax.Localizer.load(folder).detect(video)
-    row = detection_files.load(folder / "detections" / "lofi_temporal_gtad.json")
+    row = by_ending.load(folder / "detections" / "lofi_temporal_gtad.json")
     saved = row["target_testing_00000"]
     assert found.labels == saved.labels
     np.testing.assert_allclose(found.scores, saved.scores, rtol=1e-4)

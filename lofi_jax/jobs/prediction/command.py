@@ -7,7 +7,7 @@ from lofi_jax.comma_separated import names
 from lofi_jax.data.streamed.address import is_live
 from lofi_jax.errors import UsageError
 from lofi_jax.files import try_to_fill, try_to_write
-from lofi_jax.jobs.prediction import live, predict
+from lofi_jax.jobs.prediction import live, recorded
 from lofi_jax.jobs.prediction.localizer import Localizer
 from lofi_jax.jobs.prediction.video_paths import expand
 from lofi_jax.results.kept import Kept
@@ -30,7 +30,7 @@ def run(
         row: see `Localizer.load`.
         videos: see `expand`; or the address of a live source, see `live.Live`.
         output: of a live source it may be None.
-        timeline_dir, view_dir, kept: see `predict.run`.
+        timeline_dir, view_dir, kept: see `recorded.run`.
         wait: for another process that writes the output; see `locks.only`.
 
     Raises:
@@ -43,7 +43,7 @@ def run(
             f"--videos={videos}: a live source goes alone, without --timeline_dir and --view"
         )
     if output is not None:
-        predict.check_output(output, paths)
+        recorded.check_output(output, paths)
         try_to_write(output)
         for folder in filter(None, (timeline_dir, view_dir)):
             try_to_fill(folder)
@@ -59,4 +59,4 @@ def run(
     elif output is not None:
         print(chosen, flush=True)
         with errors.naming_full_disk(output.parent), locks.only(output, wait):
-            print(predict.run(localizer, paths, output, timeline_dir, kept, view_dir))
+            print(recorded.run(localizer, paths, output, timeline_dir, kept, view_dir))

@@ -19,7 +19,7 @@ from lofi_jax.files import safe_name
 from lofi_jax.jobs import images, view
 from lofi_jax.jobs.prediction.detector import Detector
 from lofi_jax.jobs.prediction.localizer import Localizer
-from lofi_jax.results import detection_files, predictions, side_by_side
+from lofi_jax.results import by_ending, predictions, side_by_side
 from lofi_jax.results.detections import Detections
 from lofi_jax.results.kept import ALL, Kept
 from lofi_jax.run import sources
@@ -87,7 +87,7 @@ def run(
             video_id = _new_id(path, results)
             files[video_id] = path
             results[video_id] = kept.of(dataclasses.replace(found, video=video_id))
-            detection_files.save(output, results)
+            by_ending.save(output, results)
             if timeline_dir:
                 image = timeline_dir / f"{safe_name(video_id)}.png"
                 with naming_full_disk(timeline_dir):
@@ -101,16 +101,14 @@ def run(
     return "\n".join([*notes, f"{len(results)} of {len(videos)} videos -> {output}"])
 
 
-class _Pictures(NamedTuple):
+class _Images(NamedTuple):
     """What a timeline shows beside the detections: the duration, and some frames."""
 
     duration: float
     frames: list[np.ndarray] | None
 
 
-def _detect(
-    detector: Detector, path: pathlib.Path, draws: bool
-) -> tuple[Detections, str, _Pictures]:
+def _detect(detector: Detector, path: pathlib.Path, draws: bool) -> tuple[Detections, str, _Images]:
     """The actions in a video, how much of a damaged one is used, and what a timeline shows."""
     if isinstance(detector, Localizer):
         duration = video_file.probe(path).duration
@@ -119,12 +117,12 @@ def _detect(
             return _detect_in_pieces(detector, path, windows, duration, draws)
     record, covered = detector.read(path)
     frames = detector.thumbnails(record) if draws else None
-    return detector.detect_in(record), covered, _Pictures(record["duration"], frames)
+    return detector.detect_in(record), covered, _Images(record["duration"], frames)
 
 
 def _detect_in_pieces(
     localizer: Localizer, path: pathlib.Path, windows: Windows | None, duration: float, draws: bool
-) -> tuple[Detections, str, _Pictures]:
+) -> tuple[Detections, str, _Images]:
     """As `_detect`, telling of windows, if any, and of the progress in the video."""
     if windows is not None:
         print(
@@ -139,7 +137,7 @@ def _detect_in_pieces(
     if draws and not covered:
         record, _ = open_video(path, sources.sampling_of(localizer.run.config))
         frames = localizer.thumbnails(record)
-    return found, covered, _Pictures(duration, frames)
+    return found, covered, _Images(duration, frames)
 
 
 def _write_view(
@@ -160,11 +158,11 @@ def _new_id(path: pathlib.Path, taken: Container[str]) -> str:
     return next(name for name in possible if name not in taken)
 
 
-def _draw(detector: Detector, path: pathlib.Path, found: Detections, pictures: _Pictures) -> None:
+def _draw(detector: Detector, path: pathlib.Path, found: Detections, drawn: _Images) -> None:
     # Only here: Matplotlib takes a second to import.
     from lofi_jax.reports import timelines
 
     row = (detector.name, images.strongest(found))
     classes = (*detector.classes, *sorted(set(found.labels) - set(detector.classes)))
-    duration, frames = pictures
+    duration, frames = drawn
     timelines.draw(path, found.video, duration, [row], frames, classes, images.RULE)

@@ -9,7 +9,7 @@ from commands import main, refused, run
 import lofi_jax
 from lofi_jax.config.rows import Row
 from lofi_jax.errors import UserError
-from lofi_jax.jobs.prediction import best
+from lofi_jax.jobs import best
 from lofi_jax.run.workdir import Workdir
 
 ROWS = [Row("acp", "none", "gtad"), Row("lofi", "temporal", "gtad"), Row("lofi", "temporal", "bmn")]
