@@ -175,7 +175,7 @@ def _kill_after(seconds: float) -> None:
 if __name__ == "__main__":
     import lofi_jax.jobs.exports.export
     import lofi_jax.jobs.pipeline
-    import lofi_jax.jobs.prediction.predict
+    import lofi_jax.jobs.prediction.recorded
     import lofi_jax.results.submissions
     import lofi_jax.weights.convert  # noqa: F401
 

@@ -14,7 +14,7 @@ from lofi_jax.data.streamed import snippets
 from lofi_jax.data.video.sample_times import sample_times
 from lofi_jax.detection.windows import Windows
 from lofi_jax.errors import UserError
-from lofi_jax.jobs.prediction import predict, windowed
+from lofi_jax.jobs.prediction import recorded, windowed
 from lofi_jax.results.detections import Detections
 
 
@@ -147,14 +147,14 @@ def test_predict_says_that_it_cuts_and_keeps_what_is_asked_for(finished_run, lon
 @pytest.mark.parametrize("name", ["found.txt", "found.pkl", "found"])
 def test_other_endings_are_refused(name):
     with pytest.raises(UserError, match=f"--output={name}: .* end in one of .json, .csv, .srt,"):
-        predict.check_output(pathlib.Path(name), [pathlib.Path("a.mp4")])
+        recorded.check_output(pathlib.Path(name), [pathlib.Path("a.mp4")])
 
 
 def test_subtitles_hold_one_video():
     videos = [pathlib.Path("a.mp4"), pathlib.Path("b.mp4")]
-    predict.check_output(pathlib.Path("found.VTT"), videos[:1])
+    recorded.check_output(pathlib.Path("found.VTT"), videos[:1])
     with pytest.raises(UserError, match="--output=found.srt: holds one video, not 2: choose .json"):
-        predict.check_output(pathlib.Path("found.srt"), videos)
+        recorded.check_output(pathlib.Path("found.srt"), videos)
 
 
 def test_what_cannot_be_kept_is_refused_before_the_work(finished_run, world, tmp_path):
