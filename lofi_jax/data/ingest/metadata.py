@@ -1,6 +1,6 @@
 """A video's metadata as JSON: everything but its frames."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ def of(record: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def record(known: Mapping[str, Any], frames: Sequence[Any]) -> dict[str, Any]:
+def record(known: Mapping[str, Any], frames: Sized) -> dict[str, Any]:
     """The record that `of` was given."""
     return {key: known[key] for key in _PLAIN} | {
         "frames": frames,

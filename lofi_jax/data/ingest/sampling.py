@@ -10,6 +10,7 @@ import numpy as np
 
 from lofi_jax.data import video_ids
 from lofi_jax.data.video import video_file as video_files
+from lofi_jax.data.video.jpeg import Jpegs
 from lofi_jax.data.video.sample_times import snippets_in
 from lofi_jax.errors import UsageError
 
@@ -97,7 +98,7 @@ def read_record(path: str | os.PathLike, sampling: Sampling) -> tuple[dict[str, 
     duration = sample.info.duration
     record = {
         "video_id": video_ids.of_file(path),
-        "frames": [jpeg for jpeg, _ in sample.frames],
+        "frames": Jpegs(jpeg for jpeg, _ in sample.frames),
         "height": height,
         "width": width,
         "duration": duration,

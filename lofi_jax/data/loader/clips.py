@@ -17,7 +17,6 @@ from lofi_jax.data.loader.batch_memory import BatchMemory
 from lofi_jax.data.loader.batches import THREADS, Reader, Share, Stream
 from lofi_jax.data.loader.image_changes import Change, ImageChanges, apply
 from lofi_jax.data.random_access import RandomAccess
-from lofi_jax.data.streamed import video_frames
 from lofi_jax.data.video import jpeg
 from lofi_jax.fidelity import Fidelity, snippet_indices
 
@@ -67,7 +66,7 @@ class Clip:
     """Frames of a video that are read and decoded on demand, straight into their batch.
 
     Attributes:
-        record: its frames are stored as JPEGs or in the video's own file.
+        record: the video.
         numbers: the frames wanted, an array of any shape.
         fidelity: its size in pixels.
         crop: the part of the image.
@@ -89,13 +88,9 @@ class Clip:
         """Decodes into `out`, or into a new array: uint8 RGB of `shape`."""
         if out is None:
             out = np.empty(self.shape, np.uint8)
-        wanted = [self.record["frames"][number] for number in np.ravel(self.numbers).tolist()]
         size = (int(self.record["height"]), int(self.record["width"]))
         clip = out.reshape(-1, *out.shape[-3:])
-        if isinstance(wanted[0], video_frames.FrameAt):
-            video_frames.read(wanted, size, self.crop, clip)
-        else:
-            jpeg.decode(wanted, size, self.crop, clip)
+        self.record["frames"].read(np.ravel(self.numbers), size, self.crop, clip)
         apply(self.changes, clip)
         return out
 

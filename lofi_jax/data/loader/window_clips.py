@@ -1,5 +1,6 @@
 """Random access to windows of long videos, of their frames or features, as if each were a video."""
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -8,10 +9,25 @@ import numpy as np
 
 from lofi_jax.data.annotations.windows import Window
 from lofi_jax.data.random_access import RandomAccess
-from lofi_jax.data.subset import Subset
+from lofi_jax.data.record import Frames
+from lofi_jax.data.video.jpeg import Crop
 from lofi_jax.detection.windows import Windows, shown
 
 Record = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Part:
+    """Some of a video's frames as frames of their own, by their numbers (n,) int in the video."""
+
+    frames: Frames
+    numbers: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def read(self, numbers: np.ndarray, size: tuple[int, int], crop: Crop, out: np.ndarray) -> None:
+        self.frames.read(self.numbers[numbers], size, crop, out)
 
 
 def _part(record: Record, start: int, size: int, frames: int) -> Record:
@@ -22,7 +38,7 @@ def _part(record: Record, start: int, size: int, frames: int) -> Record:
     snippets = shown(start, size, len(stored) // frames)
     numbers = (snippets[:, None] * frames + np.arange(frames)).ravel()
     nothing = {"segments": np.zeros((0, 2)), "labels": np.zeros(0, np.int64)}
-    return record | nothing | {"frames": Subset(stored, numbers)}
+    return record | nothing | {"frames": _Part(stored, numbers)}
 
 
 class WindowRecords:

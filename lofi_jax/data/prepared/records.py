@@ -4,7 +4,7 @@ import contextlib
 import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast, overload
+from typing import Any, cast
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -14,7 +14,7 @@ from lofi_jax.data.annotations.activitynet import Video
 from lofi_jax.data.ingest import metadata
 from lofi_jax.data.ingest.sampling import Sampling
 from lofi_jax.data.prepared.examples import features
-from lofi_jax.data.subset import Subset
+from lofi_jax.data.video import jpeg
 from lofi_jax.errors import UserError, one_line
 
 VERSION = "2.0.0"
@@ -124,8 +124,8 @@ class Records:
             return self._features.deserialize_example_np(self._serialized[split][number])["frames"]
 
 
-class Frames(Sequence[bytes]):
-    """The JPEGs of a video; only requested snippets are read."""
+class Frames:
+    """The JPEGs of a video; only requested snippets are read. See `record.Frames`."""
 
     def __init__(self, records: Records, place: tuple[str, int], frames: int, count: int):
         """Takes the split that stores the video and the number of its first snippet there, the
@@ -137,15 +137,7 @@ class Frames(Sequence[bytes]):
     def __len__(self) -> int:
         return self._count
 
-    @overload
-    def __getitem__(self, i: int) -> bytes: ...
-
-    @overload
-    def __getitem__(self, i: slice) -> Subset[bytes]: ...
-
-    def __getitem__(self, i):
-        if isinstance(i, slice):
-            return Subset(self, range(self._count)[i])
+    def __getitem__(self, i: int) -> bytes:
         snippet, frame = divmod(range(self._count)[i], self._frames)
         # Threads may share the video, so each uses the snippet that it read itself.
         number, jpegs = self._last
@@ -154,6 +146,12 @@ class Frames(Sequence[bytes]):
             jpegs = self._records.snippet(split, first + snippet)
             self._last = snippet, jpegs
         return jpegs[frame]
+
+    def read(
+        self, numbers: np.ndarray, size: tuple[int, int], crop: jpeg.Crop, out: np.ndarray
+    ) -> None:
+        """Decodes, crops and resizes some frames; see `jpeg.decode`."""
+        jpeg.decode([self[number] for number in numbers.tolist()], size, crop, out)
 
 
 @contextlib.contextmanager

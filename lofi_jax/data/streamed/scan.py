@@ -12,7 +12,8 @@ from lofi_jax.data.annotations.activitynet import Annotations, Video
 from lofi_jax.data.ingest import annotate, metadata, video_folder
 from lofi_jax.data.ingest.report import Report
 from lofi_jax.data.ingest.sampling import Sampling
-from lofi_jax.data.streamed import video_frames
+from lofi_jax.data.streamed.video_frames import VideoFrames, open_video
+from lofi_jax.data.video.jpeg import Jpegs
 from lofi_jax.data.video.packets import VideoError
 from lofi_jax.errors import UserError, warn
 from lofi_jax.files import read_or_none, read_own_json, write_json
@@ -58,9 +59,7 @@ class Scan:
 
 
 class StreamedRecords:
-    """Records as `records.Records` gives them, but for their frames, which are
-    `video_frames.VideoFrames`.
-    """
+    """Records as `records.Records` gives them, but for their frames, which are `VideoFrames`."""
 
     def __init__(
         self, entries: list[dict[str, Any]], video_dir: str | os.PathLike, sampling: Sampling
@@ -72,10 +71,13 @@ class StreamedRecords:
         return len(self._entries)
 
     def __getitem__(self, i: int) -> dict[str, Any]:
+        return metadata.record(self._entries[i], self.frames(i))
+
+    def frames(self, i: int) -> VideoFrames:
+        """The frames of a record."""
         entry = self._entries[i]
-        path, size = self._video_dir / entry["path"], (entry["height"], entry["width"])
-        made = video_frames.record(path, entry["duration"], entry["fps"], size, self._sampling)
-        return metadata.record(entry, made["frames"])
+        path = self._video_dir / entry["path"]
+        return VideoFrames.sampled(path, entry["duration"], entry["fps"], self._sampling)
 
 
 def _file(data_dir: str | os.PathLike, name: str, sampling: Sampling) -> pathlib.Path:
@@ -105,7 +107,7 @@ def _is_sound(content: Any) -> bool:
         for split, entries in content["videos"].items():
             for entry in entries:
                 metadata.video(entry, split, content["classes"])
-                metadata.record(entry, ())
+                metadata.record(entry, Jpegs())
                 pathlib.Path(entry["path"])
         return {"annotations", "videos"} <= content["source"].keys() and bool(
             content["problems"].items
@@ -207,7 +209,7 @@ def _look_at_all(
 def _look(job: video_folder.Job, classes: Sequence[str], sampling: Sampling):
     """One video's entry, None where it cannot be read, and what was wrong as (reason, entry)."""
     try:
-        opened, broken = video_frames.open_video(job.path, sampling)
+        opened, broken = open_video(job.path, sampling)
     except VideoError as error:
         return None, [(annotate.UNREADABLE, f"{job.video.video_id}: {error}")]
     record, problems = annotate.annotate(job.video, opened, broken, classes)

@@ -20,10 +20,10 @@ def compare(scan: Scan) -> str:
     split = next(name for name, count in scan.report.videos.items() if count)
     records = scan.records(split)
     for i in range(min(_VIDEOS, len(records))):
-        wanted = sorted(records[i]["frames"][:_FRAMES], key=lambda frame: frame.seconds)
+        there = records.frames(i)
+        seconds = np.sort(there.seconds[:_FRAMES])
         begun = time.thread_time()
-        seconds = [frame.seconds for frame in wanted]
-        images = list(video_file.frames_at(wanted[0].path, seconds, wanted[0].short_side))
+        images = list(video_file.frames_at(there.path, seconds, there.short_side))
         streamed += time.thread_time() - begun
         prepared += _seconds_prepared(images, scan.quality)
         frames += len(images)

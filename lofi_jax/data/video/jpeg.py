@@ -59,6 +59,14 @@ def random_crop(
     return Crop(top, left, h, w, bool(flip and rng.random() < 0.5))
 
 
+class Jpegs(list[bytes]):
+    """A video's frames as JPEGs in memory; see `record.Frames`."""
+
+    def read(self, numbers: np.ndarray, size: tuple[int, int], crop: Crop, out: np.ndarray) -> None:
+        """Decodes, crops and resizes some frames; see `decode`."""
+        decode([self[number] for number in numbers.tolist()], size, crop, out)
+
+
 def decode(jpegs: Iterable[bytes], size: tuple[int, int], crop: Crop, clip: np.ndarray) -> None:
     """Decodes, crops and resizes frames.
 

@@ -13,6 +13,7 @@ from lofi_jax.config import full_fidelity
 from lofi_jax.data.loader import clips
 from lofi_jax.data.loader.window_clips import Pieces
 from lofi_jax.data.streamed.snippets import Stored
+from lofi_jax.data.video.jpeg import Jpegs
 from lofi_jax.run import checkpoints
 from lofi_jax.run.networks import make_encoder_of, pieces
 from lofi_jax.run.start import Run
@@ -79,7 +80,7 @@ def _record_of(snippets: Sequence[Sequence[Stored]]) -> Record:
     height, width = frames[0].size
     return {
         "video_id": "",
-        "frames": [frame.jpeg for frame in frames],
+        "frames": Jpegs(frame.jpeg for frame in frames),
         "height": height,
         "width": width,
         "duration": 1.0,

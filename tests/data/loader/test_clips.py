@@ -23,7 +23,7 @@ def a_jpeg(value, height=20, width=30):
 def record(number):
     return {
         "video_id": f"video{number}",
-        "frames": [a_jpeg(10 * i + number) for i in range(SNIPPETS * FRAMES)],
+        "frames": jpeg.Jpegs(a_jpeg(10 * i + number) for i in range(SNIPPETS * FRAMES)),
         "height": 20,
         "width": 30,
         "duration": 16.0,
@@ -54,7 +54,7 @@ def test_full_fidelity_reads_every_frame_and_the_segments():
 
 
 def test_temporal_fidelity_decodes_only_its_own_snippets():
-    broken = RECORDS[0] | {"frames": [b"not a JPEG"] * 16}
+    broken = RECORDS[0] | {"frames": jpeg.Jpegs([b"not a JPEG"] * 16)}
     wanted = [2 * s + f for s in (2, 6) for f in (0, 1)]
     for i in wanted:
         broken["frames"][i] = RECORDS[0]["frames"][i]

@@ -116,9 +116,9 @@ def test_workers_read_the_same_from_the_files(scanned):
     there.close()
 
 
-def shown(wanted, size, crop, height, width) -> np.ndarray:
-    clip = np.empty((len(wanted), height, width, 3), np.uint8)
-    video_frames.read(wanted, size, crop, clip)
+def shown(frames, numbers, size, height, width) -> np.ndarray:
+    clip = np.empty((len(numbers), height, width, 3), np.uint8)
+    frames.read(np.array(numbers), size, jpeg.Crop(0, 0, 1, 1), clip)
     return clip
 
 
@@ -128,9 +128,7 @@ def test_nothing_is_decoded_before_it_is_wanted(tmp_path):
     path = made.write(tmp_path / "numbered.mp4", frames, tags=tags, g="10")
     record, covered = video_frames.open_video(path, Sampling(10, 2, 1, 32))
     assert covered == "" and len(record["frames"]) == 20
-    last = record["frames"][-2:]
-    size, whole = (32, 160), jpeg.Crop(0, 0, 1, 1)
-    read = shown(list(last), size, whole, 32, 160)
+    read = shown(record["frames"], [18, 19], (32, 160), 32, 160)
     assert [made.number(image) for image in read] == [189, 190]
     # With most of what lies between the header and these frames overwritten, they still come out.
     content = bytearray(path.read_bytes())
@@ -138,23 +136,23 @@ def test_nothing_is_decoded_before_it_is_wanted(tmp_path):
     assert end - begin > len(content) // 3
     content[begin:end] = bytes(end - begin)
     path.write_bytes(content)
-    again = shown(list(last), size, whole, 32, 160)
+    again = shown(record["frames"], [18, 19], (32, 160), 32, 160)
     np.testing.assert_array_equal(again, read)
 
 
 def test_what_cannot_be_decoded_shows_the_frame_before_it(tmp_path, capsys):
     path = made.write(tmp_path / "short.mp4", [made.numbered(i) for i in range(30)])
-    wanted = [video_frames.FrameAt(str(path), second, 32) for second in (9.0, 0.1, 2.9)]
+    frames = video_frames.VideoFrames(str(path), np.array([9.0, 0.1, 2.9]), 32)
     for _ in range(2):
-        read = shown(wanted, (32, 160), jpeg.Crop(0, 0, 1, 1), 32, 160)
+        read = shown(frames, [0, 1, 2], (32, 160), 32, 160)
         assert [made.number(image) for image in read] == [29, 1, 29]
     said = capsys.readouterr().out.splitlines()
     assert len(said) == 1 and str(path) in said[0] and "decodes only up to 3.00 s" in said[0]
 
 
 def test_a_video_that_has_gone_is_black_and_said(tmp_path, capsys):
-    wanted = [video_frames.FrameAt(str(tmp_path / "gone.mp4"), 1.0, 32)]
-    assert shown(wanted, (32, 32), jpeg.Crop(0, 0, 1, 1), 8, 8).max() == 0
+    frames = video_frames.VideoFrames(str(tmp_path / "gone.mp4"), np.array([1.0]), 32)
+    assert shown(frames, [0], (32, 32), 8, 8).max() == 0
     assert "gone.mp4: cannot be opened" in capsys.readouterr().out
 
 
