@@ -78,7 +78,7 @@ def test_it_makes_a_dataset_and_says_what_and_where(flags):
     sampling = Sampling(4, 2, 8, 32, 80)
     builder = records.load(flags["data_dir"], "video_folder", sampling)
     record = records.Records(builder, "testing")[0]
-    assert record["video_id"] == "bikes" and len(record["frames"]) == 8
+    assert record.video_id == "bikes" and len(record.frames) == 8
     again = prepare(**flags)
     assert again.returncode == 0 and again.stdout.splitlines()[-1] == str(place)
     assert "2/2" not in again.stdout

@@ -7,6 +7,7 @@ import numpy as np
 
 from lofi_jax.config import full_fidelity, rows_of
 from lofi_jax.data.loader import clips
+from lofi_jax.data.record import Record
 from lofi_jax.data.video import jpeg
 from lofi_jax.fidelity import Fidelity
 from lofi_jax.files import safe_name
@@ -78,20 +79,20 @@ def _curve(training: pathlib.Path) -> list[dict[str, float]]:
     ]
 
 
-def thumbnails(run: Run, record) -> list[np.ndarray]:
+def thumbnails(run: Run, record: Record) -> list[np.ndarray]:
     """A few frames of a stored video, evenly spread."""
     full = full_fidelity(run.config)
     return spread(record, run.config.data.frames, full.height, full.width)
 
 
-def spread(record, frames: int, height: int, width: int) -> list[np.ndarray]:
+def spread(record: Record, frames: int, height: int, width: int) -> list[np.ndarray]:
     """A few frames of a record, evenly spread, in the form of an image of height x width pixels.
 
     Args:
         frames: of a snippet, whose first is taken.
     """
-    stored = len(record["frames"]) // frames
+    stored = len(record.frames) // frames
     chosen = np.unique(np.linspace(0, stored - 1, _THUMBNAILS).round().astype(int))
-    crop = jpeg.centre_crop(record["height"], record["width"], width / height)
+    crop = jpeg.centre_crop(*record.size, width / height)
     fidelity = Fidelity(stored, min(height, 96), min(width, 96))
     return list(clips.Clip(record, chosen * frames, fidelity, crop).read())

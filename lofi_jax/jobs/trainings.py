@@ -63,7 +63,7 @@ def _clips(run: Run, start: str) -> Clips:
     config, full = run.config, full_fidelity(run.config)
     augmentation = _augmentation(config.data)
     source = datasets.target_clips(run) if start == "acp_plus" else datasets.source(run)
-    if start == "speednet" and len(source.records[0]["frames"]) < 2 * config.data.frames:
+    if start == "speednet" and len(source.records[0].frames) < 2 * config.data.frames:
         raise UserError(
             "speednet needs two snippets per source clip: set config.source.snippets to 2"
         )

@@ -11,6 +11,7 @@ from lofi_jax.data.annotations.activitynet import Annotations, Video
 from lofi_jax.data.annotations.windows import Window, to_train_on
 from lofi_jax.data.loader.trimmed_clips import Actions
 from lofi_jax.data.loader.window_clips import WindowRecords
+from lofi_jax.data.record import Record
 from lofi_jax.data.subset import Subset
 from lofi_jax.data.video.sample_times import snippets_in
 from lofi_jax.detection.metrics import Instances
@@ -103,7 +104,7 @@ class Source:
         classes: names.
     """
 
-    records: Subset
+    records: Subset[Record]
     actions: Actions
     classes: tuple[str, ...]
 

@@ -4,7 +4,7 @@ opening.
 
 import dataclasses
 import pathlib
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from lofi_jax.config import Config
 from lofi_jax.data.annotations.activitynet import Video
@@ -12,6 +12,7 @@ from lofi_jax.data.ingest import video_folder
 from lofi_jax.data.ingest.sampling import Sampling
 from lofi_jax.data.prepared import dataset, records
 from lofi_jax.data.random_access import RandomAccess
+from lofi_jax.data.record import Record
 from lofi_jax.data.streamed import scan, speed
 from lofi_jax.data.world import builtin
 from lofi_jax.errors import UserError
@@ -19,7 +20,7 @@ from lofi_jax.files import read_own_json, write_json
 from lofi_jax.run.start import Run
 from lofi_jax.training.progress import Progress
 
-Records = RandomAccess[dict[str, Any]]
+Records = RandomAccess[Record]
 
 
 @runtime_checkable

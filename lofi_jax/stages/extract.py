@@ -12,6 +12,7 @@ from jaxtyping import Float, UInt8
 from lofi_jax.data.loader import clips
 from lofi_jax.data.loader.window_clips import Pieces
 from lofi_jax.data.random_access import RandomAccess
+from lofi_jax.data.record import Record
 from lofi_jax.fidelity import Fidelity
 from lofi_jax.models.protocols import Encoder
 from lofi_jax.training.networks import Chunks, encode_videos
@@ -38,7 +39,7 @@ class FullFidelityEncoder:
 
 
 def encode(
-    records: RandomAccess[Any],
+    records: RandomAccess[Record],
     lengths: Sequence[int],
     full: Fidelity,
     frames: int,

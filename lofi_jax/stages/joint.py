@@ -18,6 +18,7 @@ from jaxtyping import Array
 
 from lofi_jax.data.loader.clips import Transformation
 from lofi_jax.data.random_access import RandomAccess
+from lofi_jax.data.record import Record
 from lofi_jax.models.protocols import Encoder, Head
 from lofi_jax.stages.train import Task, train
 from lofi_jax.training import optimizer
@@ -63,7 +64,7 @@ class Videos:
         shape: (L, T, H, W, 3) of the full fidelity.
     """
 
-    records: RandomAccess[Any]
+    records: RandomAccess[Record]
     transformation: Transformation
     shape: tuple[int, int, int, int, int]
 

@@ -314,7 +314,7 @@ def main(argv) -> None:
         )
         stored = records.Records(builder, "training")
         source = Thousands(stored)
-        jpegs = [jpeg for record in stored for jpeg in record["frames"]]
+        jpegs = [jpeg for record in stored for jpeg in record.frames]
         print(
             f"{CLIPS} clips of {shown}: H.264"
             f" {np.mean([p.stat().st_size for p in paths]) / 1e6:.2f} MB a clip,"

@@ -14,6 +14,7 @@ from lofi_jax.data.annotations.activitynet import Video
 from lofi_jax.data.features.store import FeatureStore
 from lofi_jax.data.features.training import FeatureWindows
 from lofi_jax.data.loader.window_clips import Pieces, WindowRecords
+from lofi_jax.data.record import Record
 from lofi_jax.data.video.jpeg import Crop
 from lofi_jax.detection import windows as w
 from lofi_jax.detection.proposals import Proposals
@@ -31,9 +32,9 @@ class Numbered(list[int]):
 
 def numbers(record):
     """The greys of a record's frames, read out of order."""
-    order = np.arange(len(record["frames"]))[::-1]
+    order = np.arange(len(record.frames))[::-1]
     out = np.empty((len(order), 1, 1, 3), np.uint8)
-    record["frames"].read(order, (1, 1), Crop(0, 0, 1, 1), out)
+    record.frames.read(order, record.size, Crop(0, 0, 1, 1), out)
     return out[::-1, 0, 0, 0].tolist()
 
 
@@ -135,7 +136,7 @@ def test_windows_of_frames_and_of_features_agree(tmp_path):
     (annotated,) = [video([[1, 3], [4.5, 5.0]], "ab")]
     (chosen,) = windows.to_train_on([annotated], [11], dataclasses.replace(HALF, overlap=0.0))[:1]
     late = dataclasses.replace(chosen, start=9)
-    record = {"video_id": "v", "frames": Numbered(range(22)), "duration": 5.2, "height": 4}
+    record = Record(video_id="v", frames=Numbered(range(22)), duration=5.2, height=4, width=4)
     store = FeatureStore(tmp_path)
     store.begin("encoder", {})
     store.write("v", np.arange(11.0)[:, None])
@@ -147,10 +148,10 @@ def test_windows_of_frames_and_of_features_agree(tmp_path):
         assert numbers(frames[i]) == [2 * s + f for s in snippets for f in (0, 1)]
         expected = store.standardise(np.array(snippets, np.float32)[:, None])
         np.testing.assert_array_equal(features[i]["features"], expected)
-    assert frames[0]["duration"] == 4.0 and frames[0]["height"] == 4
-    np.testing.assert_array_equal(frames[0]["segments"], [[1, 3]])
+    assert frames[0].duration == 4.0 and frames[0].height == 4
+    np.testing.assert_array_equal(frames[0].segments, [[1, 3]])
     np.testing.assert_allclose(features[0]["segments"], [[0.25, 0.75], [0, 0], [0, 0]])
-    assert frames[0]["labels"].tolist() == [0] and features[0]["valid"].tolist() == [
+    assert frames[0].labels.tolist() == [0] and features[0]["valid"].tolist() == [
         True,
         False,
         False,
@@ -158,7 +159,8 @@ def test_windows_of_frames_and_of_features_agree(tmp_path):
 
 
 def test_pieces_lie_end_to_end_and_show_every_snippet_once():
-    records = [{"frames": Numbered(range(22))}, {"frames": Numbered(range(100, 116))}]
+    videos = Numbered(range(22)), Numbered(range(100, 116))
+    records = [Record(frames=frames, height=4, width=4, duration=5.0) for frames in videos]
     pieces = Pieces(records, [11, 8], 8, 2)
     assert pieces.counts == [2, 1]
     shown = [numbers(piece)[::2] for piece in pieces]

@@ -66,9 +66,9 @@ def _records(run: Run, side: str) -> str:
     digest = hashlib.sha256()
     for split in sorted(records.contents(builder)["videos"]):
         for record in (opened := records.Records(builder, split))[0], opened[len(opened) - 1]:
-            for jpeg in record["frames"]:
+            for jpeg in record.frames:
                 digest.update(jpeg)
             digest.update(
-                str(sorted((k, str(v)) for k, v in record.items() if k != "frames")).encode()
+                str(sorted((k, str(v)) for k, v in vars(record).items() if k != "frames")).encode()
             )
     return digest.hexdigest()

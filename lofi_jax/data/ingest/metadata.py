@@ -1,31 +1,33 @@
 """A video's metadata as JSON: everything but its frames."""
 
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from lofi_jax.data.annotations.activitynet import Video
+from lofi_jax.data.record import Frames, Record
 
 _PLAIN = ("video_id", "duration", "fps", "height", "width")
 
 
-def of(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A record (see `records.Records`) without its frames, but with their number."""
-    return {key: record[key] for key in _PLAIN} | {
-        "frames": len(record["frames"]),
-        "segments": record["segments"].tolist(),
-        "labels": record["labels"].tolist(),
+def of(record: Record) -> dict[str, Any]:
+    """A record without its frames, but with their number."""
+    return {key: getattr(record, key) for key in _PLAIN} | {
+        "frames": len(record.frames),
+        "segments": record.segments.tolist(),
+        "labels": record.labels.tolist(),
     }
 
 
-def record(known: Mapping[str, Any], frames: Sized) -> dict[str, Any]:
+def record(known: Mapping[str, Any], frames: Frames) -> Record:
     """The record that `of` was given."""
-    return {key: known[key] for key in _PLAIN} | {
-        "frames": frames,
-        "segments": np.array(known["segments"], np.float64).reshape(-1, 2),
-        "labels": np.array(known["labels"], np.int64),
-    }
+    return Record(
+        frames=frames,
+        segments=np.array(known["segments"], np.float64).reshape(-1, 2),
+        labels=np.array(known["labels"], np.int64),
+        **{key: known[key] for key in _PLAIN},
+    )
 
 
 def video(known: Mapping[str, Any], subset: str, classes: Sequence[str]) -> Video:

@@ -3,12 +3,12 @@
 import dataclasses
 import math
 import os
-from typing import Any
 
 import cv2
 import numpy as np
 
 from lofi_jax.data import video_ids
+from lofi_jax.data.record import Record
 from lofi_jax.data.video import video_file as video_files
 from lofi_jax.data.video.jpeg import Jpegs
 from lofi_jax.data.video.sample_times import snippets_in
@@ -71,12 +71,12 @@ def encode_jpeg(image: np.ndarray, quality: int) -> bytes:
     return cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), flags)[1].tobytes()
 
 
-def read_record(path: str | os.PathLike, sampling: Sampling) -> tuple[dict[str, Any], str]:
+def read_record(path: str | os.PathLike, sampling: Sampling) -> tuple[Record, str]:
     """Reads any video file into a dataset's record, without annotation.
 
     Returns:
-        A record as in `records.Records`, named after the file, and how much of the video it covers
-        where decoding breaks, such as "decodes up to 2.80 of 5.00 s", else "".
+        A record of `Jpegs`, named after the file, and how much of the video it covers where
+        decoding breaks, such as "decodes up to 2.80 of 5.00 s", else "".
 
     Raises:
         video.VideoError: nothing can be decoded.
@@ -96,15 +96,13 @@ def read_record(path: str | os.PathLike, sampling: Sampling) -> tuple[dict[str, 
     )
     height, width = sample.frames[0][1]
     duration = sample.info.duration
-    record = {
-        "video_id": video_ids.of_file(path),
-        "frames": Jpegs(jpeg for jpeg, _ in sample.frames),
-        "height": height,
-        "width": width,
-        "duration": duration,
-        "fps": sample.info.fps,
-        "segments": np.zeros((0, 2)),
-        "labels": np.zeros(0, np.int64),
-    }
+    record = Record(
+        video_id=video_ids.of_file(path),
+        frames=Jpegs(jpeg for jpeg, _ in sample.frames),
+        height=height,
+        width=width,
+        duration=duration,
+        fps=sample.info.fps,
+    )
     covered = f"decodes up to {duration:.2f} of {sample.stated:.2f} s" if sample.broken else ""
     return record, covered

@@ -6,7 +6,7 @@ next batch.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, cast, runtime_checkable
 
 import grain
@@ -17,10 +17,10 @@ from lofi_jax.data.loader.batch_memory import BatchMemory
 from lofi_jax.data.loader.batches import THREADS, Reader, Share, Stream
 from lofi_jax.data.loader.image_changes import Change, ImageChanges, apply
 from lofi_jax.data.random_access import RandomAccess
+from lofi_jax.data.record import Record
 from lofi_jax.data.video import jpeg
 from lofi_jax.fidelity import Fidelity, snippet_indices
 
-Record = Mapping[str, Any]
 Batch = dict[str, np.ndarray]
 Example = dict[str, Any]  # of a batch: arrays, scalars and text, and its frames as a `Clip`
 
@@ -88,9 +88,8 @@ class Clip:
         """Decodes into `out`, or into a new array: uint8 RGB of `shape`."""
         if out is None:
             out = np.empty(self.shape, np.uint8)
-        size = (int(self.record["height"]), int(self.record["width"]))
         clip = out.reshape(-1, *out.shape[-3:])
-        self.record["frames"].read(np.ravel(self.numbers), size, self.crop, clip)
+        self.record.frames.read(np.ravel(self.numbers), self.record.size, self.crop, clip)
         apply(self.changes, clip)
         return out
 
@@ -141,17 +140,17 @@ class WholeVideo:
     def map_with_index(self, index: int, record: Record) -> Example:
         fidelity = self.fidelity_at(index)
         rng = np.random.default_rng([self.seed, index])
-        crop = self.augmentation.crop((record["height"], record["width"]), fidelity, rng)
-        chosen = snippet_indices(len(record["frames"]) // self.frames, fidelity.snippets)
+        crop = self.augmentation.crop(record.size, fidelity, rng)
+        chosen = snippet_indices(len(record.frames) // self.frames, fidelity.snippets)
         changes = self.augmentation.changes.draw(rng)
         clip = snippets_of(record, chosen, self.frames, fidelity, crop, changes)
-        segments = np.asarray(record["segments"]).reshape(-1, 2) / float(record["duration"])
-        named = {"frames": clip, "video_id": record["video_id"]}
-        return named | pad_instances(segments, record["labels"], self.instances)
+        segments = record.segments / record.duration
+        named = {"frames": clip, "video_id": record.video_id}
+        return named | pad_instances(segments, record.labels, self.instances)
 
 
 def training_batches(
-    source: RandomAccess[Record],
+    source: RandomAccess[Any],
     transformation: Transformation | None,
     batch_size: int,
     seed: int,
@@ -182,13 +181,13 @@ def training_batches(
     return Stream(Reader(batches, workers))
 
 
-def _dataset(source: RandomAccess[Record]) -> grain.MapDataset:
+def _dataset(source: RandomAccess[Any]) -> grain.MapDataset:
     # Grain asks for the argument's name too, and uses neither it nor more of a sequence.
-    return grain.MapDataset.source(cast(Sequence[Record], source))
+    return grain.MapDataset.source(cast(Sequence[Any], source))
 
 
 def evaluation_batches(
-    source: RandomAccess[Record], transformation: Transformation, batch_size: int
+    source: RandomAccess[Any], transformation: Transformation, batch_size: int
 ) -> grain.IterDataset:
     """Every example once, in order; the last batch may be smaller."""
     dataset = _dataset(source).map_with_index(transformation.map_with_index)

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from lofi_jax.data.loader import clips
+from lofi_jax.data.record import Record
 from lofi_jax.fidelity import Fidelity
 
 
@@ -17,10 +18,10 @@ class ArrowOfTime:
     augmentation: clips.Augmentation
     seed: int
 
-    def map_with_index(self, index: int, record: clips.Record) -> clips.Example:
+    def map_with_index(self, index: int, record: Record) -> clips.Example:
         rng = np.random.default_rng([self.seed, index])
-        crop = self.augmentation.crop((record["height"], record["width"]), self.fidelity, rng)
-        snippet = rng.integers(len(record["frames"]) // self.frames, size=1)
+        crop = self.augmentation.crop(record.size, self.fidelity, rng)
+        snippet = rng.integers(len(record.frames) // self.frames, size=1)
         numbers = snippet * self.frames + np.arange(self.frames)
         backwards = rng.random() < 0.5
         shown = numbers[::-1] if backwards else numbers
@@ -42,11 +43,11 @@ class SpeedNet:
     augmentation: clips.Augmentation
     seed: int
 
-    def map_with_index(self, index: int, record: clips.Record) -> clips.Example:
+    def map_with_index(self, index: int, record: Record) -> clips.Example:
         rng = np.random.default_rng([self.seed, index])
-        crop = self.augmentation.crop((record["height"], record["width"]), self.fidelity, rng)
+        crop = self.augmentation.crop(record.size, self.fidelity, rng)
         rate = int(rng.integers(1, 3))
-        first = rng.integers(len(record["frames"]) - rate * (self.frames - 1))
+        first = rng.integers(len(record.frames) - rate * (self.frames - 1))
         chosen = first + rate * np.arange(self.frames)
         changes = self.augmentation.changes.draw(rng)
         clip = clips.Clip(record, chosen, self.fidelity, crop, changes)

@@ -9,10 +9,29 @@ import numpy as np
 
 from lofi_jax.data.loader import clips
 from lofi_jax.data.random_access import RandomAccess
+from lofi_jax.data.record import Record
 from lofi_jax.fidelity import Fidelity
 
 # Clips of a segment whose probabilities are averaged in test, as usual on Kinetics.
 TEST_CLIPS = 10
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Action:
+    """One segment of a video.
+
+    Attributes:
+        record: the video.
+        instance: the segment's number in it.
+    """
+
+    record: Record
+    instance: int
+
+    @property
+    def label(self) -> int:
+        """Its class's place in the class names."""
+        return int(self.record.labels[self.instance])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,17 +52,17 @@ class Drawing:
     stride: int
     rate: float
 
-    def action(self, record: clips.Record, instance: int) -> tuple[int, int]:
-        """The first and the end (exclusive) of the stored frames that show an instance, or of its
+    def shown(self, action: Action) -> tuple[int, int]:
+        """The first and the end (exclusive) of the stored frames that show an action, or of its
         whole snippets.
         """
+        record = action.record
         step = self.frames if self.name == "snippet" else 1
-        stored = len(record["frames"]) // step
-        covered = float(record["duration"])
+        stored = len(record.frames) // step
+        covered = record.duration
         if self.rate:
-            covered = len(record["frames"]) // self.frames / self.rate
-        segments = np.asarray(record["segments"]).reshape(-1, 2)
-        start, end = segments[instance] / covered * stored
+            covered = len(record.frames) // self.frames / self.rate
+        start, end = record.segments[action.instance] / covered * stored
         centres = np.arange(stored) + 0.5
         inside = np.flatnonzero((centres >= start) & (centres <= end))
         if not len(inside):
@@ -61,7 +80,7 @@ class Drawing:
         """The frames of one clip of an action.
 
         Args:
-            begin, end: as `action` gives them.
+            begin, end: as `shown` gives them.
             where: in [0, 1), which of all possible clips; of "uniform", which frame of each part,
                 for all or (frames,).
 
@@ -86,11 +105,9 @@ class Drawing:
 
 
 class Actions:
-    """Random access to every segment of every video: the video's record, and the segment's number
-    as "instance".
-    """
+    """Random access to every segment of every video."""
 
-    def __init__(self, records: RandomAccess[clips.Record], counts: Sequence[int]):
+    def __init__(self, records: RandomAccess[Record], counts: Sequence[int]):
         """Takes videos and how many segments each has."""
         self._records = records
         self._places = [(i, k) for i, count in enumerate(counts) for k in range(count)]
@@ -98,52 +115,45 @@ class Actions:
     def __len__(self) -> int:
         return len(self._places)
 
-    def __getitem__(self, i: int) -> clips.Record:
+    def __getitem__(self, i: int) -> Action:
         number, instance = self._places[i]
-        return {**self._records[number], "instance": instance}
+        return Action(self._records[number], instance)
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingClip:
-    """A record's segment as a trimmed clip: frames of it, drawn at random, and its label; see
-    `Actions`.
-    """
+    """An action as a trimmed clip: frames of it, drawn at random, and its label."""
 
     fidelity: Fidelity
     drawing: Drawing
     augmentation: clips.Augmentation
     seed: int
 
-    def map_with_index(self, index: int, record: clips.Record) -> clips.Example:
+    def map_with_index(self, index: int, action: Action) -> clips.Example:
         rng = np.random.default_rng([self.seed, index])
-        crop = self.augmentation.crop((record["height"], record["width"]), self.fidelity, rng)
-        instance = record["instance"]
-        begin, end = self.drawing.action(record, instance)
+        crop = self.augmentation.crop(action.record.size, self.fidelity, rng)
+        begin, end = self.drawing.shown(action)
         numbers = self.drawing.at_random(begin, end, rng)
         changes = self.augmentation.changes.draw(rng)
-        clip = clips.Clip(record, numbers, self.fidelity, crop, changes)
-        return {"frames": clip, "label": np.int32(record["labels"][instance])}
+        clip = clips.Clip(action.record, numbers, self.fidelity, crop, changes)
+        return {"frames": clip, "label": np.int32(action.label)}
 
 
 @dataclasses.dataclass(frozen=True)
 class TestClips:
-    """A record's segment as `TEST_CLIPS` clips, evenly spread over it, centre crop: (clips, T, H,
-    W, 3); see `Actions`.
-    """
+    """An action as `TEST_CLIPS` clips, evenly spread over it, centre crop: (clips, T, H, W, 3)."""
 
     __test__ = False  # no test of pytest's
 
     fidelity: Fidelity
     drawing: Drawing
 
-    def map_with_index(self, index: int, record: clips.Record) -> clips.Example:
-        size = (record["height"], record["width"])
-        crop = clips.NONE.crop(size, self.fidelity, np.random.default_rng(0))
-        instance = record["instance"]
-        begin, end = self.drawing.action(record, instance)
+    def map_with_index(self, index: int, action: Action) -> clips.Example:
+        crop = clips.NONE.crop(action.record.size, self.fidelity, np.random.default_rng(0))
+        begin, end = self.drawing.shown(action)
         spread = (np.arange(TEST_CLIPS) + 0.5) / TEST_CLIPS
         numbers = np.stack([self.drawing.clip(begin, end, where) for where in spread])
         return {
-            "frames": clips.Clip(record, numbers, self.fidelity, crop),
-            "label": np.int32(record["labels"][instance]),
+            "frames": clips.Clip(action.record, numbers, self.fidelity, crop),
+            "label": np.int32(action.label),
         }

@@ -3,17 +3,14 @@
 import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from lofi_jax.data.annotations.windows import Window
 from lofi_jax.data.random_access import RandomAccess
-from lofi_jax.data.record import Frames
+from lofi_jax.data.record import Frames, Record
 from lofi_jax.data.video.jpeg import Crop
 from lofi_jax.detection.windows import Windows, shown
-
-Record = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -30,15 +27,10 @@ class _Part:
         self.frames.read(self.numbers[numbers], size, crop, out)
 
 
-def _part(record: Record, start: int, size: int, frames: int) -> Record:
-    """The record of `size` snippets from `start` on, without annotation; past the video's end, its
-    last snippet.
-    """
-    stored = record["frames"]
+def _part(stored: Frames, start: int, size: int, frames: int) -> _Part:
+    """The frames of `size` snippets from `start` on; past the video's end, its last snippet."""
     snippets = shown(start, size, len(stored) // frames)
-    numbers = (snippets[:, None] * frames + np.arange(frames)).ravel()
-    nothing = {"segments": np.zeros((0, 2)), "labels": np.zeros(0, np.int64)}
-    return record | nothing | {"frames": _Part(stored, numbers)}
+    return _Part(stored, (snippets[:, None] * frames + np.arange(frames)).ravel())
 
 
 class WindowRecords:
@@ -61,12 +53,14 @@ class WindowRecords:
 
     def __getitem__(self, i: int) -> Record:
         window = self._chosen[i]
-        record = _part(self._records[window.number], window.start, self._size, self._frames)
-        return record | {
-            "duration": window.video.known_duration,
-            "segments": window.video.segments,
-            "labels": np.array([self._index[label] for label in window.video.labels], np.int64),
-        }
+        record = self._records[window.number]
+        return dataclasses.replace(
+            record,
+            frames=_part(record.frames, window.start, self._size, self._frames),
+            duration=window.video.known_duration,
+            segments=window.video.segments,
+            labels=np.array([self._index[label] for label in window.video.labels], np.int64),
+        )
 
 
 class Pieces:
@@ -99,4 +93,10 @@ class Pieces:
 
     def __getitem__(self, i: int) -> Record:
         number, start = self._places[i]
-        return _part(self._record(number), start, self._size, self._frames)
+        record = self._record(number)
+        return Record(
+            video_id=record.video_id,
+            frames=_part(record.frames, start, self._size, self._frames),
+            height=record.height,
+            width=record.width,
+        )

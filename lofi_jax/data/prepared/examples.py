@@ -2,8 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -13,6 +13,8 @@ from lofi_jax.data.ingest import metadata
 from lofi_jax.data.ingest.annotate import UNREADABLE, annotate
 from lofi_jax.data.ingest.sampling import Sampling, read_record
 from lofi_jax.data.ingest.video_folder import Job
+from lofi_jax.data.record import Record
+from lofi_jax.data.video.jpeg import Jpegs
 from lofi_jax.data.video.packets import VideoError
 
 
@@ -54,16 +56,16 @@ def make(job: Job, classes: Sequence[str], sampling: Sampling) -> Example:
     return Example(_serialize(record, sampling.frames), metadata.of(record), problems)
 
 
-def _serialize(record: Mapping[str, Any], frames: int) -> list[bytes]:
+def _serialize(record: Record, frames: int) -> list[bytes]:
     """Snippets as TFDS stores them, but with sorted keys: TFDS's order differs between
     processes.
     """
     specs: Any = features().get_serialized_info()
     serializer = ExampleSerializer(specs)
-    serialized = []
-    for snippet in range(len(record["frames"]) // frames):
-        jpegs = record["frames"][snippet * frames : (snippet + 1) * frames]
-        example = {"video_id": record["video_id"], "snippet": snippet, "frames": jpegs}
+    serialized, stored = [], cast(Jpegs, record.frames)
+    for snippet in range(len(stored) // frames):
+        jpegs = stored[snippet * frames : (snippet + 1) * frames]
+        example = {"video_id": record.video_id, "snippet": snippet, "frames": jpegs}
         example = serializer.get_tf_example(features().encode_example(example))
         serialized.append(example.SerializeToString(deterministic=True))
     return serialized

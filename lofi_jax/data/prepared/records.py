@@ -14,6 +14,7 @@ from lofi_jax.data.annotations.activitynet import Video
 from lofi_jax.data.ingest import metadata
 from lofi_jax.data.ingest.sampling import Sampling
 from lofi_jax.data.prepared.examples import features
+from lofi_jax.data.record import Record
 from lofi_jax.data.video import jpeg
 from lofi_jax.errors import UserError, one_line
 
@@ -77,13 +78,7 @@ def places(known: Sequence[Mapping[str, Any]], split: str, frames: int) -> list[
 
 
 class Records:
-    """The videos of one split by number: a source for Grain, picklable into its workers.
-
-    Each is a dict of "video_id" (str); "frames" (`Frames`: snippets * frames JPEGs, snippet after
-    snippet as in `sample_times`), their "height" and "width" (int, pixels); "duration"
-    (float, seconds) and "fps" (float) of the video file; "segments" ((M, 2) float64, seconds) and
-    "labels" ((M,) int64).
-    """
+    """The videos of one split by number: a source for Grain, picklable into its workers."""
 
     def __init__(self, builder: tfds.core.DatasetBuilder, split: str):
         """Opens a split; a `UserError` when there is none of that name, or nothing in it."""
@@ -108,7 +103,7 @@ class Records:
     def __len__(self) -> int:
         return len(self._videos)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, index: int) -> Record:
         known, place = self._videos[index], self._places[index]
         return metadata.record(known, Frames(self, place, self._frames, known["frames"]))
 

@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lofi_jax.data.annotations.activitynet import Video
-from lofi_jax.data.ingest import metadata
-from lofi_jax.data.ingest.annotate import BROKEN, UNREADABLE, annotate
+from lofi_jax.data.ingest.annotate import BROKEN, UNREADABLE, fit
 from lofi_jax.data.ingest.video_folder import Job
 from lofi_jax.data.prepared import records
 from lofi_jax.files import write_json
@@ -82,5 +81,6 @@ def _stored(contents: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def _annotated(
     video: Video, known: Mapping[str, Any], classes: Sequence[str]
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    record, wrong = annotate(video, metadata.record(known, range(known["frames"])), "", classes)
-    return metadata.of(record) | {"at": known["at"]}, wrong
+    segments, labels, wrong = fit(video, known["duration"], "", classes)
+    changed = {"segments": segments.tolist(), "labels": labels.tolist()}
+    return {**known, "video_id": video.video_id, **changed}, wrong

@@ -12,6 +12,7 @@ from lofi_jax.data.annotations.activitynet import Annotations, Video
 from lofi_jax.data.ingest import annotate, metadata, video_folder
 from lofi_jax.data.ingest.report import Report
 from lofi_jax.data.ingest.sampling import Sampling
+from lofi_jax.data.record import Record
 from lofi_jax.data.streamed.video_frames import VideoFrames, open_video
 from lofi_jax.data.video.jpeg import Jpegs
 from lofi_jax.data.video.packets import VideoError
@@ -70,7 +71,7 @@ class StreamedRecords:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __getitem__(self, i: int) -> dict[str, Any]:
+    def __getitem__(self, i: int) -> Record:
         return metadata.record(self._entries[i], self.frames(i))
 
     def frames(self, i: int) -> VideoFrames:

@@ -3,12 +3,12 @@
 import dataclasses
 import functools
 import os
-from typing import Any
 
 import numpy as np
 
 from lofi_jax.data import video_ids
 from lofi_jax.data.ingest.sampling import Sampling
+from lofi_jax.data.record import Record
 from lofi_jax.data.video import jpeg
 from lofi_jax.data.video import video_file as video_files
 from lofi_jax.data.video.sample_times import sample_times
@@ -77,7 +77,7 @@ class VideoFrames:
             out[order[done:]] = fitted
 
 
-def open_video(path: str | os.PathLike, sampling: Sampling) -> tuple[dict[str, Any], str]:
+def open_video(path: str | os.PathLike, sampling: Sampling) -> tuple[Record, str]:
     """A video file's record, of whose frames only the first and the last are decoded, to see that
     they can be.
 
@@ -98,16 +98,14 @@ def open_video(path: str | os.PathLike, sampling: Sampling) -> tuple[dict[str, A
         except video_files.BrokenVideo as broken:
             duration = broken.seconds
             continue
-        record = {
-            "video_id": video_ids.of_file(path),
-            "frames": frames,
-            "height": first.shape[0],
-            "width": first.shape[1],
-            "duration": duration,
-            "fps": info.fps,
-            "segments": np.zeros((0, 2)),
-            "labels": np.zeros(0, np.int64),
-        }
+        record = Record(
+            video_id=video_ids.of_file(path),
+            frames=frames,
+            height=first.shape[0],
+            width=first.shape[1],
+            duration=duration,
+            fps=info.fps,
+        )
         covered = f"decodes up to {duration:.2f} of {info.stated:.2f} s"
         return record, covered if duration < info.stated else ""
 

@@ -2,10 +2,11 @@
 
 import pathlib
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from lofi_jax.data.record import Record
 from lofi_jax.results.detections import Detections
 
 
@@ -23,14 +24,14 @@ class Detector(Protocol):
         """Its name in a timeline."""
         ...
 
-    def read(self, video: pathlib.Path, /) -> tuple[dict[str, Any], str]:
+    def read(self, video: pathlib.Path, /) -> tuple[Record, str]:
         """The file's record, and of a damaged file how much it covers."""
         ...
 
-    def detect_in(self, record: dict[str, Any], /) -> Detections:
+    def detect_in(self, record: Record, /) -> Detections:
         """The actions in a record, best first."""
         ...
 
-    def thumbnails(self, record: dict[str, Any], /) -> list[np.ndarray]:
+    def thumbnails(self, record: Record, /) -> list[np.ndarray]:
         """A few frames of a record, evenly spread."""
         ...

@@ -7,7 +7,6 @@ import os
 import pathlib
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -16,6 +15,7 @@ from lofi_jax.config import full_fidelity, rows_of
 from lofi_jax.config.rows import Row
 from lofi_jax.data import video_ids
 from lofi_jax.data.ingest.sampling import Sampling, read_record
+from lofi_jax.data.record import Record
 from lofi_jax.data.streamed.snippets import FileSnippets, Stored
 from lofi_jax.data.streamed.video_frames import open_video
 from lofi_jax.data.video import video_file
@@ -35,7 +35,6 @@ from lofi_jax.training import folders
 from lofi_jax.training.checkpoints import load_state
 
 Path = str | os.PathLike
-Record = dict[str, Any]
 
 
 class Localizer:
@@ -253,9 +252,7 @@ class Localizer:
 
     def detect_in(self, record: Record) -> Detections:
         """The actions in a record, from `read` or a dataset, best first."""
-        return self._detect_on(
-            self._encoders.of_record(record), record["duration"], record["video_id"]
-        )
+        return self._detect_on(self._encoders.of_record(record), record.duration, record.video_id)
 
     def _detect_on(self, parts: dict[str, np.ndarray], duration: float, video: str) -> Detections:
         """The actions in a video, from the features of each encoder."""

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from lofi_jax.arrays import AnyArray
 from lofi_jax.data.ingest.sampling import Sampling
 from lofi_jax.data.loader import clips
+from lofi_jax.data.record import Record
 from lofi_jax.data.streamed.video_frames import open_video
 from lofi_jax.data.video import jpeg
 from lofi_jax.detection import grouping
@@ -21,8 +22,6 @@ from lofi_jax.jobs import images
 from lofi_jax.models.protocols import Module
 from lofi_jax.results.detections import Detections
 from lofi_jax.weights.kinetics import Recognition
-
-Record = dict[str, Any]
 
 # As the network was trained: 25 frames a second, the centre of a short side of 256 pixels. A step,
 # which has a score of its own, is 8 frames; 8 of them are a window.
@@ -69,14 +68,14 @@ class Recognizer:
     def detect_in(self, record: Record) -> Detections:
         """The classes in a record from `read`, best first."""
         found = grouping.group(_smoothed_softmax(self.logits(record)), _ANYWAY, _LEAST)
-        covered = len(record["frames"]) / _FPS
-        seconds = (found.segments * covered).clip(0, record["duration"])
+        covered = len(record.frames) / _FPS
+        seconds = (found.segments * covered).clip(0, record.duration)
         names = [self.classes[int(label)] for label in found.known_labels]
-        return Detections(seconds, names, found.scores, record["video_id"])
+        return Detections(seconds, names, found.scores, record.video_id)
 
     def logits(self, record: Record) -> Float[np.ndarray, "S classes"]:
         """The logits of every step of 8 frames, each the mean of its windows'."""
-        length = len(record["frames"]) // _FRAMES
+        length = len(record.frames) // _FRAMES
         # Short videos have windows of 1, 2 or 4 steps: few programs for all lengths.
         size = 2 ** min(_STEPS.bit_length() - 1, length.bit_length() - 1)
         total, count = np.zeros((length, len(self.classes))), np.zeros((length, 1))
@@ -93,7 +92,7 @@ class Recognizer:
     def _frames(self, record: Record, steps: np.ndarray) -> np.ndarray:
         """The frames (1, T, H, W, 3) of some steps."""
         full = Fidelity(len(steps), _PIXELS, _PIXELS)
-        crop = jpeg.centre_crop(record["height"], record["width"], 1.0)
+        crop = jpeg.centre_crop(*record.size, 1.0)
         frames = clips.snippets_of(record, steps, _FRAMES, full, crop).read()
         return frames.reshape(1, -1, *frames.shape[2:])
 

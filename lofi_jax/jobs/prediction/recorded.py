@@ -117,7 +117,7 @@ def _detect(detector: Detector, path: pathlib.Path, draws: bool) -> tuple[Detect
             return _detect_in_pieces(detector, path, windows, duration, draws)
     record, covered = detector.read(path)
     frames = detector.thumbnails(record) if draws else None
-    return detector.detect_in(record), covered, _Images(record["duration"], frames)
+    return detector.detect_in(record), covered, _Images(record.duration, frames)
 
 
 def _detect_in_pieces(

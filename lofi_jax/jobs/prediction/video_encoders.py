@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from lofi_jax.config import full_fidelity
 from lofi_jax.data.loader import clips
 from lofi_jax.data.loader.window_clips import Pieces
+from lofi_jax.data.record import Record
 from lofi_jax.data.streamed.snippets import Stored
 from lofi_jax.data.video.jpeg import Jpegs
 from lofi_jax.run import checkpoints
@@ -21,7 +21,6 @@ from lofi_jax.stages.extract import FullFidelityEncoder
 from lofi_jax.training.sharding import make_mesh
 
 Parts = dict[str, np.ndarray]  # features (n, C) of each encoder
-Record = dict[str, Any]
 
 
 class VideoEncoders:
@@ -45,7 +44,7 @@ class VideoEncoders:
         full = dataclasses.replace(full_fidelity(self._run.config), snippets=size)
         frames = self._run.config.data.frames
         whole = clips.WholeVideo(lambda index: full, frames, 0, clips.NONE, 0)
-        length = len(record["frames"]) // frames
+        length = len(record.frames) // frames
         encoders = self._of(size)
         encoded = {name: [] for name in encoders}
         for piece in Pieces([record], [length], size, frames):
@@ -78,12 +77,4 @@ def _record_of(snippets: Sequence[Sequence[Stored]]) -> Record:
     """Snippets of a video as a record."""
     frames = [frame for snippet in snippets for frame in snippet]
     height, width = frames[0].size
-    return {
-        "video_id": "",
-        "frames": Jpegs(frame.jpeg for frame in frames),
-        "height": height,
-        "width": width,
-        "duration": 1.0,
-        "segments": np.zeros((0, 2)),
-        "labels": np.zeros(0, np.int64),
-    }
+    return Record(frames=Jpegs(frame.jpeg for frame in frames), height=height, width=width)

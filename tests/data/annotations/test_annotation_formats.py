@@ -165,7 +165,7 @@ def test_a_kinetics_clip_is_found_in_its_class_folder_and_lasts_as_long_as_its_f
     write_video(videos / "val" / "abseiling" / "d_000005_000015.mp4", 60)
     builder, report = dataset.build("kinetics400", videos, kinetics, tmp_path / "data", SAMPLING)
     (clip,) = records.Records(builder, "train")
-    assert clip["segments"].tolist() == [[0.0, 9.8]] and clip["labels"].tolist() == [1]
+    assert clip.segments.tolist() == [[0.0, 9.8]] and clip.labels.tolist() == [1]
     assert report.problems == {
         activitynet.NO_SEGMENTS: ("e_000007_000017",),
         "annotated videos missing from the folder": ("e_000007_000017", "c_000000_000010"),

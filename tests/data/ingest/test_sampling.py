@@ -17,7 +17,7 @@ short, long, how = sys.argv[1], sys.argv[2], sampling.Sampling(1, 10, 0, 480, 95
 sampling.read_record(short, how)
 before = peak()
 record, _ = sampling.read_record(long, how)
-print(len(record["frames"]), sum(map(len, record["frames"])), 1024 * (peak() - before))
+print(len(record.frames), sum(map(len, record.frames)), 1024 * (peak() - before))
 """
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lofi_jax.data.loader import clips, pretext_clips
+from lofi_jax.data.record import Record
 from lofi_jax.data.video import jpeg
 from lofi_jax.fidelity import Fidelity, reduce
 
@@ -21,15 +22,15 @@ def a_jpeg(value, height=20, width=30):
 
 
 def record(number):
-    return {
-        "video_id": f"video{number}",
-        "frames": jpeg.Jpegs(a_jpeg(10 * i + number) for i in range(SNIPPETS * FRAMES)),
-        "height": 20,
-        "width": 30,
-        "duration": 16.0,
-        "segments": np.array([[2.0, 6.0], [8.0, 20.0]]),
-        "labels": np.array([1, number % 3]),
-    }
+    return Record(
+        video_id=f"video{number}",
+        frames=jpeg.Jpegs(a_jpeg(10 * i + number) for i in range(SNIPPETS * FRAMES)),
+        height=20,
+        width=30,
+        duration=16.0,
+        segments=np.array([[2.0, 6.0], [8.0, 20.0]]),
+        labels=np.array([1, number % 3]),
+    )
 
 
 RECORDS = [record(i) for i in range(5)]
@@ -54,10 +55,9 @@ def test_full_fidelity_reads_every_frame_and_the_segments():
 
 
 def test_temporal_fidelity_decodes_only_its_own_snippets():
-    broken = RECORDS[0] | {"frames": jpeg.Jpegs([b"not a JPEG"] * 16)}
     wanted = [2 * s + f for s in (2, 6) for f in (0, 1)]
-    for i in wanted:
-        broken["frames"][i] = RECORDS[0]["frames"][i]
+    frames = (RECORDS[0].frames[i] if i in wanted else b"not a JPEG" for i in range(16))
+    broken = dataclasses.replace(RECORDS[0], frames=jpeg.Jpegs(frames))
     example = whole(lambda index: Fidelity(2, 16, 16)).map_with_index(0, broken)
     np.testing.assert_array_equal(levels(example["frames"].read()).ravel(), np.array(wanted) * 10)
     with pytest.raises(ValueError, match="not a readable JPEG"):

@@ -7,20 +7,21 @@ import pytest
 from lofi_jax.data.loader import clips
 from lofi_jax.data.loader import image_changes as changes
 from lofi_jax.data.loader.image_changes import ImageChanges
+from lofi_jax.data.record import Record
 from lofi_jax.data.video.jpeg import Jpegs
 from lofi_jax.fidelity import Fidelity
 
 RANDOM = np.random.default_rng(0).integers(0, 256, (3, 12, 14, 3), np.uint8)
 STILL = cv2.imencode(".jpg", np.repeat(np.repeat(RANDOM[0], 4, axis=0), 4, axis=1))[1].tobytes()
-RECORD = {
-    "video_id": "still",
-    "frames": Jpegs([STILL] * 8),
-    "height": 48,
-    "width": 56,
-    "duration": 4.0,
-    "segments": np.array([[1.0, 2.0]]),
-    "labels": np.array([0]),
-}
+RECORD = Record(
+    video_id="still",
+    frames=Jpegs([STILL] * 8),
+    height=48,
+    width=56,
+    duration=4.0,
+    segments=np.array([[1.0, 2.0]]),
+    labels=np.array([0]),
+)
 
 
 def plain(*pixels):

@@ -1,6 +1,7 @@
 """Clips of trimmed actions: which frames they hold, drawn at random and spread for a test."""
 
 import collections
+import dataclasses
 
 import numpy as np
 import pytest
@@ -9,7 +10,14 @@ from hypothesis import strategies as st
 from test_clips import FRAMES, FULL, RECORDS, SNIPPETS, VARIED, levels
 
 from lofi_jax.data.loader import clips
-from lofi_jax.data.loader.trimmed_clips import TEST_CLIPS, Actions, Drawing, TestClips, TrainingClip
+from lofi_jax.data.loader.trimmed_clips import (
+    TEST_CLIPS,
+    Action,
+    Actions,
+    Drawing,
+    TestClips,
+    TrainingClip,
+)
 
 NAMES = ("snippet", "dense", "uniform")
 
@@ -18,11 +26,17 @@ def drawing(name="snippet", frames=FRAMES, stride=2, rate=0.0):
     return Drawing(name, frames, stride, rate)
 
 
+def action(number, start, end, label=0, **changes):
+    """A record with one segment in place of its own."""
+    only = {"segments": np.array([[start, end]]), "labels": np.array([label])}
+    return Action(dataclasses.replace(RECORDS[number], **only, **changes), 0)
+
+
 def test_random_snippets_lie_inside_their_segment():
     draw = TrainingClip(FULL, drawing(), VARIED, seed=0)
     seen = collections.defaultdict(set)
     for index in range(60):
-        example = draw.map_with_index(index, RECORDS[2] | {"instance": index % 2})
+        example = draw.map_with_index(index, Action(RECORDS[2], index % 2))
         seen[int(example["label"])].add(int(levels(example["frames"].read())[0] // 20))
     # Snippets last 2 s: the first segment, 2 to 6 s, holds snippets 1 and 2, the second 4 to 7.
     assert seen == {1: {1, 2}, 2: {4, 5, 6, 7}}
@@ -31,17 +45,17 @@ def test_random_snippets_lie_inside_their_segment():
 def test_every_segment_of_every_video_gives_an_epoch_a_clip():
     counts = [2, 1, 2]
     actions = Actions(RECORDS, counts)
-    assert [(actions[i]["video_id"], actions[i]["instance"]) for i in range(len(actions))] == [
+    assert [(actions[i].record.video_id, actions[i].instance) for i in range(len(actions))] == [
         *(("video0", 0), ("video0", 1), ("video1", 0), ("video2", 0), ("video2", 1))
     ]
     batches = clips.training_batches(actions, TrainingClip(FULL, drawing(), VARIED, 0), 5, seed=0)
     labels = sorted(next(iter(batches))["label"].tolist())
-    assert labels == sorted(RECORDS[v]["labels"][k] for v, n in enumerate(counts) for k in range(n))
+    assert labels == sorted(RECORDS[v].labels[k] for v, n in enumerate(counts) for k in range(n))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_segment_shorter_than_a_frame_still_gives_the_one_around_it(name):
-    short = RECORDS[0] | {"segments": np.array([[6.1, 6.2]]), "labels": [0], "instance": 0}
+    short = action(0, 6.1, 6.2)
     draw = TrainingClip(FULL, drawing(name), VARIED, seed=0)
     for index in range(5):
         frames = levels(draw.map_with_index(index, short)["frames"].read()) // 10
@@ -86,11 +100,11 @@ def test_test_clips_are_spread_over_the_action_without_chance():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_ten_clips_of_a_record(name):
-    record = RECORDS[1] | {"segments": np.array([[0.0, 16.0]]), "labels": [2], "instance": 0}
-    example = TestClips(FULL, drawing(name)).map_with_index(0, record)
+def test_ten_clips_of_an_action(name):
+    whole = action(1, 0.0, 16.0, label=2)
+    example = TestClips(FULL, drawing(name)).map_with_index(0, whole)
     assert example["frames"].shape == (TEST_CLIPS, FRAMES, 16, 16, 3) and example["label"] == 2
-    again = TestClips(FULL, drawing(name)).map_with_index(7, record)
+    again = TestClips(FULL, drawing(name)).map_with_index(7, whole)
     np.testing.assert_array_equal(again["frames"].read(), example["frames"].read())
     shown = levels(example["frames"].read()) // 10
     assert (np.diff(shown.mean(axis=1)) >= 0).all() and len(np.unique(shown)) > SNIPPETS
@@ -100,10 +114,6 @@ def test_at_a_rate_a_snippet_has_its_own_length_whatever_the_videos():
     """8 snippets at 0.5 a second are 16 s, of which the video takes 14.5: snippet 6 lasts from 12
     to 14 s.
     """
-    record = RECORDS[0] | {
-        "duration": 14.5,
-        "segments": np.array([[12.0, 14.5]]),
-        "labels": np.array([0]),
-    }
-    assert drawing(rate=0.5).action(record, 0) == (12, 14)
-    assert drawing("dense", rate=0.5).action(record, 0) == (12, 15)
+    last = action(0, 12.0, 14.5, duration=14.5)
+    assert drawing(rate=0.5).shown(last) == (12, 14)
+    assert drawing("dense", rate=0.5).shown(last) == (12, 15)

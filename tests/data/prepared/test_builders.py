@@ -51,8 +51,8 @@ def annotations(tmp_path) -> pathlib.Path:
 
 
 def greys(record) -> list[int]:
-    images = [cv2.imdecode(np.frombuffer(jpeg, np.uint8), 1) for jpeg in record["frames"]]
-    assert {p.shape for p in images} == {(record["height"], record["width"], 3)}
+    images = [cv2.imdecode(np.frombuffer(jpeg, np.uint8), 1) for jpeg in record.frames]
+    assert {p.shape for p in images} == {(record.height, record.width, 3)}
     return [round(float(image.mean()) / 4) for image in images]
 
 
@@ -63,16 +63,16 @@ def test_each_video_becomes_a_record(videos, annotations, tmp_path):
     training, validation = (records.Records(builder, s) for s in ("training", "validation"))
     assert (len(training), len(validation)) == (2, 1)
     one, two = training[0], training[1]
-    assert (one["video_id"], one["duration"], one["fps"]) == ("one", 4.0, 10.0)
+    assert (one.video_id, one.duration, one.fps) == ("one", 4.0, 10.0)
     assert greys(one) == [2, 6, 10, 14, 18, 22, 26, 30, 34, 38]
-    assert (one["height"], one["width"]) == (16, 24)
-    assert one["segments"].dtype == np.float64
-    assert one["segments"].tolist() == [[1 / 3, 2.0], [1.0, 4.0]]
-    assert one["labels"].tolist() == [1, 0]
+    assert (one.height, one.width) == (16, 24)
+    assert one.segments.dtype == np.float64
+    assert one.segments.tolist() == [[1 / 3, 2.0], [1.0, 4.0]]
+    assert one.labels.tolist() == [1, 0]
     assert greys(two) == [1, 3, 5, 7, 9, 11, 13, 15, 17, 19]
-    assert (two["height"], two["width"]) == (24, 16)
-    assert validation[0]["video_id"] == "three"
-    assert validation[0]["segments"].shape == (0, 2) and validation[0]["labels"].shape == (0,)
+    assert (two.height, two.width) == (24, 16)
+    assert validation[0].video_id == "three"
+    assert validation[0].segments.shape == (0, 2) and validation[0].labels.shape == (0,)
 
 
 def test_the_report_names_all_that_was_wrong(videos, annotations, tmp_path):
@@ -97,11 +97,11 @@ def test_any_file_is_read_as_a_dataset_would_hold_it(videos, annotations, tmp_pa
     builder, _ = dataset.build("x", videos, annotations, tmp_path, SAMPLING)
     stored = records.Records(builder, "training")[1]
     record, broken = read_record(videos / "deep" / "class" / "two.mkv", SAMPLING)
-    assert broken == "" and record.keys() == stored.keys()
-    for key in ("video_id", "height", "width", "duration", "fps"):
-        assert record[key] == stored[key]
-    assert record["frames"] == list(stored["frames"])
-    assert record["segments"].shape == (0, 2) and record["labels"].shape == (0,)
+    assert broken == ""
+    for name in ("video_id", "size", "duration", "fps"):
+        assert getattr(record, name) == getattr(stored, name)
+    assert record.frames == list(stored.frames)
+    assert record.segments.shape == (0, 2) and record.labels.shape == (0,)
 
 
 def test_at_a_rate_a_longer_video_has_more_snippets(videos, annotations, tmp_path):
@@ -113,7 +113,7 @@ def test_at_a_rate_a_longer_video_has_more_snippets(videos, annotations, tmp_pat
     assert greys(one) == [2, 6, 10, 14, 18, 22, 26, 30, 34, 38]
     assert greys(two) == [2, 6, 10, 14, 18, 19]
     (three,) = records.Records(builder, "validation")
-    assert len(three["frames"]) == 2 * 7
+    assert len(three.frames) == 2 * 7
 
 
 def test_only_the_snippets_asked_for_are_read(videos, annotations, tmp_path, monkeypatch):
@@ -123,9 +123,9 @@ def test_only_the_snippets_asked_for_are_read(videos, annotations, tmp_path, mon
     monkeypatch.setattr(
         stored, "snippet", lambda split, number: read.append(number) or snippet(split, number)
     )
-    frames = stored[1]["frames"]
+    frames = stored[1].frames
     assert len(frames) == 10 and not read
-    everything = list(records.Records(builder, "training")[1]["frames"])
+    everything = list(records.Records(builder, "training")[1].frames)
     assert [frames[2], frames[3], frames[-1]] == [everything[i] for i in (2, 3, 9)]
     # The second video's snippets follow the first one's five.
     assert read == [6, 9]
@@ -146,8 +146,8 @@ def test_a_broken_video_is_used_up_to_the_break(shared_data, tmp_path):
     )
     builder, report = dataset.build("x", shared_data / "videos", path, tmp_path, SAMPLING)
     record = records.Records(builder, "test")[0]
-    assert record["duration"] == pytest.approx(2.8)
-    assert record["segments"] == pytest.approx(np.array([[1.0, 2.8]]))
+    assert record.duration == pytest.approx(2.8)
+    assert record.segments == pytest.approx(np.array([[1.0, 2.8]]))
     assert report.problems[annotate.BROKEN] == ("corrupted: decodes up to 2.80 of 5.00 s",)
 
 
@@ -161,8 +161,8 @@ def test_the_bytes_do_not_depend_on_workers_or_shards(videos, annotations, tmp_p
     whole = records.load(tmp_path / "1", "x", SAMPLING)
     for split in ("training", "validation"):
         a, b = records.Records(builder, split), records.Records(whole, split)
-        assert [list(r["frames"]) for r in a] == [list(r["frames"]) for r in b]
-        assert [r["video_id"] for r in a] == [r["video_id"] for r in b]
+        assert [list(r.frames) for r in a] == [list(r.frames) for r in b]
+        assert [r.video_id for r in a] == [r.video_id for r in b]
 
 
 def test_what_is_made_is_found_again(videos, annotations, tmp_path):
@@ -174,7 +174,7 @@ def test_what_is_made_is_found_again(videos, annotations, tmp_path):
     assert seen == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
     assert report.videos == {"training": 2, "validation": 1}
     loaded = records.load(tmp_path, "x", SAMPLING)
-    assert records.Records(loaded, "training")[1]["video_id"] == "two"
+    assert records.Records(loaded, "training")[1].video_id == "two"
     other = Sampling(5, 2, 0, 16, 91)
     dataset.build("x", videos, annotations, tmp_path, other)
     assert len(seen) == 5 and records.load(tmp_path, "x", other).data_dir != loaded.data_dir
@@ -190,15 +190,15 @@ def test_labels_do_not_depend_on_which_videos_are_there(videos, annotations, tmp
         records.class_names(builder) == records.class_names(everything) == ("jump", "run", "swim")
     )
     (two,) = records.Records(builder, "training")
-    assert two["labels"].tolist() == records.Records(everything, "training")[1]["labels"].tolist()
+    assert two.labels.tolist() == records.Records(everything, "training")[1].labels.tolist()
 
 
 def test_records_feed_grain_and_travel_to_its_workers(videos, annotations, tmp_path):
     builder, _ = dataset.build("x", videos, annotations, tmp_path, SAMPLING)
     stored = pickle.loads(pickle.dumps(records.Records(builder, "training")))
-    ids = grain.MapDataset.source(stored).map(lambda record: record["video_id"])
+    ids = grain.MapDataset.source(stored).map(lambda record: record.video_id)
     assert list(ids) == ["one", "two"]
-    assert stored[-1]["video_id"] == "two"
+    assert stored[-1].video_id == "two"
     with pytest.raises(IndexError):
         stored[2]
 
@@ -385,7 +385,7 @@ def test_the_annotations_of_a_split_can_be_read_without_its_frames(videos, annot
     for split in ("training", "validation"):
         stored = records.Records(builder, split)
         for video, record in zip(records.videos(builder, split), stored, strict=True):
-            assert video.video_id == record["video_id"]
-            assert video.duration == record["duration"]
-            np.testing.assert_array_equal(video.segments, record["segments"].reshape(-1, 2))
-            assert video.labels == tuple(classes[i] for i in record["labels"])
+            assert video.video_id == record.video_id
+            assert video.duration == record.duration
+            np.testing.assert_array_equal(video.segments, record.segments.reshape(-1, 2))
+            assert video.labels == tuple(classes[i] for i in record.labels)

@@ -45,7 +45,7 @@ def contents(builder, split):
     return [
         {
             key: np.asarray(value).tolist()
-            for key, value in (r | {"frames": list(r["frames"])}).items()
+            for key, value in (vars(r) | {"frames": list(r.frames)}).items()
         }
         for r in records.Records(builder, split)
     ]
@@ -74,7 +74,7 @@ def test_the_new_annotations_go_with_the_stored_frames(build, tmp_path):
         r: sorted(e) for r, e in expected.problems.items()
     }
     travelled = pickle.loads(pickle.dumps(records.Records(linked, "training")))
-    assert travelled[0]["video_id"] == "c" and len(travelled[0]["frames"][0]) > 0
+    assert travelled[0].video_id == "c" and len(travelled[0].frames[0]) > 0
 
 
 def test_it_is_linked_once_and_back_again(build):

@@ -79,13 +79,13 @@ def test_records_are_those_of_the_prepared_dataset(scanned, prepared):
         streamed, stored = scanned.records(split), records.Records(builder, split)
         assert len(streamed) == len(stored)
         for a, b, annotated in zip(streamed, stored, scanned.videos(split), strict=True):
-            assert len(a["frames"]) == len(b["frames"]) == 16
-            for key in ("video_id", "height", "width", "duration", "fps"):
-                assert a[key] == b[key]
-            for key in ("segments", "labels"):
-                np.testing.assert_array_equal(a[key], b[key])
-            assert annotated.video_id == a["video_id"] and annotated.duration == a["duration"]
-            np.testing.assert_array_equal(annotated.segments, a["segments"])
+            assert len(a.frames) == len(b.frames) == 16
+            for name in ("video_id", "size", "duration", "fps"):
+                assert getattr(a, name) == getattr(b, name)
+            for name in ("segments", "labels"):
+                np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+            assert annotated.video_id == a.video_id and annotated.duration == a.duration
+            np.testing.assert_array_equal(annotated.segments, a.segments)
 
 
 @pytest.mark.parametrize(
@@ -127,8 +127,8 @@ def test_nothing_is_decoded_before_it_is_wanted(tmp_path):
     frames = [made.numbered(i) for i in range(200)]
     path = made.write(tmp_path / "numbered.mp4", frames, tags=tags, g="10")
     record, covered = video_frames.open_video(path, Sampling(10, 2, 1, 32))
-    assert covered == "" and len(record["frames"]) == 20
-    read = shown(record["frames"], [18, 19], (32, 160), 32, 160)
+    assert covered == "" and len(record.frames) == 20
+    read = shown(record.frames, [18, 19], record.size, 32, 160)
     assert [made.number(image) for image in read] == [189, 190]
     # With most of what lies between the header and these frames overwritten, they still come out.
     content = bytearray(path.read_bytes())
@@ -136,7 +136,7 @@ def test_nothing_is_decoded_before_it_is_wanted(tmp_path):
     assert end - begin > len(content) // 3
     content[begin:end] = bytes(end - begin)
     path.write_bytes(content)
-    again = shown(record["frames"], [18, 19], (32, 160), 32, 160)
+    again = shown(record.frames, [18, 19], record.size, 32, 160)
     np.testing.assert_array_equal(again, read)
 
 
@@ -183,7 +183,7 @@ def test_a_second_scan_finds_the_first_and_other_input_is_refused(folder, scanne
     again = scan.scan(NAME, folder / "videos", *given, progress=lambda *x: seen.append(x))
     assert again.report == scanned.report and seen == []
     loaded = scan.load(NAME, folder / "videos", folder / "streamed", SAMPLING)
-    assert [r["video_id"] for r in loaded.records("training")] == ["0", "1", "2", "cut"]
+    assert [r.video_id for r in loaded.records("training")] == ["0", "1", "2", "cut"]
     other = tmp_path / "other"
     other.mkdir()
     (other / "v_0.mp4").write_bytes((folder / "videos" / "v_0.mp4").read_bytes())
@@ -202,5 +202,5 @@ def test_an_opened_video_is_the_record_that_predict_would_store(folder):
         opened, covered = video_frames.open_video(folder / "videos" / name, SAMPLING)
         stored, also = read_record(folder / "videos" / name, SAMPLING)
         assert covered == also and (name == "cut.mp4") == bool(covered)
-        for key in ("video_id", "height", "width", "duration", "fps"):
-            assert opened[key] == stored[key]
+        for name in ("video_id", "size", "duration", "fps"):
+            assert getattr(opened, name) == getattr(stored, name)

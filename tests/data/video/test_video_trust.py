@@ -200,4 +200,4 @@ def test_a_dataset_of_them_holds_what_can_be_used_and_reports_the_rest(folder, t
     assert [entry.split(":")[0] for entry in unreadable] == ["hollow", "sound"]
     assert "holds no video, only audio" in unreadable[1]
     for record in records.Records(builder, "training"):
-        assert min(record["height"], record["width"]) == 16
+        assert min(record.size) == 16

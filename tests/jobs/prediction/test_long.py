@@ -67,7 +67,7 @@ def test_snippets_come_as_a_stored_record_has_them(long, stride):
     how = Sampling(1, 3, stride, 16, 90, snippets_per_second=0.7)
     made = snippets.FileSnippets(long, how)
     record, _ = read_record(long, how)
-    assert [frame.jpeg for snippet in made for frame in snippet] == record["frames"]
+    assert [frame.jpeg for snippet in made for frame in snippet] == record.frames
     assert made.covered == "" and made.duration == pytest.approx(128.0, abs=0.1)
 
 

@@ -53,7 +53,7 @@ def detect(recognizer, path):
 
 def test_each_class_has_its_time(recognizer, tmp_path):
     record, found = detect(recognizer, video(tmp_path / "a.mp4", (20, 6), (230, 4)))
-    assert len(record["frames"]) == 8 * 32  # ceil(10 s * 25 / 8) steps
+    assert len(record.frames) == 8 * 32  # ceil(10 s * 25 / 8) steps
     assert found.video == "a"
     best = {label: found.filter(labels=[label])[0] for label in ("dark", "bright")}
     assert best["dark"].start == 0 and best["dark"].end == pytest.approx(6, abs=0.7)
@@ -72,7 +72,7 @@ def test_videos_shorter_than_a_window_are_told_whole(seconds, recognizer, tmp_pa
 
 def test_any_frame_rate_is_seen_at_25_a_second(recognizer, tmp_path):
     record, _ = recognizer.read(video(tmp_path / "a.mp4", (20, 1), (230, 1.56), fps=50))
-    assert len(record["frames"]) == 64
+    assert len(record.frames) == 64
     seen = recognizer._frames(record, np.arange(8))
     assert seen.shape == (1, 64, PIXELS, PIXELS, 3)
     assert seen[0, :25].max() < 128 < seen[0, 25:].min()
