@@ -9,7 +9,7 @@ import time
 
 import pytest
 from test_kills import LATER
-from test_processes import ended_alike, lost_in_one_line, start_two
+from two_processes import ended_alike, lost_in_one_line, start_two
 
 # The second and the first, to which the other is connected; both; one that stalls.
 FAULTS = ("other", "first", "both", "first", "other", "stalls")
