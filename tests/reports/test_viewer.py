@@ -1,6 +1,7 @@
 """The viewer's page as a user meets it: written by the command, clicked in a real browser."""
 
 import http.client
+import itertools
 import json
 import subprocess
 import sys
@@ -244,6 +245,9 @@ class Page:
             f"[...document.querySelectorAll({json.dumps(selector)})].map(x => x.textContent)"
         )
 
+    def box(self, selector):
+        return self(f"document.querySelector({json.dumps(selector)}).getBoundingClientRect()")
+
     def press(self, keys):
         self.driver.find_element("css selector", "body").send_keys(keys)
 
@@ -476,8 +480,7 @@ def test_row_names_stay_in_sight_when_zoomed(page):
     page.press("+++")
     assert page("document.querySelector('.inner').clientWidth > innerWidth")
     page.driver.execute_script("document.querySelector('.timeline').scrollLeft = 600")
-    edge = page("document.querySelector('.timeline').getBoundingClientRect().left")
-    assert page("document.querySelector('.row .name').getBoundingClientRect().left") < edge + 5
+    assert page.box(".row .name")["left"] < page.box(".timeline")["left"] + 5
     page.press("0")
     assert page("document.querySelector('.inner').clientWidth < innerWidth")
 
@@ -500,3 +503,28 @@ def test_served_videos_can_be_sought(driver, folder):
         finally:
             process.kill()
         driver.get_log("browser")
+
+
+def show(driver, folder, systems):
+    """A page of one video of 60 s, without a ground truth and a file.
+
+    Args:
+        systems: detections by the system's name.
+    """
+    found = {name: predictions.of_detections({"one": one}) for name, one in systems.items()}
+    data, _ = view.with_videos(side_by_side.unjudged(found), None, folder)
+    view.write(folder, "one video", data)
+    driver.get((folder / "index.html").as_uri())
+    page = Page(driver)
+    page.wait("document.querySelectorAll('.bar').length > 0")
+    return page
+
+
+@pytest.mark.browser
+def test_the_lists_leave_the_buttons_free_however_long_a_class_is(driver, tmp_path):
+    label = "making a very elaborate breakfast of three courses " * 20
+    many = Detections([[i, i + 9] for i in range(50)], [label] * 50, np.linspace(1, 0.5, 50))
+    page = show(driver, tmp_path, {"a": many})
+    page.click(".bar[data-row='0']")
+    boxes = [page.box(part) for part in (".details", ".segments", ".transport")]
+    assert all(above["bottom"] < below["top"] for above, below in itertools.pairwise(boxes))

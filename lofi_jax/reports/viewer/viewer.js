@@ -201,6 +201,7 @@ function start(data, root) {
       const missed = missedBy(state.filters, segment).map((i) => data.systems[i].name);
       facts.push(...line("found", missed.length ? `missed by ${missed.join(", ")}` : "by all"));
     }
+    details.scrollTop = 0;
     details.replaceChildren(
       make("h3", {}, make("i", { className: `swatch look${of % 24}` }), data.classes[of],
         make("small", {}, row < 0 ? "ground truth" : data.systems[row].name)),
