@@ -528,3 +528,14 @@ def test_the_lists_leave_the_buttons_free_however_long_a_class_is(driver, tmp_pa
     page.click(".bar[data-row='0']")
     boxes = [page.box(part) for part in (".details", ".segments", ".transport")]
     assert all(above["bottom"] < below["top"] for above, below in itertools.pairwise(boxes))
+
+
+@pytest.mark.browser
+def test_every_system_has_a_colour(driver, tmp_path):
+    page = show(driver, tmp_path, dict.fromkeys("abcdefghij", Detections([[1, 9]], ["run"], [1.0])))
+    shades = page(
+        "[...document.querySelectorAll('.summary .mark')]"
+        ".map(x => getComputedStyle(x).backgroundColor)"
+    )
+    assert len(set(shades)) == 8 and "rgba(0, 0, 0, 0)" not in shades
+    assert shades[8:] == shades[:2]

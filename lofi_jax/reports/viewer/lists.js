@@ -6,7 +6,7 @@ const MOST = 300; // lines of a list that are made at once
 function precisions(systems, values) {
   return make("span", { className: "precisions" }, ...values.map((value, i) =>
     make("span", {
-      className: "precision", "--share": value ?? 0, "data-system": i,
+      className: "precision", "--share": value ?? 0, "data-system": colour(i),
       title: `average precision of ${systems[i].name}`,
     }, percent(value))));
 }
@@ -131,7 +131,7 @@ function makeSegmentList(data, on) {
     }, make("span", { className: "time" }, clock(segment[0])),
     make("i", { className: `swatch look${segment[2] % 24}` }),
     make("span", { className: "label" }, data.classes[segment[2]]),
-    make("i", { className: "mark", "data-system": row, title: of }),
+    spot(row, of),
     make("span", { className: "score" }, score),
     make("span", { className: `type${type === "true positive" ? " good" : ""}` },
       lost || type)));

@@ -103,7 +103,7 @@ function start(data, root) {
   showTab(0);
 
   const summary = data.systems.map((system, i) => make("span", { className: "system" },
-    make("i", { className: "mark", "data-system": i }), system.name,
+    spot(i), system.name,
     judged ? ` average mAP ${percent(system.average_mAP)}` : ""));
   root.replaceChildren(
     make("p", { className: "summary" }, `${data.videos.length} videos`, ...summary, sideButton),
