@@ -539,3 +539,21 @@ def test_every_system_has_a_colour(driver, tmp_path):
     )
     assert len(set(shades)) == 8 and "rgba(0, 0, 0, 0)" not in shades
     assert shades[8:] == shades[:2]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 320])
+def test_times_and_scores_are_never_cut_and_a_cut_class_has_a_title(tmp_path, width):
+    label = "a class of many letters, in many words"
+    late = Detections([[1, 2], [4000, 4001]], [label] * 2, [0.0061, 0.006])
+    with chromium(tmp_path / "profile", width, 844) as driver:
+        page = show(driver, tmp_path, {"a": late})
+        assert page.texts(".segments .score") == ["0.006", "0.006"]
+        cut = (
+            "[...document.querySelectorAll('.segments {}')].map(x => x.scrollWidth > x.clientWidth)"
+        )
+        assert not any(page(cut.format(".time")) + page(cut.format(".score")))
+        assert all(page(cut.format(".label")))
+        assert page("document.querySelector('.segments .label').title") == label
+        assert page.box(".segments .label")["width"] > 47
+        assert page("document.documentElement.scrollWidth") <= width

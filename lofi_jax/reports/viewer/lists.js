@@ -125,12 +125,13 @@ function makeSegmentList(data, on) {
     const missed = row < 0 ? missedBy(state.filters, segment).length : 0;
     const lost = missed && (missed === data.systems.length ? "missed" : "missed by some");
     const of = row < 0 ? "ground truth" : data.systems[row].name;
+    const name = data.classes[segment[2]];
     const score = row < 0 ? "" : short(segment[3]);
     return make("li", {}, make("button", {
       "data-row": row, "data-index": index, onclick: () => on.play(segment, row),
     }, make("span", { className: "time" }, clock(segment[0])),
     make("i", { className: `swatch look${segment[2] % 24}` }),
-    make("span", { className: "label" }, data.classes[segment[2]]),
+    make("span", { className: "label", title: name }, name),
     spot(row, of),
     make("span", { className: "score" }, score),
     make("span", { className: `type${type === "true positive" ? " good" : ""}` },
