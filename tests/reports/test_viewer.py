@@ -362,10 +362,18 @@ def test_filters_leave_what_they_say(page):
         )
         assert shown(0) == [index] and shown(1) == []
         assert page.texts(".count")[0].startswith("1 of 3" if kind == "wrong label" else "2 of 3")
+    assert "of any score" in page("document.querySelector('.chips button:last-child').title")
     choose("#tiou", "9")
     options = "[...document.querySelectorAll('#label option')]"
     choose("#label", page(f"{options}.find(x => x.textContent === 'run').value"))
     assert shown(0) == []
+
+
+@pytest.mark.browser
+def test_one_instance_is_no_instances(page):
+    facts = dict(zip(page.texts(".videos .id"), page.texts(".videos .facts"), strict=True))
+    assert facts[SILENT] == "6 s · 1 instance" and "2 instances" in facts[PLAYED]
+    assert page.texts(".classes .facts") == ["2 instances", "3 instances"]
 
 
 @pytest.mark.browser
@@ -557,3 +565,11 @@ def test_times_and_scores_are_never_cut_and_a_cut_class_has_a_title(tmp_path, wi
         assert page("document.querySelector('.segments .label').title") == label
         assert page.box(".segments .label")["width"] > 47
         assert page("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.browser
+def test_letters_in_bars_are_whole(driver, tmp_path):
+    page = show(driver, tmp_path, {"a": Detections([[1, 50]], ["juggling"], [1.0])})
+    assert page.box(".bar span")["bottom"] < page.box(".bar")["bottom"]
+    text = "document.querySelector('.bar span')"
+    assert page(f"{text}.scrollHeight <= {text}.clientHeight")

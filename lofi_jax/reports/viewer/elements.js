@@ -41,6 +41,11 @@ function percent(fraction) {
   return fraction === null || fraction === undefined ? "–" : (100 * fraction).toFixed(1);
 }
 
+/** A number of things: 1 instance, 2 instances. */
+function counted(number, thing) {
+  return `${number} ${thing}${number === 1 ? "" : "s"}`;
+}
+
 /** A score, short. */
 function short(score) {
   const size = Math.abs(score);

@@ -55,14 +55,15 @@ function makeVideoList(data, on) {
     shown.sort((a, b) => compare(a, b));
     const whole = data.videos.length;
     const cut = shown.length > MOST ? `, the first ${MOST} listed` : "";
-    count.textContent = `${shown.length} of ${whole} videos${cut}`;
+    count.textContent = `${shown.length} of ${counted(whole, "video")}${cut}`;
     list.replaceChildren(...shown.slice(0, MOST).map((video) => make("li", {}, make("button", {
       "aria-current": video === state.video ? "true" : "false",
       onclick: () => on.open(video),
     }, make("span", { className: "id", title: video.id }, video.id),
     make("span", { className: "facts" },
       clock(video.duration, 0) + (video.duration < 60 ? " s" : "") +
-      (video.truth ? ` · ${video.truth.length} instances` : "") + (video.file ? "" : " · no file")),
+      (video.truth ? ` · ${counted(video.truth.length, "instance")}` : "") +
+      (video.file ? "" : " · no file")),
     precisions(data.systems, video.precision)))));
   }
   return {
@@ -108,7 +109,7 @@ function makeClassList(data, on) {
       }, make("span", { className: "id" },
         make("i", { className: `swatch look${label % 24}` }), data.classes[label]),
       make("span", { className: "facts" },
-        data.instances ? `${data.instances[label]} instances` : ""),
+        data.instances ? counted(data.instances[label], "instance") : ""),
       precisions(data.systems, data.systems.flatMap((system) =>
         system.average_mAP === null ? [] : [system.precision[label]]))))));
     },

@@ -106,7 +106,8 @@ function start(data, root) {
     spot(i), system.name,
     judged ? ` average mAP ${percent(system.average_mAP)}` : ""));
   root.replaceChildren(
-    make("p", { className: "summary" }, `${data.videos.length} videos`, ...summary, sideButton),
+    make("p", { className: "summary" },
+      counted(data.videos.length, "video"), ...summary, sideButton),
     side,
     make("section", { className: "stage" },
       make("div", { className: "heading" }, title, scores),
