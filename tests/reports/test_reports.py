@@ -412,7 +412,15 @@ def test_every_seed_of_a_study_is_a_dot():
         [line.get_xdata() for line in axes.get_lines() if line.get_marker() == "o"]
     )
     np.testing.assert_allclose(sorted(dots), sorted([20, 22, 30, 32, 30, 36, 40, 46]))
-    assert "mean of 2 seeds" in axes.get_xlabel()
+
+
+def test_a_study_with_long_names_cuts_no_text():
+    row = (("lofi", "spatiotemporal, and some more of it", 0.5),)
+    fig = bars.figure([a_run(*row)] * 4, "mean of 4 seeds")
+    fig.draw_without_rendering()
+    assert fig.get_supxlabel().startswith("bars: mean of 4 seeds")
+    drawn = fig.get_tightbbox()
+    assert 0 <= drawn.x0 and drawn.x1 <= fig.get_figwidth()
 
 
 def test_a_timeline_says_what_it_leaves_out():
