@@ -241,6 +241,18 @@ def test_accuracy_has_a_panel_of_its_own_and_every_axis_a_label():
     assert {line.get_label() for line in losses.get_lines()[1::2]} == {"loss"}
 
 
+def test_no_line_crosses_the_legend_of_a_panel():
+    names = ("loss", "start", "end", "regression", "classification", "learning_rate")
+    logged = [dict.fromkeys(names, 1.0) | {"step": i, "accuracy": 0.5} for i in range(9)]
+    fig = curves.figure({"joint": logged, "head": logged})
+    fig.draw_without_rendering()
+    legends = [part.legends[0] for part in fig.subfigs]
+    assert [len(legend.get_texts()) for legend in legends] == [6, 6]
+    for legend in legends:
+        box = legend.get_window_extent()
+        assert not any(box.overlaps(axes.get_tightbbox()) for axes in fig.axes)
+
+
 def test_the_smooth_line_is_the_running_mean_of_the_faint_one():
     values = np.random.default_rng(0).uniform(1, 2, 120)
     logged = [{"step": 10 * i, "loss": value} for i, value in enumerate(values)]
