@@ -15,7 +15,7 @@ from matplotlib.text import Text
 
 from lofi_jax.errors import UserError
 from lofi_jax.jobs import images
-from lofi_jax.reports import bars, curves, tables, timelines
+from lofi_jax.reports import bars, curves, diagnosis, tables, timelines
 from lofi_jax.results.detections import Detections
 
 CLASSES = ["cross spinning", "disc pulsing", "ring shaking"]
@@ -444,3 +444,12 @@ def test_a_timeline_says_what_it_leaves_out():
     assert [segment.score for segment in images.strongest(few)] == [0.5, 0.051]
     fig = timelines.figure("v", 8, [("lofi", images.strongest(few))], note=images.RULE)
     assert "none under a tenth of the row's best score" in fig.texts[-1].get_text()
+
+
+def test_values_of_a_diagnosis_stand_over_the_line_of_all():
+    row = {"bucket": "XS", "from": 0, "to": 1, "missed": 0.5}
+    fig = diagnosis.instances({"missed": 0.53, "instances": {"length": [row]}}, "missed")
+    (axes,) = fig.axes
+    (value,), (line,) = axes.texts, axes.get_lines()
+    assert value.get_text() == "50.0" and value.get_zorder() > line.get_zorder()
+    assert value.get_bbox_patch().get_facecolor() == to_rgb("white") + (1,)
