@@ -164,6 +164,21 @@ def test_a_link_to_an_error_leads_to_its_moment(report, tmp_path, width):
         assert not driver.get_log("browser")
 
 
+@pytest.mark.browser
+def test_a_phone_scrolls_over_tables_and_plots_that_are_too_wide(report, tmp_path):
+    with chromium(tmp_path, 390, 844) as driver:
+        driver.get((report[0] / "report.html").as_uri())
+        lines = driver.execute_script(
+            "return [...document.querySelectorAll('td')].map(x => {"
+            "const r = document.createRange(); r.selectNodeContents(x);"
+            "return new Set([...r.getClientRects()].map(y => y.top)).size; })"
+        )
+        assert len(lines) > 50 and max(lines) == 1
+        sizes = "return [...document.images].map(x => [x.clientWidth, x.naturalWidth])"
+        assert all(shown == own for shown, own in driver.execute_script(sizes))
+        assert driver.execute_script("return document.documentElement.scrollWidth") <= 390
+
+
 def test_text_is_escaped():
     made = pages.page("<a>", [pages.heading("&"), pages.paragraph("<b>"), pages.table([["<c>"]])])
     assert "<title>&lt;a&gt;</title>" in made

@@ -57,7 +57,9 @@ def figure(runs: Sequence[Mapping], title: str) -> Figure:
     axes.set_yticks(range(len(rows)), [row_name(row) for row in rows], fontsize=_SMALL)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, min(axes.get_xlim()[1], 102))
-    axes.set_xlabel(f"average mAP (%)\n{_caption(len(runs))}", fontsize=_SMALL)
+    axes.set_xlabel("average mAP (%)", fontsize=_SMALL)
+    # Over the whole width: row names may leave the bars little.
+    fig.supxlabel(_caption(len(runs)), fontsize=_SMALL)
     axes.set_title(title, fontsize=_SMALL + 1, loc="left")
     axes.tick_params(labelsize=_SMALL)
     axes.spines[["top", "right"]].set_visible(False)

@@ -76,7 +76,9 @@ def _draw_stage(part: SubFigure, stage: str, series: dict[str, _Line]) -> None:
     lines = axes.get_lines()[1::2]
     if rate is not None:
         lines = [*lines, *_draw_rate(axes, rate)]
-    legend = axes.legend(handles=lines, fontsize=_SMALL - 1, frameon=False, ncols=2)
+    # Outside, where no line crosses it.
+    look: dict[str, Any] = {"fontsize": _SMALL - 1, "frameon": False, "ncols": 3}
+    legend = part.legend(handles=lines, loc="outside lower center", **look)
     for text in legend.get_texts():
         text.set_parse_math(False)
     if accuracy is not None:

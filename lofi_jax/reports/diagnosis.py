@@ -139,15 +139,16 @@ def _title(axes: Axes, text: str) -> None:
 
 
 def _write(axes: Axes, values: Sequence[float], across: bool = False) -> None:
-    """Each bar's value at its end."""
+    """Each bar's value at its end, over any line there."""
     for i, value in enumerate(values):
         label = "none" if np.isnan(value) else f"{value:.1f}"
         at = (max(value, 0), i) if across else (i, np.nan_to_num(value))
         align: dict[str, Any] = (
             {"va": "center", "ha": "left"} if across else {"ha": "center", "va": "bottom"}
         )
-        axes.annotate(
-            label, at, (2, 0) if across else (0, 1), textcoords="offset points", fontsize=6, **align
+        text = axes.annotate(
+            label, at, (2, 0) if across else (0, 2), textcoords="offset points", fontsize=6, **align
         )
+        text.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1.5})
     if across:
         axes.margins(x=0.15)

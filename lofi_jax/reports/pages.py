@@ -20,10 +20,12 @@ h2 { font-size: 1.15rem; margin-top: 2.5rem; border-bottom: 1px solid var(--line
 a { color: var(--accent); }
 ul { margin: .25rem 0; padding-left: 1.2rem; }
 img { max-width: 100%; height: auto; display: block; margin: 1rem 0; background: #fff; }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto; overflow-wrap: normal; }
+@media screen { .wide img { max-width: none; } }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .15rem .8rem; text-align: right; border-bottom: 1px solid var(--line); }
 th:first-child, td:first-child { text-align: left; }
+td { white-space: nowrap; }
 """
 
 

@@ -15,7 +15,7 @@ from matplotlib.text import Text
 
 from lofi_jax.errors import UserError
 from lofi_jax.jobs import images
-from lofi_jax.reports import bars, curves, tables, timelines
+from lofi_jax.reports import bars, curves, diagnosis, tables, timelines
 from lofi_jax.results.detections import Detections
 
 CLASSES = ["cross spinning", "disc pulsing", "ring shaking"]
@@ -241,6 +241,18 @@ def test_accuracy_has_a_panel_of_its_own_and_every_axis_a_label():
     assert {line.get_label() for line in losses.get_lines()[1::2]} == {"loss"}
 
 
+def test_no_line_crosses_the_legend_of_a_panel():
+    names = ("loss", "start", "end", "regression", "classification", "learning_rate")
+    logged = [dict.fromkeys(names, 1.0) | {"step": i, "accuracy": 0.5} for i in range(9)]
+    fig = curves.figure({"joint": logged, "head": logged})
+    fig.draw_without_rendering()
+    legends = [part.legends[0] for part in fig.subfigs]
+    assert [len(legend.get_texts()) for legend in legends] == [6, 6]
+    for legend in legends:
+        box = legend.get_window_extent()
+        assert not any(box.overlaps(axes.get_tightbbox()) for axes in fig.axes)
+
+
 def test_the_smooth_line_is_the_running_mean_of_the_faint_one():
     values = np.random.default_rng(0).uniform(1, 2, 120)
     logged = [{"step": 10 * i, "loss": value} for i, value in enumerate(values)]
@@ -412,7 +424,15 @@ def test_every_seed_of_a_study_is_a_dot():
         [line.get_xdata() for line in axes.get_lines() if line.get_marker() == "o"]
     )
     np.testing.assert_allclose(sorted(dots), sorted([20, 22, 30, 32, 30, 36, 40, 46]))
-    assert "mean of 2 seeds" in axes.get_xlabel()
+
+
+def test_a_study_with_long_names_cuts_no_text():
+    row = (("lofi", "spatiotemporal, and some more of it", 0.5),)
+    fig = bars.figure([a_run(*row)] * 4, "mean of 4 seeds")
+    fig.draw_without_rendering()
+    assert fig.get_supxlabel().startswith("bars: mean of 4 seeds")
+    drawn = fig.get_tightbbox()
+    assert 0 <= drawn.x0 and drawn.x1 <= fig.get_figwidth()
 
 
 def test_a_timeline_says_what_it_leaves_out():
@@ -424,3 +444,12 @@ def test_a_timeline_says_what_it_leaves_out():
     assert [segment.score for segment in images.strongest(few)] == [0.5, 0.051]
     fig = timelines.figure("v", 8, [("lofi", images.strongest(few))], note=images.RULE)
     assert "none under a tenth of the row's best score" in fig.texts[-1].get_text()
+
+
+def test_values_of_a_diagnosis_stand_over_the_line_of_all():
+    row = {"bucket": "XS", "from": 0, "to": 1, "missed": 0.5}
+    fig = diagnosis.instances({"missed": 0.53, "instances": {"length": [row]}}, "missed")
+    (axes,) = fig.axes
+    (value,), (line,) = axes.texts, axes.get_lines()
+    assert value.get_text() == "50.0" and value.get_zorder() > line.get_zorder()
+    assert value.get_bbox_patch().get_facecolor() == to_rgb("white") + (1,)

@@ -1,6 +1,7 @@
 """The viewer's page as a user meets it: written by the command, clicked in a real browser."""
 
 import http.client
+import itertools
 import json
 import subprocess
 import sys
@@ -244,6 +245,9 @@ class Page:
             f"[...document.querySelectorAll({json.dumps(selector)})].map(x => x.textContent)"
         )
 
+    def box(self, selector):
+        return self(f"document.querySelector({json.dumps(selector)}).getBoundingClientRect()")
+
     def press(self, keys):
         self.driver.find_element("css selector", "body").send_keys(keys)
 
@@ -358,10 +362,18 @@ def test_filters_leave_what_they_say(page):
         )
         assert shown(0) == [index] and shown(1) == []
         assert page.texts(".count")[0].startswith("1 of 3" if kind == "wrong label" else "2 of 3")
+    assert "of any score" in page("document.querySelector('.chips button:last-child').title")
     choose("#tiou", "9")
     options = "[...document.querySelectorAll('#label option')]"
     choose("#label", page(f"{options}.find(x => x.textContent === 'run').value"))
     assert shown(0) == []
+
+
+@pytest.mark.browser
+def test_one_instance_is_no_instances(page):
+    facts = dict(zip(page.texts(".videos .id"), page.texts(".videos .facts"), strict=True))
+    assert facts[SILENT] == "6 s · 1 instance" and "2 instances" in facts[PLAYED]
+    assert page.texts(".classes .facts") == ["2 instances", "3 instances"]
 
 
 @pytest.mark.browser
@@ -476,8 +488,7 @@ def test_row_names_stay_in_sight_when_zoomed(page):
     page.press("+++")
     assert page("document.querySelector('.inner').clientWidth > innerWidth")
     page.driver.execute_script("document.querySelector('.timeline').scrollLeft = 600")
-    edge = page("document.querySelector('.timeline').getBoundingClientRect().left")
-    assert page("document.querySelector('.row .name').getBoundingClientRect().left") < edge + 5
+    assert page.box(".row .name")["left"] < page.box(".timeline")["left"] + 5
     page.press("0")
     assert page("document.querySelector('.inner').clientWidth < innerWidth")
 
@@ -500,3 +511,65 @@ def test_served_videos_can_be_sought(driver, folder):
         finally:
             process.kill()
         driver.get_log("browser")
+
+
+def show(driver, folder, systems):
+    """A page of one video of 60 s, without a ground truth and a file.
+
+    Args:
+        systems: detections by the system's name.
+    """
+    found = {name: predictions.of_detections({"one": one}) for name, one in systems.items()}
+    data, _ = view.with_videos(side_by_side.unjudged(found), None, folder)
+    view.write(folder, "one video", data)
+    driver.get((folder / "index.html").as_uri())
+    page = Page(driver)
+    page.wait("document.querySelectorAll('.bar').length > 0")
+    return page
+
+
+@pytest.mark.browser
+def test_the_lists_leave_the_buttons_free_however_long_a_class_is(driver, tmp_path):
+    label = "making a very elaborate breakfast of three courses " * 20
+    many = Detections([[i, i + 9] for i in range(50)], [label] * 50, np.linspace(1, 0.5, 50))
+    page = show(driver, tmp_path, {"a": many})
+    page.click(".bar[data-row='0']")
+    boxes = [page.box(part) for part in (".details", ".segments", ".transport")]
+    assert all(above["bottom"] < below["top"] for above, below in itertools.pairwise(boxes))
+
+
+@pytest.mark.browser
+def test_every_system_has_a_colour(driver, tmp_path):
+    page = show(driver, tmp_path, dict.fromkeys("abcdefghij", Detections([[1, 9]], ["run"], [1.0])))
+    shades = page(
+        "[...document.querySelectorAll('.summary .mark')]"
+        ".map(x => getComputedStyle(x).backgroundColor)"
+    )
+    assert len(set(shades)) == 8 and "rgba(0, 0, 0, 0)" not in shades
+    assert shades[8:] == shades[:2]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 320])
+def test_times_and_scores_are_never_cut_and_a_cut_class_has_a_title(tmp_path, width):
+    label = "a class of many letters, in many words"
+    late = Detections([[1, 2], [4000, 4001]], [label] * 2, [0.0061, 0.006])
+    with chromium(tmp_path / "profile", width, 844) as driver:
+        page = show(driver, tmp_path, {"a": late})
+        assert page.texts(".segments .score") == ["0.006", "0.006"]
+        cut = (
+            "[...document.querySelectorAll('.segments {}')].map(x => x.scrollWidth > x.clientWidth)"
+        )
+        assert not any(page(cut.format(".time")) + page(cut.format(".score")))
+        assert all(page(cut.format(".label")))
+        assert page("document.querySelector('.segments .label').title") == label
+        assert page.box(".segments .label")["width"] > 47
+        assert page("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.browser
+def test_letters_in_bars_are_whole(driver, tmp_path):
+    page = show(driver, tmp_path, {"a": Detections([[1, 50]], ["juggling"], [1.0])})
+    assert page.box(".bar span")["bottom"] < page.box(".bar")["bottom"]
+    text = "document.querySelector('.bar span')"
+    assert page(f"{text}.scrollHeight <= {text}.clientHeight")

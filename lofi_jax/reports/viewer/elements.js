@@ -13,6 +13,17 @@ function make(tag, properties = {}, ...children) {
   return made;
 }
 
+/** The colour of a system, by its place; those of viewer.css come again and again. -1 is the ground
+ *  truth's. */
+function colour(system) {
+  return system % 8;
+}
+
+/** A spot in the colour of a system. */
+function spot(system, title = "") {
+  return make("i", { className: "mark", "data-system": colour(system), title });
+}
+
 /** A time in the form that suits the video's length: 7.25, 1:02.5, 1:01:05. */
 function clock(seconds, digits = 2) {
   const sign = seconds < 0 ? "-" : "";
@@ -28,6 +39,11 @@ function clock(seconds, digits = 2) {
 /** A fraction in percent, a dash where there is none. */
 function percent(fraction) {
   return fraction === null || fraction === undefined ? "–" : (100 * fraction).toFixed(1);
+}
+
+/** A number of things: 1 instance, 2 instances. */
+function counted(number, thing) {
+  return `${number} ${thing}${number === 1 ? "" : "s"}`;
 }
 
 /** A score, short. */

@@ -8,7 +8,7 @@ const KINDS = {
   "confusion": ["C", "overlaps an instance of another class a little"],
   "background": ["B", "overlaps nothing: a tIoU under 0.1 with every instance"],
 };
-const MISSED = ["M", "an instance that no detection matches at this tIoU"];
+const MISSED = ["M", "an instance that no detection of any score matches at this tIoU"];
 
 /** The filters' first setting: a detection is shown from a tenth of its system's best score on. */
 function newFilters(data) {

@@ -6,7 +6,7 @@ const MOST = 300; // lines of a list that are made at once
 function precisions(systems, values) {
   return make("span", { className: "precisions" }, ...values.map((value, i) =>
     make("span", {
-      className: "precision", "--share": value ?? 0, "data-system": i,
+      className: "precision", "--share": value ?? 0, "data-system": colour(i),
       title: `average precision of ${systems[i].name}`,
     }, percent(value))));
 }
@@ -55,14 +55,15 @@ function makeVideoList(data, on) {
     shown.sort((a, b) => compare(a, b));
     const whole = data.videos.length;
     const cut = shown.length > MOST ? `, the first ${MOST} listed` : "";
-    count.textContent = `${shown.length} of ${whole} videos${cut}`;
+    count.textContent = `${shown.length} of ${counted(whole, "video")}${cut}`;
     list.replaceChildren(...shown.slice(0, MOST).map((video) => make("li", {}, make("button", {
       "aria-current": video === state.video ? "true" : "false",
       onclick: () => on.open(video),
     }, make("span", { className: "id", title: video.id }, video.id),
     make("span", { className: "facts" },
       clock(video.duration, 0) + (video.duration < 60 ? " s" : "") +
-      (video.truth ? ` · ${video.truth.length} instances` : "") + (video.file ? "" : " · no file")),
+      (video.truth ? ` · ${counted(video.truth.length, "instance")}` : "") +
+      (video.file ? "" : " · no file")),
     precisions(data.systems, video.precision)))));
   }
   return {
@@ -108,7 +109,7 @@ function makeClassList(data, on) {
       }, make("span", { className: "id" },
         make("i", { className: `swatch look${label % 24}` }), data.classes[label]),
       make("span", { className: "facts" },
-        data.instances ? `${data.instances[label]} instances` : ""),
+        data.instances ? counted(data.instances[label], "instance") : ""),
       precisions(data.systems, data.systems.flatMap((system) =>
         system.average_mAP === null ? [] : [system.precision[label]]))))));
     },
@@ -125,13 +126,14 @@ function makeSegmentList(data, on) {
     const missed = row < 0 ? missedBy(state.filters, segment).length : 0;
     const lost = missed && (missed === data.systems.length ? "missed" : "missed by some");
     const of = row < 0 ? "ground truth" : data.systems[row].name;
+    const name = data.classes[segment[2]];
     const score = row < 0 ? "" : short(segment[3]);
     return make("li", {}, make("button", {
       "data-row": row, "data-index": index, onclick: () => on.play(segment, row),
     }, make("span", { className: "time" }, clock(segment[0])),
     make("i", { className: `swatch look${segment[2] % 24}` }),
-    make("span", { className: "label" }, data.classes[segment[2]]),
-    make("i", { className: "mark", "data-system": row, title: of }),
+    make("span", { className: "label", title: name }, name),
+    spot(row, of),
     make("span", { className: "score" }, score),
     make("span", { className: `type${type === "true positive" ? " good" : ""}` },
       lost || type)));

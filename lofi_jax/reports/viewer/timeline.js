@@ -99,7 +99,7 @@ function makeTimeline(data, on) {
     const empty = bars.length ? null : make("span", { className: "none" }, "none shown");
     return make("div", { className: "row", role: "group", "aria-label": title },
       make("div", { className: "name" },
-        make("i", { className: "mark", "data-system": row }), make("strong", {}, title), ` ${note}`),
+        spot(row), make("strong", {}, title), ` ${note}`),
       make("div", { className: "lanes", "--lanes": Math.max(0, ...places) + 1 },
         ...bands, ...bars, empty));
   }

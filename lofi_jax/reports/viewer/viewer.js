@@ -103,10 +103,11 @@ function start(data, root) {
   showTab(0);
 
   const summary = data.systems.map((system, i) => make("span", { className: "system" },
-    make("i", { className: "mark", "data-system": i }), system.name,
+    spot(i), system.name,
     judged ? ` average mAP ${percent(system.average_mAP)}` : ""));
   root.replaceChildren(
-    make("p", { className: "summary" }, `${data.videos.length} videos`, ...summary, sideButton),
+    make("p", { className: "summary" },
+      counted(data.videos.length, "video"), ...summary, sideButton),
     side,
     make("section", { className: "stage" },
       make("div", { className: "heading" }, title, scores),
@@ -201,6 +202,7 @@ function start(data, root) {
       const missed = missedBy(state.filters, segment).map((i) => data.systems[i].name);
       facts.push(...line("found", missed.length ? `missed by ${missed.join(", ")}` : "by all"));
     }
+    details.scrollTop = 0;
     details.replaceChildren(
       make("h3", {}, make("i", { className: `swatch look${of % 24}` }), data.classes[of],
         make("small", {}, row < 0 ? "ground truth" : data.systems[row].name)),
