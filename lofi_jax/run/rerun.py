@@ -97,5 +97,5 @@ def discard(workdir: Workdir, stages: tuple[str, ...]) -> list[str]:
         else:
             path.unlink()
     if "pretrain" in stages or {"joint", "head"} <= set(stages):
-        workdir.annotations.unlink(missing_ok=True)  # nothing is left that learnt from them
+        workdir.learned_from.unlink(missing_ok=True)  # nothing is left that learnt from them
     return [path.relative_to(workdir.root).as_posix() for path in paths]

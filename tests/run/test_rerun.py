@@ -91,7 +91,7 @@ def test_a_stage_is_named_that_a_change_needs_and_done_anew_with_it(workdir):
 
 def test_other_annotations_name_the_stages_that_learn_from_them(workdir):
     # As if the run had been made before its annotations changed.
-    noted = json.loads((workdir / "annotations.json").read_text())
-    (workdir / "annotations.json").write_text(json.dumps(noted | {"target": "another"}))
+    noted = json.loads((workdir / "learned_from.json").read_text())
+    (workdir / "learned_from.json").write_text(json.dumps(noted | {"target": "another"}))
     ended = run(*main(workdir, "--config.joint.epochs=1.0", "--config.stages=data"))
     assert refused(ended, "was trained with other annotations", "--rerun=joint,head")
