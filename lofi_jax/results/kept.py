@@ -15,7 +15,7 @@ class Kept:
 
     Attributes:
         min_score: of a detection.
-        top_k: most of a video; None: all.
+        top_k: most of a video, or of each window of a live source; None: all.
         classes: whose; () for all.
         proposals_only: segments without classes.
     """
