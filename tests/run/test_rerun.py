@@ -42,8 +42,11 @@ def test_a_stage_takes_with_it_what_came_of_it(tmp_path, stages, kept):
     for name in MADE:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch() if name.endswith(".json") else (tmp_path / name).mkdir()
+    hidden = tmp_path / "detections" / ".lofi_full_gtad.made_from.json"
+    hidden.touch()
     gone = rerun.discard(Workdir(tmp_path), rerun.parse(stages))
     assert [name for name in MADE if (tmp_path / name).exists()] == kept.split()
+    assert hidden.exists() is (stages in ("joint", "evaluate,"))
     assert gone == [name for name in MADE if name not in kept.split()]
 
 
