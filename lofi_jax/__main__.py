@@ -1,9 +1,10 @@
 """The package's commands by name: `lofi NAME ...` does what `python -m lofi_jax.NAME ...` does."""
 
-import difflib
 import os
 import runpy
 import sys
+
+from lofi_jax.errors import there_are
 
 COMMANDS = {
     "main": "a whole run, from videos to a table of results; resumes",
@@ -32,11 +33,7 @@ def main() -> int:
         print("\n".join(f"  {name:<10}{does}" for name, does in COMMANDS.items()))
         return 0
     if name not in COMMANDS:
-        close = difflib.get_close_matches(name, COMMANDS, 1)
-        meant = f"did you mean {close[0]}? " if close else ""
-        print(
-            f"error: no command {name!r}: {meant}There are {', '.join(COMMANDS)}", file=sys.stderr
-        )
+        print(f"error: no command {name!r}: {there_are(name, COMMANDS)}", file=sys.stderr)
         return 2
     # As `python -m` has it: a config may name an encoder or a head in a module of this folder.
     sys.path.insert(0, os.getcwd())

@@ -17,6 +17,8 @@ from lofi_jax.errors import UserError, as_usage, one_line
 
 _CONFIG = ("-config", "--config")
 
+flags.disclaim_key_flags()  # a flag that is defined here is its command's, whose help lists it
+
 
 def define_config() -> flags.FlagHolder[ConfigDict]:
     """Defines the flag --config, which must be given."""

@@ -1,9 +1,11 @@
 """Errors for the user, and how a command exits on them."""
 
 import contextlib
+import difflib
 import errno
 import logging as python_logging
 import os
+import re
 import select
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -109,11 +111,19 @@ def run(
             try:
                 return parse(argv)
             except flags.Error as error:
-                # When a config file itself fails, a whole traceback lies between these two lines.
-                lines = str(error).splitlines()
-                raise UsageError(" ".join(dict.fromkeys((lines[0], lines[-1])))) from error
+                raise UsageError(_of_flags(str(error))) from error
 
     app.run(guarded, flags_parser=guarded_parse)
+
+
+def _of_flags(text: str) -> str:
+    """What to say of the flags, where their library says this."""
+    missing = re.findall(r"Flag (--\w+) must have a value other than None", text)
+    if missing:
+        return f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} required: see --help"
+    # When a config file itself fails, a whole traceback lies between these two lines.
+    lines = text.splitlines()
+    return " ".join(dict.fromkeys((lines[0], lines[-1])))
 
 
 def _silence_libraries() -> None:
@@ -136,8 +146,6 @@ def _silence_libraries() -> None:
 def _help() -> NoReturn:
     """Prints what the command is, and its own flags."""
     print(f"{(sys.modules['__main__'].__doc__ or '').strip()}\n\nflags:")
-    if "config" in flags.FLAGS:  # which another module defines
-        print(f"  --config: {flags.FLAGS['config'].help}")
     print(flags.FLAGS.module_help(sys.argv[0]))
     sys.stdout.flush()
     sys.exit(0)
@@ -186,3 +194,15 @@ def one_line(text: str, most: int = 120) -> str:
 def first(entries: Sequence[str], count: int = 3) -> str:
     """The first few of `entries`, with an ellipsis if there are more."""
     return ", ".join(entries[:count]) + (", ..." if len(entries) > count else "")
+
+
+def there_are(name: str, known: Iterable[str]) -> str:
+    """What to say of a name that is none of those known: a close one, and the first of them.
+
+    >>> there_are("mian", ["main", "plan"])
+    'did you mean main? there are main, plan'
+    """
+    names = list(known)
+    close = difflib.get_close_matches(name, names, 1)
+    meant = f"did you mean {close[0]}? " if close else ""
+    return f"{meant}there are {first(names, 20)}"

@@ -22,6 +22,8 @@ from lofi_jax.errors import UserError, one_line
 
 _NONE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
+flags.disclaim_key_flags()  # a flag that is defined here is its command's, whose help lists it
+
 
 def define_wait() -> flags.FlagHolder[bool]:
     """Defines the flag --wait of a command that writes where others may write."""

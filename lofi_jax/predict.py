@@ -29,7 +29,12 @@ _OUTPUT = flags.DEFINE_string(
     " be left out: lines of JSON go to the output.",
 )
 _MIN_SCORE = flags.DEFINE_float("min_score", 0.0, "Of a detection that is kept.", 0.0)
-_TOP_K = flags.DEFINE_integer("top_k", None, "Most detections of a video; default: all.", 1)
+_TOP_K = flags.DEFINE_integer(
+    "top_k",
+    None,
+    "Most detections of a video, or of each window of a live source; default: all.",
+    1,
+)
 _CLASSES = flags.DEFINE_string("classes", "", "Whose detections are kept; default: all classes'.")
 _PROPOSALS_ONLY = flags.DEFINE_bool(
     "proposals_only", False, "Segments without a class, all of the label 'proposal'."

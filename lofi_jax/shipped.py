@@ -1,12 +1,11 @@
 """Config files by their path, and those that come with the package by their name."""
 
-import difflib
 import pathlib
 import runpy
 
 from ml_collections import ConfigDict
 
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UserError, there_are
 
 
 def load(text: str) -> ConfigDict:
@@ -38,12 +37,9 @@ def located(text: str) -> str:
         return text
     known = shipped()
     if name not in known:
-        close = difflib.get_close_matches(name, known, 1)
-        meant = f"did you mean {close[0]}? " if close else ""
         raise UserError(
             f"--config={name}: no such file, and no config of this name comes with lofi_jax:"
-            f" {meant}There are"
-            f" {', '.join(known)}"
+            f" {there_are(name, known)}"
         )
     return f"{known[name]}{colon}{arguments}"
 

@@ -5,8 +5,9 @@ import subprocess
 import sys
 
 import pytest
-from commands import ROOT, run
+from commands import ROOT, misused, run
 
+from lofi_jax.__main__ import COMMANDS
 from lofi_jax.shipped import shipped
 from lofi_jax.training import progress
 
@@ -38,6 +39,24 @@ def test_help_is_no_error_and_lists_the_shipped_configs():
         assert ended.stdout.startswith("`python -m lofi_jax.main --config=F --workdir=D`")
         assert all(name in ended.stdout for name in shipped())
         assert "--workdir: Folder for everything the run writes." in ended.stdout
+
+
+@pytest.mark.parametrize("command", ["main", "predict", "prepare"])
+def test_help_lists_the_flags_that_several_commands_have(command):
+    assert "--[no]wait: Wait for another process that writes there" in run(command, "--help").stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_is_missing_is_named_by_its_flag(command):
+    ended = run(command)
+    assert misused(ended, " required: see --help"), ended.stderr
+    assert re.match(r"error: --\w+(, --\w+)* (is|are) required", ended.stderr)
+
+
+def test_one_missing_flag_is_named_alone():
+    usual = "--ground_truth=a.json", "--predictions=b.json", "--output=page"
+    ended = run("view", *usual)
+    assert ended.stderr == "error: --video_dir is required: see --help\n"
 
 
 def test_the_first_lines_of_a_run(finished_run):

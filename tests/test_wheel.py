@@ -58,7 +58,7 @@ def test_the_commands_are_those_that_the_script_lists(lofi):
     assert [line.split()[0] for line in listed.stdout.splitlines()[2:]] == list(COMMANDS)
     unknown = lofi("mian")
     assert unknown.returncode == 2 and unknown.stderr.startswith(
-        "error: no command 'mian': did you mean main?"
+        "error: no command 'mian': did you mean main? there are main, doctor, "
     )
 
 

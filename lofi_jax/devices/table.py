@@ -11,9 +11,8 @@ memory that a program may take from the TPU compiler, which names it when it ref
 """
 
 import dataclasses
-import difflib
 
-from lofi_jax.errors import UsageError
+from lofi_jax.errors import UsageError, there_are
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,6 +123,4 @@ def find(name: str) -> Device:
     """
     if name in DEVICES:
         return DEVICES[name]
-    close = difflib.get_close_matches(name.lower(), DEVICES, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    raise UsageError(f"--device={name}: unknown device; {hint}{', '.join(DEVICES)}")
+    raise UsageError(f"--device={name}: unknown device; {there_are(name.lower(), DEVICES)}")

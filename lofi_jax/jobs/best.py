@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from lofi_jax.config import rows_of
 from lofi_jax.config.rows import Row
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UserError, there_are
 from lofi_jax.files import read_own_json
 from lofi_jax.run import checkpoints
 from lofi_jax.run.start import Run
@@ -70,4 +70,5 @@ def named(rows: Sequence[Row], name: str) -> Choice:
     for row in rows:
         if row.name == name:
             return Choice(row, "as named")
-    raise UserError(f"no trained row {name!r}: there are {', '.join(row.name for row in rows)}")
+    known = there_are(name, [row.name for row in rows])
+    raise UserError(f"no trained row {name!r}: {known}")

@@ -1,9 +1,9 @@
 """What is kept of a video's detections: by score, number and class, or segments alone."""
 
 import dataclasses
-from collections.abc import Container
+from collections.abc import Collection
 
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UserError, there_are
 from lofi_jax.results.detections import Detections
 
 PROPOSAL = "proposal"  # the label of all where only proposals are asked for
@@ -15,7 +15,7 @@ class Kept:
 
     Attributes:
         min_score: of a detection.
-        top_k: most of a video; None: all.
+        top_k: most of a video, or of each window of a live source; None: all.
         classes: whose; () for all.
         proposals_only: segments without classes.
     """
@@ -25,11 +25,13 @@ class Kept:
     classes: tuple[str, ...] = ()
     proposals_only: bool = False
 
-    def check(self, known: Container[str]) -> None:
+    def check(self, known: Collection[str]) -> None:
         """Raises a `UserError` for a class that no detection can have."""
         unknown = [name for name in self.classes if name not in known]
         if unknown:
-            raise UserError(f"--classes: the run knows no class {unknown[0]!r}")
+            raise UserError(
+                f"--classes: the run knows no class {unknown[0]!r}: {there_are(unknown[0], known)}"
+            )
 
     def of(self, found: Detections) -> Detections:
         if self.proposals_only:

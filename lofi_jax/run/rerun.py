@@ -88,7 +88,9 @@ def made(workdir: Workdir, stages: tuple[str, ...]) -> list[pathlib.Path]:
 
 
 def discard(workdir: Workdir, stages: tuple[str, ...]) -> list[str]:
-    """Deletes what `made` finds; returns the names in the workdir, first made first."""
+    """Deletes what `made` finds; returns the names in the workdir, first made first, without the
+    hidden files of our own.
+    """
     paths = made(workdir, stages)
     # Last first: what a kill leaves was made from what is there.
     for path in reversed(paths):
@@ -97,5 +99,6 @@ def discard(workdir: Workdir, stages: tuple[str, ...]) -> list[str]:
         else:
             path.unlink()
     if "pretrain" in stages or {"joint", "head"} <= set(stages):
-        workdir.annotations.unlink(missing_ok=True)  # nothing is left that learnt from them
-    return [path.relative_to(workdir.root).as_posix() for path in paths]
+        workdir.learned_from.unlink(missing_ok=True)  # nothing is left that learnt from them
+    seen = (path for path in paths if not path.name.startswith("."))
+    return [path.relative_to(workdir.root).as_posix() for path in seen]

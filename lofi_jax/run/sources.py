@@ -167,7 +167,7 @@ def _note_annotations(run: Run) -> None:
     Raises:
         UserError: those that are there learnt from others.
     """
-    own_source, path = source(run), run.workdir.annotations
+    own_source, path = source(run), run.workdir.learned_from
     parts = {"target": target(run), "source": own_source or target(run)}
     now = {side: video_folder.hash_of(one.annotations) for side, one in parts.items()}
     before = read_own_json(path) if path.exists() else now

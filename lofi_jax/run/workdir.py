@@ -73,9 +73,9 @@ class Workdir:
         return self.root / "results.json"
 
     @property
-    def annotations(self) -> pathlib.Path:
+    def learned_from(self) -> pathlib.Path:
         """Which annotations the trainings learn from, as hashes."""
-        return self.root / "annotations.json"
+        return self.root / "learned_from.json"
 
     @property
     def seconds(self) -> pathlib.Path:

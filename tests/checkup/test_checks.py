@@ -129,6 +129,7 @@ def test_trimmed_and_nearly_empty_videos_are_told():
     assert found(coverage.check(many(2, (0, 1, "a"))), (WARNING, "1.0 percent"))
     mostly = [*many(2, (10, 40, "a")), *many(3)]
     assert found(coverage.check(mostly), (NOTE, "3 of 5 training videos have no segment"))
+    assert found(coverage.check(many(3))) and found(coverage.check([]))
 
 
 @given(

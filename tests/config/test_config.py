@@ -219,7 +219,7 @@ def test_a_path_goes_before_a_name(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("synthtic", "did you mean synthetic"), ("my/own.py", "There are adatad/activitynet, ")],
+    [("synthtic", "did you mean synthetic"), ("my/own.py", "there are adatad/activitynet, ")],
 )
 def test_an_unknown_config_is_one_line_that_lists_those_there_are(name, says):
     with pytest.raises(UserError, match=f"^--config={name}: no such file, .*{says}.*, synthetic,"):

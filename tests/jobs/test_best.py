@@ -45,6 +45,8 @@ def test_a_row_is_taken_by_name():
     assert best.named(ROWS, "lofi_temporal_bmn") == (ROWS[2], "as named")
     with pytest.raises(UserError, match="no trained row 'icp': there are acp_gtad, lofi_temporal"):
         best.named(ROWS, "icp")
+    with pytest.raises(UserError, match="'lofi_temporal_bnm': did you mean lofi_temporal_bmn?"):
+        best.named(ROWS, "lofi_temporal_bnm")
 
 
 @pytest.fixture(scope="module")

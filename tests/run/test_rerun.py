@@ -42,8 +42,11 @@ def test_a_stage_takes_with_it_what_came_of_it(tmp_path, stages, kept):
     for name in MADE:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch() if name.endswith(".json") else (tmp_path / name).mkdir()
+    hidden = tmp_path / "detections" / ".lofi_full_gtad.made_from.json"
+    hidden.touch()
     gone = rerun.discard(Workdir(tmp_path), rerun.parse(stages))
     assert [name for name in MADE if (tmp_path / name).exists()] == kept.split()
+    assert hidden.exists() is (stages in ("joint", "evaluate,"))
     assert gone == [name for name in MADE if name not in kept.split()]
 
 
@@ -91,7 +94,7 @@ def test_a_stage_is_named_that_a_change_needs_and_done_anew_with_it(workdir):
 
 def test_other_annotations_name_the_stages_that_learn_from_them(workdir):
     # As if the run had been made before its annotations changed.
-    noted = json.loads((workdir / "annotations.json").read_text())
-    (workdir / "annotations.json").write_text(json.dumps(noted | {"target": "another"}))
+    noted = json.loads((workdir / "learned_from.json").read_text())
+    (workdir / "learned_from.json").write_text(json.dumps(noted | {"target": "another"}))
     ended = run(*main(workdir, "--config.joint.epochs=1.0", "--config.stages=data"))
     assert refused(ended, "was trained with other annotations", "--rerun=joint,head")

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import av
@@ -19,6 +19,11 @@ from lofi_jax.data.video.packets import VideoError, reason
 _PATIENCE = 10.0  # seconds without a frame until a source counts as stalled
 _FPS = 25.0  # of a stream that does not tell
 _SLACK = 1.0  # seconds that a finished file may end before its stated end
+_ENDED = "the stream ended"
+_SEEKS = (
+    "a form that needs seeking, as MP4 does, is no stream: give the file itself, or pipe MPEG-TS"
+    " or Matroska"
+)
 
 
 class Live:
@@ -26,7 +31,8 @@ class Live:
 
     A stall, a break and the end of a stream are said, and the source is connected to again; stdin,
     and a file on the network that was read to its stated end, are over with their end. The clock
-    goes on while there is no frame, which the last one fills.
+    goes on while there is no frame, which the last one fills. That no frame came at all is a
+    `VideoError` in the end.
 
     Attributes:
         duration: seconds from the first frame to the end of the last so far.
@@ -71,29 +77,46 @@ class Live:
         yield from complete(shown_at(wanted, self._frames(), make), how.frames)
 
     def _frames(self) -> Iterator[tuple[float, Any]]:
-        """(begin in seconds, (frame, pixel aspect)) over all connections."""
-        began = time.monotonic()
+        """(begin in seconds, (frame, pixel aspect)) over all connections.
+
+        Raises:
+            VideoError: there was none.
+        """
+        began, why = time.monotonic(), _ENDED
         container: InputContainer | None = self._container
+        once = self._address == STDIN
         while container is not None:
-            offset, why = self._offset(began), "the stream ended"
+            offset = self._offset(began)
             stated = float(container.duration or 0) / av.time_base
             with container:
-                stream = container.streams.video[0]
-                first = None
-                try:
-                    for frame in container.decode(stream):
-                        at = self.duration - offset if frame.time is None else frame.time
-                        first = at if first is None else first
-                        begin = max(self.duration - 1 / self._fps, offset + at - first, 0.0)
-                        self.duration = begin + 1 / self._fps
-                        yield begin, (frame, stream.sample_aspect_ratio)
-                except FFmpegError as error:
-                    why = reason(error)
+                why = yield from self._frames_of(container, offset)
             finished = 0 < stated <= self.duration - offset + _SLACK
-            if self._address == STDIN or finished:
-                return
-            self._say(f"{self._address}: no frame after {self.duration:.1f} s ({why})")
-            container = self._connected_again()
+            # stdin that does not state its length may end at any time.
+            broke = not finished and (not once or stated > 0 or why != _ENDED)
+            if broke and (self.duration or not once):
+                self._say(f"{self._address}: no frame after {self.duration:.1f} s ({why})")
+            container = None if once or finished else self._connected_again()
+        if not self.duration:
+            raise VideoError(_with_remedy(self._address, f"no frame came ({why})"))
+
+    def _frames_of(
+        self, container: InputContainer, offset: float
+    ) -> Generator[tuple[float, Any], None, str]:
+        """As `_frames`, over one connection whose first frame begins at `offset`; returns why it is
+        over.
+        """
+        stream = container.streams.video[0]
+        first = None
+        try:
+            for frame in container.decode(stream):
+                at = self.duration - offset if frame.time is None else frame.time
+                first = at if first is None else first
+                begin = max(self.duration - 1 / self._fps, offset + at - first, 0.0)
+                self.duration = begin + 1 / self._fps
+                yield begin, (frame, stream.sample_aspect_ratio)
+        except FFmpegError as error:
+            return reason(error)
+        return _ENDED
 
     def _offset(self, began: float) -> float:
         """The time of a new connection's first frame: what has passed, if more than was seen."""
@@ -121,8 +144,12 @@ class Live:
             else:
                 container = av.open(self._address, "r", options=options, timeout=_PATIENCE)
         except (FFmpegError, OSError) as error:
-            text = f"{self._address}: cannot be opened as a video ({reason(error)})"
-            raise VideoError(text) from error
+            text = f"cannot be opened as a video ({reason(error)})"
+            raise VideoError(_with_remedy(self._address, text)) from error
         if not container.streams.video:
             raise VideoError(f"{self._address}: holds no video")
         return container
+
+
+def _with_remedy(address: str, what: str) -> str:
+    return f"{address}: {what}: {_SEEKS}" if address == STDIN else f"{address}: {what}"

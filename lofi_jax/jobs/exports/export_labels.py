@@ -1,6 +1,7 @@
 """Detections as pre-annotations for a labeling tool, to be corrected by people."""
 
 import pathlib
+from collections.abc import Collection
 
 from lofi_jax.data import video_ids
 from lofi_jax.data.annotations import cvat, label_studio
@@ -10,6 +11,7 @@ from lofi_jax.data.video.packets import VideoError
 from lofi_jax.errors import UserError, first
 from lofi_jax.files import write_json, write_text
 from lofi_jax.results import by_ending
+from lofi_jax.results.detections import Detections
 
 NAMES = ("label_studio", "cvat")
 
@@ -65,4 +67,15 @@ def run(
             text = cvat.task(paths[video].name, found[video], info.fps, info.frames, size)
             write_text(output / f"{video}.xml", text)
     count = sum(map(len, found.values()))
-    return f"{count} detections in {len(found)} videos ({first(list(found))}) -> {output}"
+    told = f"{count} detections in {len(found)} videos ({first(list(found))}) -> {output}"
+    return told if count else f"{told}\n{_why_none(predictions, loaded.values(), min_score)}"
+
+
+def _why_none(predictions: pathlib.Path, found: Collection[Detections], min_score: float) -> str:
+    best = max((score for one in found for score in one.scores), default=None)
+    if best is None:
+        return f"{predictions}: holds no detections"
+    return (
+        f"{predictions}: the best score is {best:.3g}, under --min_score={min_score:g}: name a"
+        " lower one"
+    )

@@ -24,12 +24,13 @@ def run(localizer: Localizer, address: str, kept: Kept, output: pathlib.Path | N
     Args:
         address: see `live.Live`.
         kept: what is kept of each window's detections.
-        output: a file of detections to write in the end, also if that is Ctrl-C.
+        output: a file of detections to write in the end, also if that is Ctrl-C; not
+            where no frame came.
 
     Raises:
-        UserError: no connection.
+        UserError: no connection, or no frame; then nothing is written.
     """
-    windows, video = localizer.windows, addresses.name_of(address)
+    windows = localizer.windows
     # A detection that is centred at the window's beginning waits for its end, and for what is not
     # yet a piece of as many snippets as are encoded together.
     piece = 0 if windows.size % windows.step == 0 else windows.step / windows.rate
@@ -39,9 +40,14 @@ def run(localizer: Localizer, address: str, kept: Kept, output: pathlib.Path | N
         f" {windows.seconds + piece:g} s of video after its centre, and the computing time"
     )
     try:
-        source = Live(address, localizer.windowed_sampling, say)
+        _detect(localizer, address, kept, output)
     except VideoError as error:
         raise UserError(str(error)) from error
+
+
+def _detect(localizer: Localizer, address: str, kept: Kept, output: pathlib.Path | None) -> None:
+    """Prints the detections, and writes them in the end."""
+    source, video = Live(address, localizer.windowed_sampling, say), addresses.name_of(address)
     found = [Detections([], [], [], video)]
     try:
         for seen, one in localizer.detect_windows(source, lambda: source.duration, video):
@@ -51,7 +57,7 @@ def run(localizer: Localizer, address: str, kept: Kept, output: pathlib.Path | N
                 told = {"video": video, **detection._asdict(), "seen": round(seen, 3)}
                 print(json.dumps(told), flush=True)
     finally:
-        if output is not None:
+        if output is not None and source.duration:
             by_ending.save(output, functools.reduce(operator.add, found).top())
 
 

@@ -167,9 +167,15 @@ def test_detections_go_there_and_come_back_to_the_frame(layout, detected, tmp_pa
 
 
 def test_faint_detections_are_left_out_and_a_missing_video_is_named(detected, tmp_path):
-    folder, _ = detected
+    folder, found = detected
     said = export_labels.run(folder / "found.json", folder / "videos", "cvat", tmp_path, 2.0)
-    assert said == f"0 detections in 2 videos (a, b) -> {tmp_path}"
+    count, why = said.splitlines()
+    assert count == f"0 detections in 2 videos (a, b) -> {tmp_path}"
+    best = max(detection.score for one in found.values() for detection in one)
+    assert why.endswith(f"the best score is {best:.3g}, under --min_score=2: name a lower one")
+    by_ending.save(tmp_path / "none.json", {"a": Detections([], [], [], "a")})
+    said = export_labels.run(tmp_path / "none.json", folder / "videos", "cvat", tmp_path, 0.1)
+    assert said.endswith("none.json: holds no detections")
     with pytest.raises(UserError, match="holds no file of the video 'a' of "):
         export_labels.run(folder / "found.json", tmp_path, "cvat", tmp_path, 0.0)
 

@@ -22,12 +22,13 @@ from lofi_jax.data.video.packets import VideoError
 @pytest.fixture(scope="module")
 def streams(finished_run, tmp_path_factory):
     """Two test videos of 32 s after each other, as an MPEG transport stream, and each alone; the
-    second as Matroska too, which states its length.
+    second as Matroska and MP4 too, which state its length.
     """
     folder = tmp_path_factory.mktemp("streams")
     videos = sorted((finished_run[0] / "data/world/target/videos").glob("*testing*"))[:2]
     one, two = videos[:1], videos[1:]
-    for name, parts in {"both.ts": videos, "one.ts": one, "two.ts": two, "two.mkv": two}.items():
+    streams = {"both.ts": videos, "one.ts": one, "two.ts": two, "two.mkv": two, "two.mp4": two}
+    for name, parts in streams.items():
         join(folder / name, parts, 32)
     return folder
 
@@ -56,6 +57,44 @@ def test_stdin_gives_lines_of_json_as_the_windows_of_the_file(finished_run, stre
     }
     same = [(d.label, round(d.start, 1), round(d.end, 1)) in whole for d in saved]
     assert sum(same) >= 0.9 * len(same)
+
+
+def piped(finished_run, content, *flags):
+    """How predict ended on some bytes on stdin."""
+    given = f"--workdir={finished_run[0]}", "--videos=-", *flags
+    with start("predict", *given, stdin=subprocess.PIPE) as process:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.buffer.write(content)
+        out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("two.mp4", "error: -: no frame came (Invalid data"),
+        ("", "error: -: cannot be opened as a video ("),
+    ],
+)
+def test_what_gives_no_frame_on_stdin_is_refused_with_the_remedy(
+    finished_run, streams, tmp_path, name, says
+):
+    content = (streams / name).read_bytes() if name else b""
+    code, out, err = piped(finished_run, content, f"--output={tmp_path / 'found.json'}")
+    assert (code, out) == (1, "") and not (tmp_path / "found.json").exists()
+    last = err.splitlines()[-1]
+    assert last.startswith(says) and last.endswith(
+        "give the file itself, or pipe MPEG-TS or Matroska"
+    )
+    assert "no frame after" not in err
+
+
+def test_stdin_that_breaks_says_so_and_keeps_what_came(finished_run, streams, tmp_path):
+    content = (streams / "two.mkv").read_bytes()
+    output = tmp_path / "found.json"
+    code, out, err = piped(finished_run, content[: len(content) // 2], f"--output={output}")
+    assert code == 0 and re.fullmatch(r"-: no frame after 1\d\.\d s \(.+\)", err.splitlines()[-1])
+    assert out and len(lofi_jax.load_detections(output)["stdin"]) == len(out.splitlines())
 
 
 @contextlib.contextmanager

@@ -160,5 +160,7 @@ def test_subtitles_hold_one_video():
 def test_what_cannot_be_kept_is_refused_before_the_work(finished_run, world, tmp_path):
     usual = [f"--workdir={finished_run[0]}", f"--videos={world}/videos/*testing*"]
     ended = run("predict", *usual, f"--output={tmp_path / 'f.json'}", "--classes=flying")
-    assert refused(ended, "--classes: the run knows no class 'flying'"), ended.stderr
+    assert refused(ended, "the run knows no class 'flying': ", "there are "), ended.stderr
+    ended = run("predict", *usual, f"--output={tmp_path / 'f.json'}", "--classes=horizontal shak")
+    assert refused(ended, "'horizontal shak': did you mean horizontal shake? there are ")
     assert not (tmp_path / "f.json").exists()
