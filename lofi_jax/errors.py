@@ -5,6 +5,7 @@ import difflib
 import errno
 import logging as python_logging
 import os
+import pathlib
 import re
 import select
 import sys
@@ -52,26 +53,55 @@ def warn(warnings: Iterable[str]) -> None:
 # What a full or closed disk says; C++ libraries only have it in the text of the error.
 _FULL = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 _CLOSED = tuple(os.strerror(code) for code in (errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO))
+# What the system says where a folder has a file's name, or the other way round.
+_IN_THE_WAY = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST)
 
 
 @contextlib.contextmanager
 def naming_full_disk(folder: str | os.PathLike) -> Iterator[None]:
-    """Turns any library's error on a disk that is full or takes nothing into a `UserError` that
-    names the file, if the system tells it, or else the folder.
+    """Turns any library's error on a place that takes nothing into a `UserError` that names the
+    file, if the system tells it, or else the folder.
     """
     try:
         yield
     except UserError:
         raise
     except Exception as error:
-        reason = next((text for text in (*_FULL, *_CLOSED) if text in str(error)), None)
-        if reason is None:
+        said = unwritable(folder, error)
+        if said is None:
             raise
-        where = getattr(error, "filename", None) or folder
-        remedy = "free some space" if reason in _FULL else "make it writable"
-        raise UserError(
-            f"{where}: cannot be written ({reason}): {remedy} and rerun to resume"
-        ) from error
+        raise UserError(f"{said} and rerun to resume") from error
+
+
+def unwritable(path: str | os.PathLike, error: Exception) -> str | None:
+    """Says that a file cannot be written, why, and what to do: the one that the system names, or
+    else `path`. None: the error is another one.
+    """
+    named = getattr(error, "filename", None)
+    reason = next((text for text in (*_FULL, *_CLOSED) if text in str(error)), None)
+    remedy = "free some space" if reason in _FULL else "make it writable"
+    if reason is None and named:
+        reason, remedy = _in_the_way(pathlib.Path(named), error), "move or delete it"
+    return reason and f"{named or path}: cannot be written ({reason}): {remedy}"
+
+
+def _in_the_way(path: pathlib.Path, error: Exception) -> str | None:
+    """What is in place of a file or of its folder, if that is the error."""
+    code, there = getattr(error, "errno", None), first_there(path)
+    what = "it" if there == path else there
+    if code == errno.ELOOP:
+        return f"{what} is a link"
+    # A folder that is there already is nothing to delete.
+    if code not in _IN_THE_WAY or there.is_dir() != (code == errno.EISDIR):
+        return None
+    if there.is_dir():
+        return f"{what} is a folder"
+    return f"{what} is no folder" if there.exists() else f"{what} is a link that leads nowhere"
+
+
+def first_there(path: pathlib.Path) -> pathlib.Path:
+    """A path, or the nearest above it that is there."""
+    return next(above for above in (path, *path.parents) if os.path.lexists(above))
 
 
 def run(
@@ -156,11 +186,7 @@ def _ending() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        # Exit at once: after a full disk the libraries' exit handlers would fail again, verbosely.
-        os._exit(error.exit_code)
+        _exit(error)
     except KeyboardInterrupt as interrupt:
         interrupts.end(interrupt)
     except BrokenPipeError:
@@ -169,6 +195,19 @@ def _ending() -> Iterator[None]:
         # The reader has stopped, as `head` does; what is left in the buffer is dropped.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except OSError as error:
+        # Of a path that nobody may look at, or that is too long; `python -X dev` tells where.
+        if not isinstance(error.filename, str | bytes | os.PathLike) or sys.flags.dev_mode:
+            raise
+        _exit(UserError(f"{os.fsdecode(error.filename)}: {error.strerror}"))
+
+
+def _exit(error: UserError) -> NoReturn:
+    print(f"error: {error}", file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Exit at once: after a full disk the libraries' exit handlers would fail again, verbosely.
+    os._exit(error.exit_code)
 
 
 def _is_read() -> bool:

@@ -10,12 +10,13 @@ import numbers
 import os
 import pathlib
 import re
+import shutil
 import stat
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeGuard
 
-from lofi_jax.errors import UserError
+from lofi_jax.errors import UserError, first_there, unwritable
 
 # Parsed JSON takes about six times the file's size in memory.
 MAX_JSON_BYTES = 1_000_000_000
@@ -23,6 +24,7 @@ MAX_BYTES = 4_000_000_000
 MOST = 1e15  # of a time or a score
 # Bytes of a file's name without its ending; systems allow 255 with it.
 _LONGEST_NAME = 200
+_NO_FILE = "it is a pipe, a device or a socket, not a file"
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -156,11 +158,11 @@ def regular(path: str | os.PathLike) -> os.stat_result:
     try:
         known = os.stat(path)
     except ValueError as error:  # a NUL in its name
-        raise OSError(errno.EINVAL, "no such name is possible") from error
+        raise OSError(errno.EINVAL, "no such name is possible", path) from error
     if stat.S_ISDIR(known.st_mode):
-        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     if not stat.S_ISREG(known.st_mode):
-        raise OSError(errno.EINVAL, "it is a pipe, a device or a socket, not a file")
+        raise OSError(errno.EINVAL, _NO_FILE, path)
     return known
 
 
@@ -171,11 +173,8 @@ def write_text(path: str | os.PathLike, text: str) -> None:
 
 def write_bytes(path: str | os.PathLike, content: bytes) -> None:
     """As `write_json`, for anything."""
-    try:
-        with aside(path) as unfinished:
-            unfinished.write_bytes(content)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+    with naming_unwritable(path), aside(path) as unfinished:
+        unfinished.write_bytes(content)
 
 
 @contextlib.contextmanager
@@ -189,30 +188,59 @@ def aside(path: str | os.PathLike, lasting: bool = True) -> Iterator[pathlib.Pat
             small files that are quickly made again.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: the file cannot be written, or something else than a file has its name.
     """
     path = pathlib.Path(path)
-    # Several processes, of several machines too, may write one file; the last to finish wins.
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    unfinished = _unfinished(path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _check_replaceable(path)
     try:
         yield unfinished
         if lasting:
             with open(unfinished, "rb") as file:
                 os.fsync(file.fileno())
         os.replace(unfinished, path)
+    except OSError as error:
+        # Its user knows the file by its own name.
+        if error.filename in (None, unfinished, str(unfinished)):
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
         unfinished.unlink(missing_ok=True)
 
 
-_UNFINISHED = re.compile(r"\..*\.[0-9a-f]{32}\.tmp")
+def _check_replaceable(path: str | os.PathLike) -> None:
+    """Raises an `OSError` where a file would take the place of something else."""
+    # What /dev/stdout leads to may be a file, but is not what has the name.
+    if os.path.islink(path) and os.readlink(path).startswith("/proc/"):
+        raise OSError(errno.EINVAL, _NO_FILE, path)
+    with contextlib.suppress(FileNotFoundError):
+        regular(path)
+
+
+def _unfinished(folder: pathlib.Path) -> pathlib.Path:
+    """Where a file of any name is written: several processes, of several machines too, may write
+    one; the last to finish wins.
+    """
+    return folder / f".{uuid.uuid4().hex}.tmp"
+
+
+_UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.tmp")
 
 
 def remove_unfinished(folder: pathlib.Path) -> None:
     """Removes what killed writers left below a folder, in which nobody else may write."""
     for path in folder.rglob(".*.tmp"):
         if _UNFINISHED.fullmatch(path.name):
-            path.unlink(missing_ok=True)
+            remove(path)
+
+
+def remove(path: pathlib.Path) -> None:
+    """Removes a file, a link or a folder with all that it holds, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def try_to_write(path: str | os.PathLike) -> None:
@@ -221,33 +249,45 @@ def try_to_write(path: str | os.PathLike) -> None:
     Raises:
         UserError: it cannot.
     """
-    with _naming(path):
-        if os.path.isdir(path):
-            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
-        _try_below(pathlib.Path(path).absolute().parent)
+    with naming_unwritable(path):
+        _check_replaceable(path)
+        _try(pathlib.Path(path).absolute())
 
 
 def try_to_fill(folder: str | os.PathLike) -> None:
     """As `try_to_write`, for the files of a folder."""
-    with _naming(folder):
-        _try_below(pathlib.Path(folder).absolute())
+    with naming_unwritable(folder):
+        _try(pathlib.Path(folder).absolute() / "file")
 
 
 @contextlib.contextmanager
-def _naming(path: str | os.PathLike) -> Iterator[None]:
+def naming_unwritable(path: str | os.PathLike) -> Iterator[None]:
+    """Turns the system's errors on a file or folder to be written into a `UserError`."""
     try:
         yield
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{path}: cannot be written ({reason})") from error
+    except OSError as error:
+        error.filename = os.fspath(path)
+        said = unwritable(path, error)
+        raise UserError(said or _name_another(path, error.strerror or str(error))) from error
+    except ValueError as error:
+        raise UserError(_name_another(path, str(error))) from error
 
 
-def _try_below(folder: pathlib.Path) -> None:
-    """Makes and removes a file in a folder, or in the first above it that is there: the missing
-    ones can be made where a file can.
+def _name_another(path: str | os.PathLike, reason: str) -> str:
+    return f"{path}: cannot be written ({reason}): name another"
+
+
+def _try(path: pathlib.Path) -> None:
+    """Makes and removes a file in a path's folder, or in the first above it that is there: the
+    missing ones can be made where a file can, if their names are not too long.
     """
-    there = next(above for above in (folder, *folder.parents) if os.path.lexists(above))
-    unfinished = there / f".{uuid.uuid4().hex}.tmp"
+    there = first_there(path.parent)
+    if not there.is_dir():
+        raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
+    for name in path.relative_to(there).parts:
+        with contextlib.suppress(FileNotFoundError):
+            os.lstat(there / name)
+    unfinished = _unfinished(there)
     unfinished.touch()
     unfinished.unlink()
 

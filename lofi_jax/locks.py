@@ -13,12 +13,14 @@ import json
 import os
 import pathlib
 import socket
+import stat
 import sys
 from collections.abc import Iterator
 
 from absl import flags
 
 from lofi_jax.errors import UserError, one_line
+from lofi_jax.files import naming_unwritable, safe_name
 
 _NONE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
@@ -34,8 +36,8 @@ def define_wait() -> flags.FlagHolder[bool]:
 
 @contextlib.contextmanager
 def only(path: str | os.PathLike, wait: bool = True) -> Iterator[None]:
-    """Holds the lock of a file or folder, whose name the lock's own file has; makes missing
-    folders.
+    """Holds the lock of a file or folder, whose name the lock's own file has if that is not too
+    long; makes missing folders.
 
     Args:
         wait: for another process, which is named on stderr; otherwise ends.
@@ -45,7 +47,7 @@ def only(path: str | os.PathLike, wait: bool = True) -> Iterator[None]:
             made.
     """
     path = pathlib.Path(path).absolute()
-    file = path.with_name(f".{path.name}.lock")
+    file = path.with_name(f".{safe_name(path.name)}.lock")
     held = _held(file, path, wait)
     try:
         yield
@@ -58,11 +60,9 @@ def only(path: str | os.PathLike, wait: bool = True) -> Iterator[None]:
 def _held(file: pathlib.Path, path: pathlib.Path, wait: bool) -> int:
     """The descriptor of the locked file."""
     while True:
-        try:
+        with naming_unwritable(file.parent):
             file.parent.mkdir(parents=True, exist_ok=True)
-            held = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise UserError(f"{file.parent}: cannot be written ({error.strerror})") from error
+        held = _opened(file)
         try:
             _lock(held, path, wait)
             # The one before may have deleted it in between.
@@ -74,6 +74,18 @@ def _held(file: pathlib.Path, path: pathlib.Path, wait: bool) -> int:
             os.close(held)
             raise
         os.close(held)
+
+
+def _opened(file: pathlib.Path) -> int:
+    """The descriptor of the lock's file, which is made; never of what another link leads to."""
+    with naming_unwritable(file):
+        held = os.open(
+            file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644
+        )
+    if not stat.S_ISREG(os.fstat(held).st_mode):
+        os.close(held)
+        raise UserError(f"{file}: is no file, so it cannot be a lock: move or delete it")
+    return held
 
 
 def _lock(held: int, path: pathlib.Path, wait: bool) -> None:

@@ -1,6 +1,7 @@
 """A run: one config in one workdir on one mesh of devices. Starting, checking and reopening one."""
 
 import dataclasses
+import os
 import pathlib
 import warnings
 from collections.abc import Callable
@@ -87,9 +88,19 @@ def open_run(config: Config, folder: str | pathlib.Path) -> Run:
 
 
 def keep_compiled(config: Config, workdir: Workdir) -> None:
-    """Keeps compiled programs in the run's cache; on a full disk it does without."""
+    """Keeps compiled programs in the run's cache; on a full disk it does without.
+
+    Raises:
+        UserError: the cache is no folder.
+    """
+    folder = pathlib.Path(config.log.cache_dir or workdir.cache)
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise UserError(
+            f"{folder}: is no folder, so it keeps no compiled programs: move or delete it, or name"
+            " another in config.log.cache_dir"
+        )
     warnings.filterwarnings("ignore", message="Error writing persistent compilation cache entry")
-    jax.config.update("jax_compilation_cache_dir", config.log.cache_dir or str(workdir.cache))
+    jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
@@ -153,4 +164,4 @@ def _claim(workdir: Workdir, config: Config, again: tuple[str, ...]) -> None:
     try:
         write_text(workdir.config, configs.to_json(config))
     except UserError as error:
-        raise UserError(f"{error}: name another --workdir") from error
+        raise UserError(f"{error}, or name another --workdir") from error

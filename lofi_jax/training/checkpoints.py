@@ -13,7 +13,7 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from lofi_jax.errors import UserError, first, naming_full_disk, one_line, warn
-from lofi_jax.files import read_bytes, read_own_json, try_to_fill, write_json
+from lofi_jax.files import naming_unwritable, read_bytes, read_own_json, try_to_fill, write_json
 from lofi_jax.training.groups import merge
 from lofi_jax.training.processes import is_first, wait
 
@@ -25,6 +25,7 @@ class Checkpoints:
 
     def __init__(self, folder: pathlib.Path):
         if is_first():
+            try_to_fill(folder)
             latest_sound(folder)
         wait(f"{folder}: looked through")
         self._folder = folder
@@ -167,10 +168,8 @@ def save_state(path: str | pathlib.Path, params: dict, batch_stats: dict) -> Non
     """
     folder = pathlib.Path(path).absolute()
     state = {"params": params, "batch_stats": batch_stats}
-    try:
+    with naming_unwritable(path):
         folder.mkdir(parents=True, exist_ok=True)
         with naming_full_disk(folder), ocp.CheckpointManager(folder) as manager:
             try_to_save(folder)
             manager.save(0, args=ocp.args.Composite(state=ocp.args.StandardSave(state)))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from error

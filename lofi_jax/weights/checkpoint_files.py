@@ -81,12 +81,18 @@ def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
     try:
         _check_sizes(path, _COMPRESSION)
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-            arrays = {name: content[name] for name in content.files}
+            return {name: _numbers(content[name]) for name in content.files}
     except Exception as error:  # What damaged bytes lead to has no one type.
         raise UserError(
             f"{path}: damaged, or no .npz file of plain arrays ({type(error).__name__})"
         ) from error
-    return {k: v.astype(np.float32) if v.dtype.kind == "f" else v for k, v in arrays.items()}
+
+
+def _numbers(array: np.ndarray | bytes) -> np.ndarray:
+    """A member of an .npz file, which may be no array."""
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iufb":
+        raise ValueError("something else than numbers")
+    return array.astype(np.float32) if array.dtype.kind == "f" else array
 
 
 def _read_torch(path: pathlib.Path) -> dict[str, np.ndarray]:

@@ -1,5 +1,6 @@
 """One writer at a time, who is named; a dead one holds nobody back."""
 
+import os
 import pathlib
 import subprocess
 import sys
@@ -51,6 +52,20 @@ def test_a_second_writer_is_told_who_is_at_work_and_a_dead_one_is_no_hindrance(t
 def test_a_second_writer_waits(tmp_path, capsys):
     with holder(tmp_path / "run", 0.5), locks.only(tmp_path / "run"):
         assert "run: process" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, pathlib.Path.mkdir, lambda path: path.symlink_to("other")]
+)
+def test_a_lock_is_a_file_of_its_own(tmp_path, make):
+    (tmp_path / "other").write_text("words " * 100)
+    make(tmp_path / ".run.lock")
+    with (
+        pytest.raises(UserError, match="/.run.lock: .*: move or delete it"),
+        locks.only(tmp_path / "run"),
+    ):
+        pass
+    assert (tmp_path / "other").read_text() == "words " * 100
 
 
 def test_never_two_at_once(tmp_path):

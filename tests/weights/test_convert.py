@@ -146,14 +146,18 @@ class Trap:
         return pathlib.Path.touch, (self.path,)
 
 
-@pytest.mark.parametrize("how", ["truncated", "empty", "one array", "objects"])
+@pytest.mark.parametrize("how", ["truncated", "empty", "one array", "objects", "texts", "a text"])
 def test_an_npz_file_of_anything_but_plain_arrays_is_refused(how, tmp_path):
     path, mark = tmp_path / "x.npz", tmp_path / "unpickled"
-    np.savez(path, a=np.array([Trap(mark)]) if how == "objects" else np.ones(400))
+    given = {"objects": np.array([Trap(mark)]), "texts": np.array(["a"])}.get(how, np.ones(400))
+    np.savez(path, a=given)
     if how == "truncated":
         path.write_bytes(path.read_bytes()[:-30])
     elif how == "empty":
         path.write_bytes(b"")
+    elif how == "a text":
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr("note", "words")
     elif how == "one array":
         with path.open("wb") as file:
             np.save(file, np.ones(4))
@@ -169,7 +173,7 @@ def test_an_absent_file_an_unknown_encoder_and_an_impossible_folder_are_refused(
     save_file(resnet18, tmp_path / "x.safetensors")
     (tmp_path / "file").touch()
     said = refusal(tmp_path / "x.safetensors", output=tmp_path / "file")
-    assert said == f"{tmp_path}/file: cannot be written (Not a directory)"
+    assert said == f"{tmp_path}/file: cannot be written (it is no folder): move or delete it"
 
 
 SHAPES = {
