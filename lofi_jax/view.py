@@ -16,7 +16,7 @@ from lofi_jax.comma_separated import names
 from lofi_jax.data.ingest.video_folder import find_videos
 from lofi_jax.detection import thresholds
 from lofi_jax.errors import UsageError, first
-from lofi_jax.files import try_to_fill
+from lofi_jax.files import try_to_fill, try_to_write
 from lofi_jax.jobs import view
 from lofi_jax.reports.server import server
 from lofi_jax.results import ground_truth, side_by_side
@@ -41,14 +41,15 @@ def main() -> int | None:
     paths = names(_PREDICTIONS.value)
     if not paths:
         raise UsageError("--predictions names no file")
-    try_to_fill(_OUTPUT.value)
+    folder = pathlib.Path(_OUTPUT.value)
+    try_to_write(folder / "index.html")
+    try_to_fill(folder / "videos")
     if _SUBSET.value:
         truth, found = ground_truth.load(_GROUND_TRUTH.value, _SUBSET.value, paths, True)
     else:
         truth, found = ground_truth.load_predicted(_GROUND_TRUTH.value, paths)
     called = [pathlib.Path(path).name for path in paths]
     systems = dict(zip(called if len(set(called)) == len(paths) else paths, found, strict=True))
-    folder = pathlib.Path(_OUTPUT.value)
     data, placed = view.with_videos(
         side_by_side.judged(truth, systems, tious),
         find_videos(_VIDEO_DIR.value),

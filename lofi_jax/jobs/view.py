@@ -1,6 +1,7 @@
 """Writes the viewer: one folder with a page and the videos, which opens in any browser."""
 
 import dataclasses
+import filecmp
 import itertools
 import os
 import pathlib
@@ -12,7 +13,7 @@ from typing import Any
 from lofi_jax.data import video_ids
 from lofi_jax.data.video import packets
 from lofi_jax.errors import UserError
-from lofi_jax.files import aside, write_text
+from lofi_jax.files import aside, naming_unwritable, write_text
 from lofi_jax.reports import pages
 from lofi_jax.reports.viewer import part
 
@@ -130,14 +131,11 @@ def _segments(video: Mapping[str, Any]) -> Iterable[Sequence]:
 
 def _place(path: pathlib.Path, link: pathlib.Path, copy: bool, placed: Placed) -> None:
     """Puts a video where the page looks for it; what lies there already is never lost."""
-    try:
+    with naming_unwritable(link):
         link.parent.mkdir(parents=True, exist_ok=True)
-        if link.exists() and not link.is_symlink():
-            if link.resolve() == path.resolve() or (not copy and link.samefile(path)):
-                placed.kept += 1
-                return
-            if link.stat().st_size != path.stat().st_size:
-                raise UserError(f"{link}: is another file than {path}: name another folder")
+        if _is_there(path, link, copy):
+            placed.kept += 1
+            return
         link.unlink(missing_ok=True)
         if copy:
             with aside(link) as unfinished:
@@ -150,8 +148,22 @@ def _place(path: pathlib.Path, link: pathlib.Path, copy: bool, placed: Placed) -
         except OSError:
             link.symlink_to(os.path.relpath(path.resolve(), link.parent.resolve()))
             placed.pointed += 1
-    except OSError as error:
-        raise UserError(f"{link}: cannot be written ({error.strerror})") from error
+
+
+def _is_there(path: pathlib.Path, link: pathlib.Path, copy: bool) -> bool:
+    """Whether what lies where the page looks is the video, as a copy or a link as wanted.
+
+    Raises:
+        UserError: it is another file.
+    """
+    if link.name == path.name and link.parent.samefile(path.parent):
+        return True  # the videos lie in the page's own folder
+    if not link.exists():
+        return False
+    same = link.samefile(path)
+    if not (same or filecmp.cmp(link, path, shallow=False)):
+        raise UserError(f"{link}: is another file than {path}: name another folder")
+    return copy != (same or link.is_symlink())
 
 
 def _about(path: pathlib.Path) -> tuple[str, float]:

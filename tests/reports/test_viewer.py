@@ -3,6 +3,7 @@
 import http.client
 import itertools
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -178,6 +179,43 @@ def test_no_video_is_lost_to_a_page(tmp_path):
     with pytest.raises(UserError, match="is another file"):
         view.with_videos({"videos": data["videos"][:1]}, other, tmp_path, True)
     assert files["x"].read_bytes() == before[0]
+
+
+@pytest.mark.parametrize("copy", [False, True])
+@pytest.mark.parametrize("inside", ["videos", "others"])
+def test_links_to_videos_are_kept_or_copied(tmp_path, copy, inside):
+    real, link = tmp_path / "real.mp4", tmp_path / inside / "x.mp4"
+    videos.write(real, [videos.numbered(1)])
+    before = real.read_bytes()
+    link.parent.mkdir()
+    link.symlink_to(real)
+    data = {"videos": [{"id": "x", "duration": 1.0, "truth": None, "found": []}]}
+    for _ in range(2):
+        view.with_videos(data, {"x": link}, tmp_path, copy)
+        assert link.readlink() == real and real.read_bytes() == before
+        assert (tmp_path / "videos" / "x.mp4").read_bytes() == before
+    own = tmp_path / "videos" / "x.mp4"
+    assert own.samefile(real) == (not copy or inside == "videos")
+
+
+def test_what_has_a_videos_name_is_kept(tmp_path):
+    source, there = tmp_path / "x.mp4", tmp_path / "videos" / "x.mp4"
+    videos.write(source, [videos.numbered(1)])
+    other = bytes(source.stat().st_size)
+    data = {"videos": [{"id": "x", "duration": 1.0, "truth": None, "found": []}]}
+    there.parent.mkdir()
+    (tmp_path / "other.mp4").write_bytes(other)
+    for make in (
+        lambda: there.write_bytes(other),
+        lambda: there.symlink_to(tmp_path / "other.mp4"),
+        lambda: os.mkfifo(there),
+    ):
+        make()
+        for copy in (False, True):
+            with pytest.raises(UserError, match="videos/x.mp4: is another file than"):
+                view.with_videos(data, {"x": source}, tmp_path, copy)
+        assert there.is_fifo() or there.read_bytes() == other
+        there.unlink()
 
 
 def test_starts_without_the_heavy_libraries():
