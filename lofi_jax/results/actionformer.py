@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from lofi_jax import pickles
 from lofi_jax.errors import UserError
 from lofi_jax.files import read_bytes, write_bytes
 from lofi_jax.results.detections import Detections, by_video
@@ -51,6 +52,7 @@ def load(path: str | os.PathLike, classes: Sequence[str]) -> dict[str, Detection
     """
     content = read_bytes(path)
     try:
+        pickles.check(content)
         columns = _ArraysOnly(io.BytesIO(content)).load()
     except UserError as error:
         raise UserError(f"{path}: {error}") from error

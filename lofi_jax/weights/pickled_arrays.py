@@ -2,17 +2,22 @@
 arrays and dtypes stand classes of our own, and whatever else it asks for is refused.
 """
 
+import io
 import math
 import pathlib
 import pickle
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from lofi_jax import pickles
 from lofi_jax.errors import UserError
+from lofi_jax.files import read_bytes
 
 _NUMBERS = re.compile(r"[fiu][1248]|b1")
+_LONGEST = 1000  # letters of an array's joined keys
 
 
 class _Dtype:
@@ -72,25 +77,37 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
     Raises:
         UserError: the file is damaged, or holds anything else than such arrays in dicts.
     """
-    with open(path, "rb") as file:
-        try:
-            return dict(_flat(_Unpickler(file).load(), ""))
-        except UserError as error:
-            raise UserError(
-                f"{path}: holds {error}, and loading that could run code, so it is refused: only"
-                " arrays in dicts are read"
-            ) from error
-        except Exception as error:  # What damaged bytes lead to has no one type.
-            raise UserError(
-                f"{path}: damaged, or no pickle of arrays ({type(error).__name__}: {error})"
-            ) from error
+    content = read_bytes(path)
+    try:
+        pickles.check(content)
+        return dict(_flat(_Unpickler(io.BytesIO(content)).load(), "", set()))
+    except UserError as error:
+        raise UserError(
+            f"{path}: holds {error}, and loading that could run code, so it is refused: only"
+            " arrays in dicts are read"
+        ) from error
+    except Exception as error:  # What damaged bytes lead to has no one type.
+        raise UserError(
+            f"{path}: damaged, or no pickle of arrays ({type(error).__name__}: {error})"
+        ) from error
 
 
-def _flat(tree: Any, path: str):
+def _flat(tree: Any, path: str, met: set[int]) -> Iterator[tuple[str, np.ndarray]]:
+    """The arrays by their keys.
+
+    Args:
+        met: the dicts so far, by identity: of one that is there again and again, a small file could
+            hold more arrays than anyone can count.
+    """
+    if len(path) > _LONGEST:
+        raise ValueError(f"{path[:20]!r}... is a key of more than {_LONGEST} letters")
     if isinstance(tree, _Array):
         yield path, tree.numbers()
     elif isinstance(tree, dict) and all(isinstance(key, str) for key in tree):
+        if id(tree) in met:
+            raise ValueError(f"{path} is there twice")
+        met.add(id(tree))
         for key, branch in tree.items():
-            yield from _flat(branch, f"{path}.{key}" if path else key)
+            yield from _flat(branch, f"{path}.{key}" if path else key, met)
     else:
         raise ValueError(f"{path or 'the file'} is a {type(tree).__name__}")

@@ -142,6 +142,7 @@ WRONG = {
     "found.vtt": ("WEBVTT\n\n00:02.000 --> 00:01.000\nrun\n", "entry 0: the segment is [2.0, 1.0]"),
     "found.srt": ("1\n00:00:01,000 --> 00:00:02,000\n\n", "entry 0: the label is ''"),
     "damaged.pkl": ("\x80", "damaged, or no pickle"),
+    "huge.pkl": ("Np33554432\n.", "damaged, or no pickle"),
 }
 
 

@@ -191,7 +191,21 @@ class Calls:
 
 
 ONES = np.ones(2, np.float32)
+
+
+def doubled(times):
+    """A dict that holds a dict twice, which holds a dict twice, ..."""
+    return functools.reduce(lambda tree, _: {"x": tree, "y": tree}, range(times), {"a": ONES})
+
+
 REFUSED = {
+    "one dict in many places": (doubled(30), "is there twice)"),
+    "a name without an end": ({"a": {"b" * 1001: ONES}}, "is a key of more than 1000 letters)"),
+    "the same name many times": (
+        functools.reduce(lambda tree, _: {"bbbb": tree}, range(201), ONES),
+        "is a key of more than 1000 letters)",
+    ),
+    "an object of a huge number": (b"\x80\x04Nr\x00\x00\x00\x02.", "an object numbered 33554432)"),
     "a call": ({"a": Calls(print, "run")}, "holds builtins.print, and loading that could run"),
     "a call in a FrozenDict": (
         FrozenDict({"a": Calls(pathlib.PurePosixPath, "x")}),
