@@ -19,7 +19,7 @@ from lofi_jax import errors
 from lofi_jax.detection import buckets, diagnosis, metrics, thresholds
 from lofi_jax.detection.matching import Instances, ranked
 from lofi_jax.errors import UserError
-from lofi_jax.files import aside, try_to_fill, write_json, write_text
+from lofi_jax.files import aside, try_to_write, write_json, write_text
 from lofi_jax.jobs import view
 from lofi_jax.reports import diagnosis as report
 from lofi_jax.reports import inline_images, pages
@@ -53,13 +53,14 @@ _PLOTS = {
 
 def main() -> None:
     tious = thresholds.parse(_TIOU.value, "--tiou")
-    try_to_fill(_OUTPUT_DIR.value)
+    folder = pathlib.Path(_OUTPUT_DIR.value)
+    for name in ("diagnosis.json", *_PLOTS, "report.html"):
+        try_to_write(folder / name)
     truth, (found,) = ground_truth.load(
         _GROUND_TRUTH.value, _SUBSET.value, [_PREDICTIONS.value], _IGNORE_OTHER_VIDEOS.value
     )
     counted, classes = truth.count(found)
     result = _diagnose(truth, counted, classes, tious)
-    folder = pathlib.Path(_OUTPUT_DIR.value)
     write_json(folder / "diagnosis.json", result)
     figures = {name: draw(result) for name, draw in _PLOTS.items()}
     with errors.naming_full_disk(folder):

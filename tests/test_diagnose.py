@@ -195,6 +195,10 @@ def test_what_cannot_be_is_one_line(folder, tmp_path):
     assert ended.returncode == 1
     last = ended.stderr.splitlines()[-1]
     assert last.startswith("error: ") and "truth.json" in last and "cannot be written" in last
+    (tmp_path / "out" / "missed.png").mkdir(parents=True)
+    ended = run(*arguments(folder, tmp_path / "out"))
+    assert refused(ended, "missed.png: cannot be written (it is a folder): move or delete it")
+    assert len(list((tmp_path / "out").iterdir())) == 1
 
 
 def test_starts_without_the_heavy_libraries():

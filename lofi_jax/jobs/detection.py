@@ -9,6 +9,7 @@ from lofi_jax.config.rows import Row
 from lofi_jax.data.features.padded_batches import feature_batches
 from lofi_jax.data.subset import Subset
 from lofi_jax.detection.proposals import Proposals
+from lofi_jax.files import try_to_write
 from lofi_jax.jobs import labels
 from lofi_jax.results import by_ending, predictions
 from lofi_jax.results.detections import Detections
@@ -33,6 +34,7 @@ def detect_in_test_videos(run: Run, row: Row) -> None:
     made_from = _sources(run, row)
     if is_made_from(path, made_from):
         return
+    try_to_write(path)
     probabilities = _none if classifies(row.head) else labels.of_test_videos(run)
     propose = proposer(run, row, len(target.classes))
     index, count = processes.place()

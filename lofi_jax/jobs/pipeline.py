@@ -12,6 +12,8 @@ from lofi_jax.files import (
     read_own_json,
     read_text,
     remove_unfinished,
+    try_to_fill,
+    try_to_write,
     write_json,
     write_text,
 )
@@ -21,6 +23,7 @@ from lofi_jax.jobs.planning import auto
 from lofi_jax.run import datasets, divisibility
 from lofi_jax.run.checkpoints import ORIGIN
 from lofi_jax.run.start import Run
+from lofi_jax.run.workdir import Workdir
 from lofi_jax.training import processes
 from lofi_jax.training.memory import OutOfMemory
 
@@ -39,7 +42,15 @@ def run(run: Run, wait: bool = True) -> dict | None:
         return _stages(run)
     with locks.only(run.workdir.root / "run", wait):  # the lock lies in the workdir
         remove_unfinished(run.workdir.root)
+        _try_the_last(run.workdir)
         return _stages(run)
+
+
+def _try_the_last(workdir: Workdir) -> None:
+    """Finds out, before the work, whether what a run writes after it can be written."""
+    for path in (workdir.seconds, workdir.curves, workdir.results, workdir.best_detections):
+        try_to_write(path)
+    try_to_fill(workdir.timelines)
 
 
 def _stages(run: Run) -> dict | None:

@@ -1,7 +1,6 @@
 """A run's trainings: passes each stage its values from config, workdir and devices."""
 
 import pathlib
-import shutil
 from typing import Any
 
 from lofi_jax import fidelity
@@ -12,7 +11,7 @@ from lofi_jax.data.loader import clips, pretext_clips, trimmed_clips
 from lofi_jax.data.loader.clips import Augmentation
 from lofi_jax.data.loader.image_changes import ImageChanges
 from lofi_jax.errors import UserError, warn
-from lofi_jax.files import read_or_none, read_own_json, write_json
+from lofi_jax.files import read_or_none, read_own_json, remove, write_json
 from lofi_jax.jobs import labels
 from lofi_jax.models.segment_classifier import SegmentClassifier
 from lofi_jax.run import checkpoints, datasets, features, sources, workdir
@@ -215,7 +214,7 @@ def _claim(run: Run, folder: Any, encoder: str) -> None:
     if known is None and folder.exists():
         if path.exists():
             warn([f"{path}: is damaged, so what was trained beside it is trained again"])
-        shutil.rmtree(folder)
+        remove(folder)
     if known is None:
         write_json(path, fingerprint)
     elif known != fingerprint:

@@ -6,7 +6,7 @@ Inputs are identified by name, size and mtime.
 import pathlib
 from collections.abc import Callable, Mapping
 
-from lofi_jax.files import read_or_none, write_json
+from lofi_jax.files import read_or_none, remove, write_json
 
 _PRODUCT = "the file itself"  # which may have been damaged since
 
@@ -21,7 +21,7 @@ def stamp(
 ) -> None:
     """Writes the file, then the note on its inputs; a kill in between leaves no note."""
     before = _state(sources)
-    _note(path).unlink(missing_ok=True)
+    remove(_note(path))
     write()
     write_json(_note(path), before | _state({_PRODUCT: path}))
 

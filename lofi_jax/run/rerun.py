@@ -3,10 +3,10 @@ with it.
 """
 
 import pathlib
-import shutil
 
 from lofi_jax.comma_separated import names
 from lofi_jax.errors import UsageError
+from lofi_jax.files import remove
 from lofi_jax.run.workdir import (
     CLASSIFIERS,
     DETECTIONS,
@@ -94,11 +94,8 @@ def discard(workdir: Workdir, stages: tuple[str, ...]) -> list[str]:
     paths = made(workdir, stages)
     # Last first: what a kill leaves was made from what is there.
     for path in reversed(paths):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+        remove(path)
     if "pretrain" in stages or {"joint", "head"} <= set(stages):
-        workdir.learned_from.unlink(missing_ok=True)  # nothing is left that learnt from them
+        remove(workdir.learned_from)  # nothing is left that learnt from them
     seen = (path for path in paths if not path.name.startswith("."))
     return [path.relative_to(workdir.root).as_posix() for path in seen]

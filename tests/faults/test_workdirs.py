@@ -15,6 +15,7 @@ from look import look
 from test_kills import ENVIRONMENT, LATER, results, rows
 
 from lofi_jax.errors import UserError
+from lofi_jax.files import remove
 
 LONG = pytest.mark.faults
 
@@ -69,6 +70,45 @@ def test_a_full_disk_at_any_size_of_a_file(finished_run, sizes):
             ended = parent.run(*commands.main(workdir), "--config.timelines=0", most_bytes=size)
             assert ended.refused or ended.code == 0, ended
         ended = parent.run(*commands.main(workdir), "--config.timelines=0")
+    assert ended.code == 0, ended.err
+    assert numbers(workdir) == numbers(unbroken)
+
+
+# Parts of a workdir, what is in place of them, and whether that heals.
+OTHERS = [
+    ("results.json", "folder", False),
+    ("seconds.json", "folder", False),
+    ("detections.json", "folder", False),
+    ("curves.png", "folder", False),
+    ("timelines", "file", False),
+    ("features/acp", "file", False),
+    ("features/acp/target_testing_00000.npy", "folder", True),
+    ("heads/acp_gtad/checkpoints", "file", False),
+    ("encoders/acp/checkpoints", "file", False),
+    ("detections/acp_gtad.json", "folder", False),
+]
+_KEPT = ("timelines", "heads/acp_gtad/checkpoints")
+
+
+@pytest.mark.parametrize(
+    ("inside", "other", "heals"),
+    [pytest.param(*one, marks=() if one[0] in _KEPT else LONG, id=one[0]) for one in OTHERS],
+)
+def test_a_part_of_another_type_is_explained_before_the_work(finished_run, inside, other, heals):
+    unbroken, _ = finished_run
+    workdir = unbroken.with_name("other")
+    shutil.rmtree(workdir, ignore_errors=True)
+    shutil.copytree(unbroken, workdir)
+    path = workdir / inside
+    remove(path)
+    path.mkdir() if other == "folder" else path.touch()
+    with forked(ENVIRONMENT) as parent:
+        ended = parent.run(*commands.main(workdir), "--config.timelines=0")
+        if not heals:
+            assert ended.refused and f"{path}: cannot be written (it is" in ended.err
+            assert "delete it" in ended.err and "step" not in ended.out
+            remove(path)
+            ended = parent.run(*commands.main(workdir), "--config.timelines=0")
     assert ended.code == 0, ended.err
     assert numbers(workdir) == numbers(unbroken)
 

@@ -25,7 +25,7 @@ from lofi_jax.data.features.arrays import MOST_BYTES, parse_npy
 from lofi_jax.data.features.checksums import read_sealed, sealed
 from lofi_jax.data.features.fingerprints import Fingerprint, differences
 from lofi_jax.errors import UserError, one_line, warn
-from lofi_jax.files import aside, is_number, read_own_json, safe_name, write_json
+from lofi_jax.files import aside, is_number, read_own_json, remove, safe_name, write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +45,7 @@ class FeatureStore:
         if self.description.exists() and not self._is_sound():
             warn([f"{self.description}: is damaged, so all features beside it are made again"])
             for path in (*self.folder.glob("*.npy"), self.description):
-                path.unlink()
+                remove(path)
         if self.description.exists():
             self.check(fingerprint)
         elif next(self.folder.glob("*.npy"), None):
@@ -116,7 +116,7 @@ class FeatureStore:
             self.read(video_id)
         except UserError:
             warn([f"{path}: is damaged, so these features are made again"])
-            path.unlink()
+            remove(path)
             return False
         return True
 
