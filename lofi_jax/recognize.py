@@ -14,7 +14,6 @@ import jax
 from absl import flags
 
 from lofi_jax import errors
-from lofi_jax.files import try_to_fill, try_to_write
 from lofi_jax.jobs.prediction import recorded
 from lofi_jax.jobs.prediction.recognizer import Recognizer
 from lofi_jax.jobs.prediction.video_paths import expand
@@ -53,10 +52,7 @@ def _keep_compiled() -> None:
 def main() -> None:
     timelines = pathlib.Path(_TIMELINE_DIR.value) if _TIMELINE_DIR.value else None
     videos, output = expand(_VIDEOS.value), pathlib.Path(_OUTPUT.value)
-    recorded.check_output(output, videos)
-    try_to_write(output)
-    if timelines:
-        try_to_fill(timelines)
+    recorded.check_output(output, videos, timelines)
     _keep_compiled()
     recognizer = Recognizer(kinetics.load())
     with errors.naming_full_disk(output.parent):

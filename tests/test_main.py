@@ -242,6 +242,10 @@ WRONG = {
         "--workdir={folder}/file/run",
         "{folder}/file/run: cannot be written",
     ),
+    "a cache that is no folder": (
+        "--config.log.cache_dir={folder}/file",
+        "{folder}/file: is no folder, so it keeps no compiled programs",
+    ),
     "an unknown key": (
         "--config.joint.foo=1",
         "--config.joint.foo=1: the config has no key 'foo'",

@@ -6,7 +6,7 @@ import shutil
 
 import cv2
 import pytest
-from commands import refused, run, run_each
+from commands import misused, refused, run, run_each
 
 from lofi_jax.data.video import video_file
 from lofi_jax.results import predictions, submissions
@@ -126,6 +126,10 @@ WRONG = {
         {"output": "{folder}/text.mp4/found.json"},
         "{folder}/text.mp4/found.json: cannot be written",
     ),
+    "a lock that is none": (
+        {"output": "{folder}/locked.json"},
+        "{folder}/.locked.json.lock: cannot be written (it is a folder): move or delete it",
+    ),
 }
 
 
@@ -135,6 +139,7 @@ def wrong(finished_run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("wrong")
     (folder / "text.mp4").write_text("not a video\n")
     (folder / "begun").mkdir()
+    (folder / ".locked.json.lock").mkdir()
     shutil.copy(finished_run[0] / "config.json", folder / "begun")
     usual = {
         "workdir": str(finished_run[0]),
@@ -146,6 +151,13 @@ def wrong(finished_run, tmp_path_factory):
         given = usual | changes
         jobs[name] = [argument.format(folder=folder) for argument in arguments(**given)]
     return run_each(jobs), folder
+
+
+def test_one_name_for_a_file_and_a_folder_is_refused(finished_run, tmp_path):
+    for folder in (tmp_path / "a.json", tmp_path / "a.json" / "images"):
+        given = arguments(finished_run[0], [__file__], tmp_path / "a.json")
+        ended = run(*given, f"--timeline_dir={folder}")
+        assert misused(ended, "a.json: is a folder's name too"), ended.stderr
 
 
 @pytest.mark.parametrize("what", WRONG)

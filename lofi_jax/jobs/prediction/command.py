@@ -6,7 +6,6 @@ from lofi_jax import errors, locks
 from lofi_jax.comma_separated import names
 from lofi_jax.data.streamed.address import is_live
 from lofi_jax.errors import UsageError
-from lofi_jax.files import try_to_fill, try_to_write
 from lofi_jax.jobs.prediction import live, recorded
 from lofi_jax.jobs.prediction.localizer import Localizer
 from lofi_jax.jobs.prediction.video_paths import expand
@@ -43,10 +42,7 @@ def run(
             f"--videos={videos}: a live source goes alone, without --timeline_dir and --view"
         )
     if output is not None:
-        recorded.check_output(output, paths)
-        try_to_write(output)
-        for folder in filter(None, (timeline_dir, view_dir)):
-            try_to_fill(folder)
+        recorded.check_output(output, paths, timeline_dir, view_dir)
     elif not sources:
         raise UsageError("--output: name the file to write")
     localizer = Localizer.load(workdir, row)

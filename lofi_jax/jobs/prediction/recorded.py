@@ -15,7 +15,7 @@ from lofi_jax.data.video import video_file
 from lofi_jax.data.video.packets import VideoError
 from lofi_jax.detection.windows import Windows
 from lofi_jax.errors import LONGEST, UsageError, UserError, naming_full_disk, one_line
-from lofi_jax.files import safe_name
+from lofi_jax.files import naming_unwritable, safe_name, try_to_fill, try_to_write
 from lofi_jax.jobs import images, view
 from lofi_jax.jobs.prediction.detector import Detector
 from lofi_jax.jobs.prediction.localizer import Localizer
@@ -29,11 +29,14 @@ from lofi_jax.training.progress import Progress
 ENDINGS = (".json", ".csv", ".srt", ".vtt")
 
 
-def check_output(output: pathlib.Path, videos: list[pathlib.Path]) -> None:
-    """Checks that the detections of some videos can be written to a file.
+def check_output(
+    output: pathlib.Path, videos: list[pathlib.Path], *folders: pathlib.Path | None
+) -> None:
+    """Checks that the detections of some videos can be written to a file, and more into folders.
 
     Raises:
-        UserError: another ending, many videos for one that holds one, or no such folder can be.
+        UserError: another ending, many videos for one that holds one, or no such file or folder can
+            be.
     """
     if output.suffix.lower() not in ENDINGS:
         raise UsageError(f"--output={output}: the name must end in one of {', '.join(ENDINGS)}")
@@ -41,6 +44,11 @@ def check_output(output: pathlib.Path, videos: list[pathlib.Path]) -> None:
         raise UsageError(
             f"--output={output}: holds one video, not {len(videos)}: choose .json or .csv"
         )
+    try_to_write(output)
+    for folder in filter(None, folders):
+        if output.absolute() in (folder.absolute(), *folder.absolute().parents):
+            raise UsageError(f"--output={output}: is a folder's name too: name another")
+        try_to_fill(folder)
 
 
 def run(
@@ -68,10 +76,8 @@ def run(
         UserError: the output cannot be written, or no video could be decoded.
     """
     for folder in filter(None, (output.parent, timeline_dir, view_dir)):
-        try:
+        with naming_unwritable(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"{folder}: cannot be written ({error.strerror})") from error
     results: dict[str, Detections] = {}
     files: dict[str, pathlib.Path] = {}
     notes: list[str] = []
