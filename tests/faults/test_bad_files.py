@@ -5,7 +5,10 @@ import os
 import pathlib
 import socket
 import stat
+import subprocess
+import sys
 
+import commands
 import h5py
 import numpy as np
 import pytest
@@ -229,6 +232,59 @@ def test_what_is_no_file_is_not_read(tmp_path, make):
     with pytest.raises(UserError, match="a.json: cannot be read"):
         read_json(tmp_path / "a.json")
     assert stat.S_IFMT(os.lstat(tmp_path / "a.json").st_mode) != stat.S_IFREG
+
+
+def test_a_dataset_with_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path):
+    write_video(tmp_path / "videos" / "a.mp4", 20)
+    database = {"a": annotated("training", (0, 1, "run"), duration=2.0)}
+    annotations = save_annotations(tmp_path / "a.json", database)
+    given = "video_folder", tmp_path / "videos", annotations, tmp_path / "data", SAMPLING
+    builder, _ = dataset.build(*given)
+    for path in map(pathlib.Path, (*builder.data_path.iterdir(),)):
+        content = path.read_bytes()
+        path.unlink()
+        os.mkfifo(path)
+        with pytest.raises(UserError, match="damaged .*pipe.*: delete this folder and prepare"):
+            dataset.build(*given)
+        path.unlink()
+        path.write_bytes(content)
+    dataset.build(*given)
+
+
+def test_a_dataset_below_a_link_that_leads_nowhere_is_explained(tmp_path):
+    write_video(tmp_path / "videos" / "a.mp4", 20)
+    database = {"a": annotated("training", (0, 1, "run"), duration=2.0)}
+    annotations = save_annotations(tmp_path / "a.json", database)
+    (tmp_path / "data").symlink_to("nowhere")
+    with pytest.raises(UserError, match="/data is a link that leads nowhere.: move or delete it"):
+        dataset.build("video_folder", tmp_path / "videos", annotations, tmp_path / "data", SAMPLING)
+
+
+LONG = "a" * 256
+UNREACHABLE = {
+    "predict": ["--workdir=run", f"--videos={LONG}", "--output={}/a.json"],
+    "predict from a run": ["--workdir=" + LONG, f"--videos={__file__}", "--output={}/a.json"],
+    "prepare": ["--dataset=video_folder", f"--video_dir={LONG}", "--annotations=a.json"]
+    + ["--data_dir={}"],
+    "prepare with annotations": ["--dataset=video_folder", "--video_dir={}", "--data_dir={}/data"]
+    + [f"--annotations={LONG}"],
+    "convert": [f"--source={__file__}", "--head=gtad", f"--output={{}}/{LONG}"],
+    "main": [f"--config={commands.TINY}", f"--workdir={{}}/{LONG}"],
+}
+
+
+@pytest.mark.parametrize("job", UNREACHABLE)
+def test_a_path_that_cannot_be_looked_at_is_one_line(tmp_path, job):
+    arguments = [argument.format(tmp_path) for argument in UNREACHABLE[job]]
+    ended = commands.run(job.split()[0], *arguments)
+    assert commands.refused(ended, "aaa", "File name too long"), ended.stderr
+
+
+def test_developers_see_where_it_was_looked_at():
+    code = "from lofi_jax import errors; errors.run(lambda: open('/nowhere/x'))"
+    for flags, says in (((), ("error: /nowhere/x: No such",)), (("-Xdev",), ("Traceback",))):
+        ended = subprocess.run([sys.executable, *flags, "-c", code], capture_output=True, text=True)
+        assert ended.returncode == 1 and ended.stderr.startswith(says), ended.stderr
 
 
 def test_annotations_in_a_pipe_are_not_waited_for(tmp_path):

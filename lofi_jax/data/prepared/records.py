@@ -17,6 +17,7 @@ from lofi_jax.data.prepared.examples import features
 from lofi_jax.data.record import Record
 from lofi_jax.data.video import jpeg
 from lofi_jax.errors import UserError, one_line
+from lofi_jax.files import regular
 
 VERSION = "2.0.0"
 FILE_FORMAT = "array_record"
@@ -39,6 +40,8 @@ def load(data_dir: str | os.PathLike, name: str, sampling: Sampling) -> tfds.cor
             f"{folder}: no such dataset; python -m lofi_jax.prepare --dataset={name} makes it"
         )
     with quiet(), _naming_damage(folder):
+        for path in (*folder.glob("*.json"), *folder.glob("*.array_record*")):
+            regular(path)  # a pipe would be waited for
         builder = tfds.builder_from_directory(folder)
         known = contents(builder)
         for split in known["videos"]:
