@@ -242,7 +242,7 @@ WRONG = {
         "--workdir={folder}/file/run",
         "{folder}/file/run: cannot be written",
     ),
-    "a cache that is no folder": (
+    "a workdir whose cache is no folder": (
         "--config.log.cache_dir={folder}/file",
         "{folder}/file: is no folder, so it keeps no compiled programs",
     ),

@@ -106,7 +106,7 @@ def test_a_part_of_another_type_is_explained_before_the_work(finished_run, insid
         ended = parent.run(*commands.main(workdir), "--config.timelines=0")
         if not heals:
             assert ended.refused and f"{path}: cannot be written (it is" in ended.err
-            assert "delete it" in ended.err and "step" not in ended.out
+            assert "delete it" in ended.err and " s left" not in ended.out
             remove(path)
             ended = parent.run(*commands.main(workdir), "--config.timelines=0")
     assert ended.code == 0, ended.err
