@@ -13,7 +13,7 @@ import re
 import shutil
 import stat
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeGuard
 
 from lofi_jax.errors import UserError, first_there, unwritable
@@ -155,15 +155,20 @@ def regular(path: str | os.PathLike) -> os.stat_result:
     Raises:
         OSError: there is none, or it is something else.
     """
-    try:
-        known = os.stat(path)
-    except ValueError as error:  # a NUL in its name
-        raise OSError(errno.EINVAL, "no such name is possible", path) from error
+    known = _look(os.stat, path)
     if stat.S_ISDIR(known.st_mode):
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), path)
     if not stat.S_ISREG(known.st_mode):
         raise OSError(errno.EINVAL, _NO_FILE, path)
     return known
+
+
+def _look(stat_of: Callable[..., os.stat_result], path: str | os.PathLike) -> os.stat_result:
+    """As `os.stat` or `os.lstat`; raises an `OSError` for a name that cannot be one, too."""
+    try:
+        return stat_of(path)
+    except ValueError as error:  # a NUL
+        raise OSError(errno.EINVAL, "no such name is possible", path) from error
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
@@ -267,14 +272,8 @@ def naming_unwritable(path: str | os.PathLike) -> Iterator[None]:
         yield
     except OSError as error:
         error.filename = os.fspath(path)
-        said = unwritable(path, error)
-        raise UserError(said or _name_another(path, error.strerror or str(error))) from error
-    except ValueError as error:
-        raise UserError(_name_another(path, str(error))) from error
-
-
-def _name_another(path: str | os.PathLike, reason: str) -> str:
-    return f"{path}: cannot be written ({reason}): name another"
+        other = f"{path}: cannot be written ({error.strerror or error}): name another"
+        raise UserError(unwritable(path, error) or other) from error
 
 
 def _try(path: pathlib.Path) -> None:
@@ -286,7 +285,7 @@ def _try(path: pathlib.Path) -> None:
         raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
     for name in path.relative_to(there).parts:
         with contextlib.suppress(FileNotFoundError):
-            os.lstat(there / name)
+            _look(os.lstat, there / name)
     unfinished = _unfinished(there)
     unfinished.touch()
     unfinished.unlink()
