@@ -143,7 +143,7 @@ def read_bytes(path: str | os.PathLike, most: int = MAX_BYTES) -> bytes:
                 " it, or keep fewer entries per video"
             )
         with open(path, "rb") as file:
-            return file.read(most)
+            return file.read(size)  # room is taken for as much as may be read
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
 
