@@ -49,7 +49,7 @@ class _Parser(flags.FloatParser):
     def __init__(self, allowed: Range):
         super().__init__()
         self._allowed = allowed
-        self.syntactic_help = f"a number {allowed}"
+        self.syntactic_help = f"a number that is {allowed}"
 
     def is_outside_bounds(self, val: float) -> bool:
         return not self._allowed.holds(val)
