@@ -67,9 +67,10 @@ def test_impossible_flags_are_refused(flag):
 
 
 def test_a_batch_longer_than_the_compiler_counts_is_refused():
-    sizes = (["temporal"], [10**12], [0], ["float32"])
-    config = a_config()
-    *_, found = planning.plans(config, ONE, planning.candidates(config, ONE.shape, *sizes))
+    config = a_config(batch_size=10**12)
+    row = planning.lofi_rows(config)[0]
+    (at,) = configs.fidelities(config, "temporal")
+    found = planning.measure(config, ONE, row, at)
     assert found.refused.startswith("the compiler says: UNIMPLEMENTED")
 
 
