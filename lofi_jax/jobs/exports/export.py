@@ -10,7 +10,7 @@ from lofi_jax.data.features.store import FeatureStore
 from lofi_jax.errors import UserError
 from lofi_jax.files import aside, safe_name, write_json, write_text
 from lofi_jax.jobs.exports import export_layouts, names
-from lofi_jax.run import datasets
+from lofi_jax.run import datasets, sources
 from lofi_jax.run import features as run_features
 from lofi_jax.run.start import Run
 
@@ -40,7 +40,7 @@ def run(run: Run, encoder: str, layout: str, output: pathlib.Path) -> str:
     videos = [*train, *target.test_videos]
     _check_ids(videos)
     classes = [c for c in target.classes if any(c in video.labels for video in videos)]
-    names.check("label", classes)
+    names.check(sources.target(run).annotations, "label", classes)
     output = output.absolute()
     features, annotations = output / "features", output / "annotations.json"
     class_file = output / "category_idx.txt"

@@ -53,9 +53,9 @@ def run(
             raise UserError(str(error)) from error
         found[video] = detections.filter(min_score).entries()
     labels = sorted({entry["label"] for entries in found.values() for entry in entries})
-    names.check("label", labels)
+    names.check(predictions, "label", labels)
     paths = {video: pathlib.Path(info.path) for video, info in infos.items()}
-    names.check("file name", (path.name for path in paths.values()))
+    names.check(video_dir, "file name", (path.name for path in paths.values()))
     if layout == "label_studio":
         own = {v: path.relative_to(video_dir).as_posix() for v, path in paths.items()}
         rates = {video: info.fps for video, info in infos.items()}

@@ -1,5 +1,6 @@
 """Names that other programs' files can hold."""
 
+import os
 import re
 from collections.abc import Iterable
 
@@ -9,10 +10,11 @@ from lofi_jax.errors import UserError
 _REFUSED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 
 
-def check(what: str, names: Iterable[str]) -> None:
+def check(where: str | os.PathLike, what: str, names: Iterable[str]) -> None:
     """Checks names that stand in a text file or in XML.
 
     Args:
+        where: they come from, for the message.
         what: they are of, such as "label".
 
     Raises:
@@ -21,5 +23,6 @@ def check(what: str, names: Iterable[str]) -> None:
     for name in names:
         if found := _REFUSED.search(name):
             raise UserError(
-                f"the {what} {name!r} holds {found[0]!r}, which this layout cannot: rename it"
+                f"{where}: the {what} {name!r} holds {found[0]!r}, which this layout cannot: rename"
+                " it"
             )

@@ -225,7 +225,9 @@ def test_faint_detections_are_left_out_and_a_missing_video_is_named(detected, tm
 def test_a_label_that_xml_cannot_hold_is_named(layout, detected, tmp_path):
     folder, _ = detected
     by_ending.save(tmp_path / "odd.json", Detections([[0, 1]], ["ru\x01n"], [0.5], "a"))
-    with pytest.raises(UserError, match="the label 'ru.x01n' holds '.x01', which this layout"):
+    with pytest.raises(
+        UserError, match="odd.json: the label 'ru.x01n' holds '.x01', which this layout"
+    ):
         export_labels.run(tmp_path / "odd.json", folder / "videos", layout, tmp_path / "out", 0.0)
     assert not (tmp_path / "out").exists()
 
