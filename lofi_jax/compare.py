@@ -27,7 +27,7 @@ _IGNORE_OTHER_VIDEOS = flags.DEFINE_bool(
 )
 _TIOU = flags.DEFINE_string("tiou", thresholds.ACTIVITYNET, "Thresholds, first:step:last.")
 _BUCKETS = flags.DEFINE_enum("buckets", "activitynet", buckets.NAMES, "Whose lengths to go by.")
-_RESAMPLES = flags.DEFINE_integer("resamples", 1000, "Draws of the bootstrap.", 1)
+_RESAMPLES = flags.DEFINE_integer("resamples", 1000, "Draws of the bootstrap.", 1, 100_000)
 _SEED = flags.DEFINE_integer("seed", 0, "Of the draws.", 0)
 _OUTPUT = flags.DEFINE_string("output", None, "JSON file to write all of it to, as fractions.")
 

@@ -19,6 +19,7 @@ import pathlib
 from absl import flags
 
 from lofi_jax import errors
+from lofi_jax.bounds import Range, define_float
 from lofi_jax.errors import UsageError
 from lofi_jax.files import try_to_fill
 from lofi_jax.jobs import best
@@ -40,7 +41,7 @@ _PREDICTIONS = flags.DEFINE_string(
 _VIDEO_DIR = flags.DEFINE_string(
     "video_dir", None, "Folder of the videos of the detections; default: the run's."
 )
-_MIN_SCORE = flags.DEFINE_float("min_score", 0.1, "Of a detection that is exported.", 0.0)
+_MIN_SCORE = define_float("min_score", 0.1, "Of a detection that is exported.", Range())
 _ROW = flags.DEFINE_string("row", "", "Whose programs; default: the best evaluated row's.")
 _FEATURES_ONLY = flags.DEFINE_bool("features_only", False, "Of the programs the encoder alone.")
 

@@ -15,12 +15,13 @@ import numpy as np
 from absl import flags
 
 from lofi_jax import errors
+from lofi_jax.bounds import FRACTION, POSITIVE, define_float
 from lofi_jax.comma_separated import names
 from lofi_jax.data import video_ids
 from lofi_jax.detection.nms import METHODS
 from lofi_jax.detection.proposals import Proposals, Suppression, suppress, union, with_classes
 from lofi_jax.errors import UsageError, UserError, first
-from lofi_jax.files import try_to_write
+from lofi_jax.files import MOST, is_number, try_to_write
 from lofi_jax.results import by_ending, class_scores, predictions
 from lofi_jax.results.detections import Detections
 from lofi_jax.results.predictions import Predictions
@@ -31,9 +32,9 @@ _OUTPUT = flags.DEFINE_string("output", None, "The JSON file to write.", require
 _CLASS_SCORES = flags.DEFINE_string("class_scores", "", "Class scores by video, in the CUHK form.")
 _TOP_CLASSES = flags.DEFINE_integer("top_classes", 2, "Classes a proposal gets from them.", 1)
 _NMS = flags.DEFINE_enum("nms", "gaussian", METHODS, "How overlapping predictions are suppressed.")
-_SIGMA = flags.DEFINE_float("nms_sigma", 0.84, "Width of the Gaussian.", 1e-6)
-_THRESHOLD = flags.DEFINE_float("nms_threshold", 0.5, "tIoU for linear and hard.", 0.0, 1.0)
-_VOTE = flags.DEFINE_float("vote", 0.0, "tIoU from which others refine a segment; 0: none.", 0, 1)
+_SIGMA = define_float("nms_sigma", 0.84, "Width of the Gaussian.", POSITIVE)
+_THRESHOLD = define_float("nms_threshold", 0.5, "tIoU for linear and hard.", FRACTION)
+_VOTE = define_float("vote", 0.0, "tIoU from which others refine a segment; 0: none.", FRACTION)
 _TOP_K = flags.DEFINE_integer("top_k", 100, "Predictions a video that are kept.", 1)
 
 _BATCH = 16  # videos suppressed at once
@@ -53,10 +54,7 @@ def main() -> None:
     if _CLASS_SCORES.value:
         kept, labels = _labelled(kept, videos)
     results = {
-        video: Detections(
-            one.segments, [labels[int(i)] for i in one.known_labels], one.scores, video
-        )
-        for video, one in zip(videos, kept, strict=True)
+        video: _detections(video, one, labels) for video, one in zip(videos, kept, strict=True)
     }
     by_ending.save(_OUTPUT.value, results)
     count = sum(len(system.score) for system in systems)
@@ -94,10 +92,10 @@ def _weights(count: int) -> list[float]:
         weights = [float(text) for text in names(_WEIGHTS.value)] or [1.0] * count
     except ValueError:
         weights = []
-    if not count or len(weights) != count or not all(0 < w < np.inf for w in weights):
+    if not count or len(weights) != count or not all(is_number(w) and w > 0 for w in weights):
         raise UsageError(
-            f"--weights={_WEIGHTS.value}: not {count} numbers above 0, one for each file of"
-            " --predictions"
+            f"--weights={_WEIGHTS.value}: not {count} numbers above 0 and up to {MOST:g}, one for"
+            " each file of --predictions"
         )
     return weights
 
@@ -136,6 +134,16 @@ def _labelled(
         with_classes(one, row, _TOP_CLASSES.value) for one, row in zip(kept, scores, strict=True)
     ]
     return [one.first(_TOP_K.value) for one in named], labels
+
+
+def _detections(video: str, kept: Proposals, labels: Sequence[str]) -> Detections:
+    names = [labels[int(i)] for i in kept.known_labels]
+    try:
+        return Detections(kept.segments, names, kept.scores, video)
+    except UserError as error:
+        raise UserError(
+            f"{_OUTPUT.value}: {error}: lower --weights, or the scores of --class_scores"
+        ) from error
 
 
 if __name__ == "__main__":

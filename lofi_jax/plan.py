@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from absl import flags
 
 from lofi_jax import errors
+from lofi_jax.bounds import Range, define_float
 from lofi_jax.comma_separated import names
 from lofi_jax.command_line import define_config, parse_flags
 from lofi_jax.config import AUTO, DTYPES, typed, validate
@@ -29,7 +30,7 @@ from lofi_jax.training.progress import Progress
 from lofi_jax.training.sharding import DATA
 
 _CONFIG = define_config()
-_MEMORY = flags.DEFINE_float("memory_gib", None, "Of one device, in GiB; default: all it has.")
+_MEMORY = define_float("memory_gib", 0.0, "Of one device, in GiB; 0: all it has.", Range())
 _DEVICE = flags.DEFINE_string("device", None, f"One of {', '.join(DEVICES)}.")
 _COUNT = flags.DEFINE_integer("devices", None, "How many of --device; default: 1.")
 _OUTPUT = flags.DEFINE_string("output", None, "JSON file to write.")
@@ -71,7 +72,7 @@ def main() -> None:
             f"--batch_sizes={_BATCH_SIZES.value}: none can be spread over"
             f" {machine.mesh[DATA]} devices"
         )
-    limit = machine.memory_gib if _MEMORY.value is None else _MEMORY.value
+    limit = _MEMORY.value or machine.memory_gib
     print(machine.about, flush=True)
     rows = sorted(_rows(machine, candidates, limit), key=rank)
     print(tables.plan(rows))

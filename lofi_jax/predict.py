@@ -6,6 +6,7 @@ import sys
 from absl import flags
 
 from lofi_jax import errors, locks
+from lofi_jax.bounds import Range, define_float
 from lofi_jax.comma_separated import names
 from lofi_jax.data.streamed.address import is_live
 
@@ -28,7 +29,7 @@ _OUTPUT = flags.DEFINE_string(
     "The file to write: .json (the ActivityNet form), .csv, .srt or .vtt. Of a live source it may"
     " be left out: lines of JSON go to the output.",
 )
-_MIN_SCORE = flags.DEFINE_float("min_score", 0.0, "Of a detection that is kept.", 0.0)
+_MIN_SCORE = define_float("min_score", 0.0, "Of a detection that is kept.", Range())
 _TOP_K = flags.DEFINE_integer(
     "top_k",
     None,

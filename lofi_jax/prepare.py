@@ -15,6 +15,7 @@ from collections.abc import Callable
 from absl import flags
 
 from lofi_jax import errors, locks
+from lofi_jax.bounds import Range, define_float
 from lofi_jax.data.ingest.sampling import Sampling
 from lofi_jax.data.prepared import dataset
 from lofi_jax.errors import UsageError
@@ -38,10 +39,11 @@ _ANNOTATIONS = flags.DEFINE_string(
 )
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder that gets the dataset.", required=True)
 _SNIPPETS = flags.DEFINE_integer("snippets", _FULL.snippets, "Snippets a video.")
-_SNIPPETS_PER_SECOND = flags.DEFINE_float(
+_SNIPPETS_PER_SECOND = define_float(
     "snippets_per_second",
     _FULL.snippets_per_second,
     "Above 0, in place of --snippets: long videos get more snippets than short ones.",
+    Range(),
 )
 _FRAMES = flags.DEFINE_integer("frames_per_snippet", _FULL.frames, "Frames a snippet.")
 _STRIDE = flags.DEFINE_integer(

@@ -20,7 +20,7 @@ from absl import flags
 from lofi_jax import errors
 from lofi_jax.comma_separated import names
 from lofi_jax.command_line import define_config, parse_flags
-from lofi_jax.config import Config, typed
+from lofi_jax.config import Config, typed, validate
 from lofi_jax.files import try_to_fill, write_json
 from lofi_jax.jobs import folds, pipeline
 from lofi_jax.jobs.planning import auto
@@ -49,6 +49,8 @@ def main() -> None:
     if "evaluate" not in names(config.stages):
         raise errors.UsageError("config.stages: a study needs the stage evaluate")
     variants = _folds(config, folder) if _FOLDS.value else _seeds(config)
+    for variant in variants.values():
+        validate(variant)
     try_to_fill(folder)
     runs, results = [], {}
     for name, variant in variants.items():

@@ -89,3 +89,16 @@ def test_what_cannot_be_is_one_line(folder):
     write(folder / "foreign.json", {"x": []})
     ended = compare(folder, ("weak", "foreign"))
     assert refused(ended, "foreign.json: no video in common with subset 'val'")
+
+
+def test_resamples_without_a_segment_are_said(folder, tmp_path):
+    """One video of 51 has a segment; the only sample drawn lacks it."""
+    empty = {f"n{i}": video() for i in range(50)}
+    truth = tmp_path / "truth.json"
+    truth.write_text(json.dumps({"database": empty | {"a": video((1, 2, "run"))}}))
+    write(tmp_path / "found.json", {"a": [entry(1, 2, "run", 0.9)]})
+    ended = compare(tmp_path, ("found", "found"), "--resamples=1", "--seed=2")
+    assert ended.returncode == 1
+    assert f"\nerror: {truth}: none of the 1 resamples holds a segment to find" in ended.stderr
+    ended = compare(tmp_path, ("found", "found"), f"--resamples={10**18}")
+    assert misused(ended, f"flag --resamples={10**18}")

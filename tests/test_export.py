@@ -11,7 +11,8 @@ import pytest
 from commands import misused, refused, run, run_each
 
 from lofi_jax.data.annotations import activitynet
-from lofi_jax.jobs.exports import export_layouts
+from lofi_jax.errors import UserError
+from lofi_jax.jobs.exports import export_layouts, names
 
 ENCODER = "lofi_temporal_gtad"
 
@@ -191,3 +192,10 @@ def test_what_cannot_be_exported_is_said(finished_run, tmp_path):
         "export", workdir, f"--output={tmp_path / 'file'}", "--encoder=acp", "--layout=opentad"
     )
     assert refused(ended, str(tmp_path / "file"), "cannot be written")
+
+
+@pytest.mark.parametrize("label", ["two\nlines", "a\rb", "bell\x07", "half \ud800"])
+def test_a_label_that_no_line_can_hold_is_named(label):
+    names.check("a.json", "label", ["long jump", "naïve", "走る"])
+    with pytest.raises(UserError, match="a.json: the label .*, which this layout cannot: rename"):
+        names.check("a.json", "label", ["run", label])

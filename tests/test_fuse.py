@@ -97,10 +97,23 @@ def test_the_union_of_nothing():
     assert len(union([none, none], [1, 2]).scores) == 0
 
 
-@pytest.mark.parametrize("weights", ["1", "1,0", "1,x", "1,-1", "1,inf", "1,nan", "1,1,1"])
+@pytest.mark.parametrize(
+    "weights", ["1", "1,0", "1,x", "1,-1", "1,nan", "1,inf", "1,1e16", "1,1,1"]
+)
 def test_bad_weights(tmp_path, weights):
     ended, _ = fuse(tmp_path, [{"a": []}, {"a": []}], f"--weights={weights}")
     assert misused(ended, f"--weights={weights}: not 2 numbers above 0")
+
+
+@pytest.mark.parametrize("flag", ["--nms_sigma=nan", "--nms_threshold=nan", "--vote=nan"])
+def test_what_is_no_number_is_no_setting(tmp_path, flag):
+    ended, _ = fuse(tmp_path, [{"a": []}], flag)
+    assert misused(ended, f"flag {flag}: nan is not a number ")
+
+
+def test_scores_that_the_weights_make_too_large_are_refused(tmp_path):
+    ended, _ = fuse(tmp_path, [{"a": [entry(0, 1, "run", 1e15)]}], "--weights=10")
+    assert refused(ended, "fused.json: video 'a', entry 0: the score is 1e+16", "lower --weights")
 
 
 def test_bad_files(tmp_path):
@@ -110,8 +123,9 @@ def test_bad_files(tmp_path):
     for content, says in (
         ({"class": ["run"]}, "not class scores"),
         ({"class": ["run"], "results": {"b": [1]}}, "has scores of none of the videos, such as a"),
-        ({"class": ["run"], "results": {"a": [1, 2]}}, "video 'a': not 1 finite scores"),
-        ({"class": ["run"], "results": {"a": "x"}}, "video 'a': not 1 finite scores"),
+        ({"class": ["run"], "results": {"a": [1, 2]}}, "video 'a': not 1 scores of 0 or above"),
+        ({"class": ["run"], "results": {"a": "x"}}, "video 'a': not 1 scores of 0 or above"),
+        ({"class": ["run"], "results": {"a": [-1]}}, "video 'a': not 1 scores of 0 or above"),
     ):
         scores.write_text(json.dumps(content))
         ended, _ = fuse(tmp_path, [{"a": [entry(0, 1, "run", 1)]}], f"--class_scores={scores}")

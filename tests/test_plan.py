@@ -58,12 +58,20 @@ def test_the_command_writes_the_plans_best_first_and_says_when_none_fits(tmp_pat
     "flag",
     [
         *("--batch_sizes=0", "--batch_sizes=a", "--chunks=-1", "--chunks=,", "--dtypes=float64"),
-        *("--fidelities=fast", "--devices=2"),
+        *("--fidelities=fast", "--devices=2", "--memory_gib=nan", "--memory_gib=-1"),
     ],
 )
 def test_impossible_flags_are_refused(flag):
     ended = commands.run("plan", f"--config={commands.TINY}", flag)
     assert commands.misused(ended, flag)
+
+
+def test_a_batch_longer_than_the_compiler_counts_is_refused():
+    config = a_config(batch_size=10**12)
+    row = planning.lofi_rows(config)[0]
+    (at,) = configs.fidelities(config, "temporal")
+    found = planning.measure(config, ONE, row, at)
+    assert found.refused.startswith("the compiler says: UNIMPLEMENTED")
 
 
 def test_auto_checks_the_config_first(tmp_path):

@@ -10,6 +10,7 @@ import pytest
         ("--seeds=", "--seeds=: whole numbers, separated by commas"),
         ("--seeds=0,a", "--seeds=0,a: whole numbers, separated by commas"),
         ("--seeds=-1", "config.seed is -1: it must be in [0, 4294967295]"),
+        ("--seeds=0,1099511627776", "config.seed is 1099511627776: it must be in [0, 4294967295]"),
         ("--config.stages=data", "config.stages: a study needs the stage evaluate"),
     ],
 )

@@ -110,7 +110,7 @@ def with_videos(
         else:
             name = placed.name(path)
             _place(path, folder / "videos" / name, copy, placed)
-            file = "videos/" + urllib.parse.quote(name)
+            file = "videos/" + urllib.parse.quote(os.fsencode(name))
             note, stated = _about(path)
         # The page corrects it once the browser has opened the video.
         duration = video["duration"] or stated or last or 1.0

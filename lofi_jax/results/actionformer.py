@@ -18,7 +18,8 @@ from lofi_jax.errors import UserError
 from lofi_jax.files import read_bytes, write_bytes
 from lofi_jax.results.detections import Detections, by_video
 
-_COLUMNS = ("video-id", "t-start", "t-end", "label", "score")
+# With the kinds of values that each may hold, by NumPy's letters.
+_COLUMNS = {"video-id": "U", "t-start": "iuf", "t-end": "iuf", "label": "iu", "score": "iuf"}
 # All that a pickled NumPy array is made with. NumPy 1 calls numpy._core numpy.core.
 _ADMITTED = {
     ("numpy", "ndarray"),
@@ -60,19 +61,35 @@ def load(path: str | os.PathLike, classes: Sequence[str]) -> dict[str, Detection
         raise UserError(f"{path}: damaged, or no pickle ({type(error).__name__})") from error
     if not isinstance(columns, Mapping) or any(name not in columns for name in _COLUMNS):
         raise UserError(f"{path}: not ActionFormer's results: it needs {', '.join(_COLUMNS)}")
-    videos, start, end, number, score = (np.asarray(columns[name]) for name in _COLUMNS)
-    if any(column.shape != (len(videos),) for column in (start, end, number, score)):
-        raise UserError(f"{path}: {', '.join(_COLUMNS)} are not of one length")
-    unknown = [i for i, n in enumerate(number.tolist()) if n not in range(len(classes))]
-    if unknown:
-        i = unknown[0]
-        raise UserError(f"{path}: entry {i}: label {number[i]} is none of {len(classes)} classes")
     try:
-        names = [classes[int(i)] for i in number]
-        ids = [str(video) for video in videos.tolist()]
-        return by_video(ids, np.stack([start, end], axis=1), names, score)
+        videos, start, end, number, score = (_column(name, columns[name]) for name in _COLUMNS)
+        if len({column.shape for column in (videos, start, end, number, score)}) > 1:
+            raise UserError(f"{', '.join(_COLUMNS)} are not of one length")
+        for i, label in enumerate(number.tolist()):
+            if label not in range(len(classes)):
+                raise UserError(f"entry {i}: label {label} is none of {len(classes)} classes")
+        names = [classes[int(label)] for label in number]
+        return by_video(videos.tolist(), np.stack([start, end], axis=1), names, score)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
+
+
+def _column(name: str, values: Any) -> np.ndarray:
+    """A column as an array.
+
+    Raises:
+        UserError: it is none, or holds what it should not.
+    """
+    try:
+        column = np.asarray(values)
+        if column.dtype.kind == "O":  # as pandas keeps texts
+            column = np.array(column.tolist())
+    except (TypeError, ValueError) as error:  # such as rows of several lengths
+        raise UserError(f"{name} is no column ({error})") from error
+    if column.ndim != 1 or (column.size and column.dtype.kind not in _COLUMNS[name]):
+        wanted = "names" if name == "video-id" else "numbers"
+        raise UserError(f"{name} is no column of {wanted} (but {column.dtype} {column.shape})")
+    return column
 
 
 def save(path: str | os.PathLike, found: Mapping[str, Detections], classes: Sequence[str]) -> None:

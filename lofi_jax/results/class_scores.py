@@ -3,6 +3,8 @@
 {"class": [name, ...], "results": {video_id: [score, ...]}}, scores in the order of the names.
 """
 
+from typing import Any
+
 import numpy as np
 
 from lofi_jax.data.video_ids import aligned
@@ -23,7 +25,7 @@ def load(path: str, video_ids: list[str], classes: tuple[str, ...]) -> tuple[np.
         videos' ids.
 
     Raises:
-        UserError: not this form, other class names, or none of the videos.
+        UserError: not this form, other class names, none of the videos, or a score below 0.
     """
     names, results = read(path)
     return select(path, names, results, video_ids, classes)
@@ -68,7 +70,12 @@ def select(
     for i, video_id in enumerate(video_ids):
         if video_id in results:
             row = results[video_id]
-            if not (isinstance(row, list) and len(row) == len(names) and all(map(is_number, row))):
-                raise UserError(f"{path}: video {video_id!r}: not {len(names)} finite scores")
+            if not (isinstance(row, list) and len(row) == len(names) and all(map(_is_score, row))):
+                wanted = f"{len(names)} scores of 0 or above"
+                raise UserError(f"{path}: video {video_id!r}: not {wanted}")
             scores[i] = np.array(row, np.float64)[columns]
     return scores, missing
+
+
+def _is_score(value: Any) -> bool:
+    return is_number(value) and value >= 0

@@ -6,6 +6,7 @@ import numpy as np
 
 from lofi_jax.detection import bootstrap, buckets, diagnosis, metrics
 from lofi_jax.detection.metrics import Instances
+from lofi_jax.errors import UserError
 from lofi_jax.results.ground_truth import Truth
 from lofi_jax.results.predictions import Predictions
 
@@ -33,6 +34,9 @@ def compare(
         As plain JSON values, all fractions: of each system "average_mAP", "mAP" by threshold, and
         by length ("lengths") and class ("classes"); the average's "difference", its "interval" and
         the share of draws in which "other_is_better".
+
+    Raises:
+        UserError: no draw holds a segment to find.
     """
     counted = [truth.count(found) for found in both]
     shown = len(truth.classes)
@@ -43,6 +47,11 @@ def compare(
     drawn = [bootstrap.mean_precisions(truth.instances, *one, tious, times) for one in counted]
     differences = drawn[1] - drawn[0]
     differences = differences[np.isfinite(differences)]
+    if not len(differences):
+        raise UserError(
+            f"{truth.annotated.path}: none of the {resamples} resamples holds a segment to find:"
+            " draw more with --resamples"
+        )
     average = precision.mean(axis=(1, 2))
     return {
         "average_mAP": average.tolist(),

@@ -8,6 +8,7 @@ import numpy as np
 
 from lofi_jax.detection.proposals import Proposals, Suppression, suppress
 from lofi_jax.errors import UserError
+from lofi_jax.files import MOST
 
 
 class Detection(NamedTuple):
@@ -36,7 +37,7 @@ class Detections:
     (2, array([[7., 9.]]))
 
     Attributes:
-        segments: (N, 2) float64, start and end in seconds, start <= end.
+        segments: (N, 2) float64, start and end in seconds, start <= end; see `files.MOST`.
         labels: N class names.
         scores: (N,) float64, at least 0: higher is more confident.
         video: the video's id.
@@ -206,8 +207,8 @@ def _floats(values: Any, video: str, what: str) -> np.ndarray:
 def _check(segments: np.ndarray, labels: Sequence[Any], scores: np.ndarray, video: str) -> None:
     named = np.array([isinstance(label, str) and label != "" for label in labels], dtype=bool)
     # NaN compares as false.
-    scored = (scores >= 0) & np.isfinite(scores)
-    ordered = np.isfinite(segments).all(axis=1) & (segments[:, 0] <= segments[:, 1])
+    scored = (scores >= 0) & (scores <= MOST)
+    ordered = (np.abs(segments) <= MOST).all(axis=1) & (segments[:, 0] <= segments[:, 1])
     bad = np.flatnonzero(~(named & scored & ordered))
     if not len(bad):
         return
@@ -216,5 +217,8 @@ def _check(segments: np.ndarray, labels: Sequence[Any], scores: np.ndarray, vide
     if not named[i]:
         raise UserError(f"{place}: the label is {labels[i]!r}, not a class name")
     if not scored[i]:
-        raise UserError(f"{place}: the score is {scores[i]}, not a number of 0 or above")
-    raise UserError(f"{place}: the segment is {segments[i].tolist()}, not a start and a later end")
+        raise UserError(f"{place}: the score is {scores[i]}, not a number from 0 to {MOST:g}")
+    segment = segments[i].tolist()
+    raise UserError(
+        f"{place}: the segment is {segment}, not a start and a later end of at most {MOST:g} s"
+    )

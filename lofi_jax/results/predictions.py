@@ -182,13 +182,15 @@ def _columns(
     names = [entry["label"] for entry in entries]
     score = np.array([entry["score"] for entry in entries])
     segment = np.array([entry["segment"] for entry in entries] or np.zeros((0, 2)))
+    if score.dtype.kind not in "iuf" or segment.dtype.kind not in "iuf":
+        raise ValueError("an entry holds other than numbers")
+    # The absolute value of the least integer would be negative.
+    score, segment = score.astype(np.float64), segment.astype(np.float64)
     sound = (
         all(isinstance(video, list | tuple) for video in results.values())
         and all(isinstance(name, str) and name for name in set(names))
         and score.shape == (len(entries),)
         and segment.shape == (len(entries), 2)
-        and score.dtype.kind in "iuf"
-        and segment.dtype.kind in "iuf"
         and (np.abs(score) <= MOST).all()
         and (np.abs(segment) <= MOST).all()
         and bool not in {type(entry["score"]) for entry in entries}
@@ -196,7 +198,7 @@ def _columns(
     )
     if not sound:
         raise ValueError("an entry is bad")
-    return names, score.astype(np.float64), segment.astype(np.float64)
+    return names, score, segment
 
 
 def _check(where: str | os.PathLike, video_id: str, video: Any) -> None:

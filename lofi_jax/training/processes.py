@@ -69,13 +69,13 @@ def _parse(address: str) -> tuple[str, int, int]:
     try:
         host, count, index = address.split(",")
         name, port = host.rsplit(":", 1)
-        if not (name and int(port) and 0 <= int(index) < int(count)):
+        if not (name and 1 <= int(port) <= 65535 and 0 <= int(index) < int(count)):
             raise ValueError
         return host, int(count), int(index)
     except ValueError:
         raise UsageError(
-            f"--distributed={address}: write auto, or HOST:PORT,COUNT,INDEX with INDEX from 0 to"
-            " COUNT - 1"
+            f"--distributed={address}: write auto, or HOST:PORT,COUNT,INDEX with PORT from 1 to"
+            " 65535 and INDEX from 0 to COUNT - 1"
         ) from None
 
 

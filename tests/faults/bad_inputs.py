@@ -116,6 +116,17 @@ _VALUES = {
     "convert": ("encoder=x", "head=x", "output=/proc/x"),
     "validate": ("ground_truth=/nowhere", "subset=x"),
 }
+# Numbers that are none, or that nothing can hold.
+_NUMBERS = {
+    "plan": ("memory_gib=nan", "memory_gib=-1"),
+    "study": ("seeds=0,1099511627776",),
+    "main": ("distributed=h:65536,2,0",),
+    "compare": (f"resamples={10**18}",),
+    "fuse": ("vote=nan", "nms_sigma=nan", "nms_threshold=nan", "weights=1e300"),
+    "predict": ("min_score=nan",),
+    "prepare": (f"short_side={10**9}",),
+    "export": ("min_score=nan",),
+}
 
 
 def bad_inputs(
@@ -160,7 +171,7 @@ def bad_inputs(
         yield [name, *given, "word"]
         for flag in _FLAGS[name]:
             yield [name, *(one for one in given if not one.startswith(f"--{flag}="))]
-        for value in _VALUES.get(name, ()):
+        for value in (*_VALUES.get(name, ()), *_NUMBERS.get(name, ())):
             yield [name, *given, f"--{value}"]
     changes = [*_CHANGES, *_SCORES]
     found = {f"{i}": _prediction(**change) for i, change in enumerate(changes)}

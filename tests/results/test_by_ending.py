@@ -115,6 +115,14 @@ WRONG_PICKLES = {
     "another form": ({"a": 1}, "not ActionFormer's results"),
     "columns of several lengths": (columns(score=np.ones(2)), "not of one length"),
     "an unknown class": (columns(label=np.array([0, 7, 1])), "entry 1: label 7 is none of 2"),
+    "complex scores": (columns(score=np.ones(3) * 1j), "score is no column of numbers"),
+    "classes that are not numbers": (columns(label=np.ones(3, bool)), "label is no column of num"),
+    "rows of several lengths": (columns(**{"t-end": [[1], [1, 2], [1]]}), "t-end is no column"),
+    "a text": (columns(**{"video-id": "abc"}), "video-id is no column of names"),
+    "a set": (columns(**{"video-id": {"a", "b", "c"}}), "video-id is no column of names"),
+    "no name": (columns(**{"video-id": ["a", None, "b"]}), "video-id is no column of names"),
+    "dates": (columns(**{"t-start": np.zeros(3, "M8[s]")}), "t-start is no column of numbers"),
+    "a time over the most": (columns(**{"t-end": np.array([2, 3, 1e300])}), "entry 1: the segment"),
     "a bad segment": (columns(**{"t-end": np.array([2, 3, 1])}), "video 'a', entry 1: the segment"),
 }
 
@@ -137,6 +145,7 @@ WRONG = {
         "entry 0",
     ),
     "found.csv": ("video,start,end,label,score\nv,1,2,run,1\nv,3,2,run,1\n", "line 3: video 'v'"),
+    "large.csv": ("video,start,end,label,score\nv,1,1e300,run,1\n", "line 2: video 'v'"),
     "short.csv": ("video,start,end,label,score\nv,1\n", "line 2: "),
     "columns.csv": ("video,start,end,label\n", "no column 'score'"),
     "found.vtt": ("WEBVTT\n\n00:02.000 --> 00:01.000\nrun\n", "entry 0: the segment is [2.0, 1.0]"),

@@ -71,6 +71,11 @@ WRONG = {
     "no time": (([[1, np.nan]], "a", [1]), "entry 0: the segment is [1.0, nan]"),
     "a negative score": (([[1, 2]], "a", [-0.5]), "entry 0: the score is -0.5"),
     "an endless score": (([[1, 2]], "a", [np.inf]), "entry 0: the score is inf"),
+    "a score over the most": (
+        ([[1, 2]], "a", [1e16]),
+        "the score is 1e+16, not a number from",
+    ),
+    "a time over the most": (([[1, 1e16]], "a", [1]), "the segment is [1.0, 1e+16], not a start"),
     "no label": (([[1, 2]], [""], [1]), "entry 0: the label is ''"),
     "too few scores": (([[1, 2], [3, 4]], "ab", [1]), "scores of shape (1,)"),
     "one number a segment": (([1, 2], "ab", [1, 1]), "segments of shape (2,)"),

@@ -84,6 +84,8 @@ def test_duplicate_ids_keep_the_first_and_are_listed(tmp_path):
         (entry(score=None), "'score' is None"),
         (entry(score=[0.5]), "'score' is [0.5]"),
         (entry(score=10**400), "'score' is 1000"),
+        (entry(score=-(2**63)), "'score' is -9223372036854775808, not a number"),
+        (entry(segment=(-(2**63), 1)), "'segment' is [-9223372036854775808, 1], not two numbers"),
         (entry(segment=("1", "2")), "'segment' is ['1', '2'], not two numbers"),
         (entry(segment=(1, float("nan"))), "'segment' is [1, nan]"),
         (entry(segment=(1,)), "'segment' is [1], not [start, end]"),
@@ -109,7 +111,11 @@ def test_a_bad_entry_is_named(tmp_path, broken, says):
 
 
 @pytest.mark.parametrize(
-    "broken", [entry(score="0.5"), entry(segment=("1", "2")), entry(score=[1])]
+    "broken",
+    [
+        *(entry(score="0.5"), entry(segment=("1", "2")), entry(score=[1])),
+        *(entry(score=-(2**63)), entry(segment=(-(2**63), 1))),
+    ],
 )
 def test_a_bad_entry_that_is_alone_is_named(tmp_path, broken):
     with pytest.raises(UserError, match=r"p\.json: video 'v', entry 0: "):

@@ -45,7 +45,10 @@ def test_one_that_is_told_to_end_has_both_save_the_same_step(finished_run):
     assert all(f"received SIGTERM; saved at step {saved.name};" in error for error in errors)
 
 
-@pytest.mark.parametrize("address", ["here", "host:1234,2", "host:1234,2,2", "host,2,0", ":1,2,0"])
+@pytest.mark.parametrize(
+    "address",
+    ["here", "host:1234,2", "host:1234,2,2", "host,2,0", ":1,2,0", "host:0,2,0", "host:65536,2,0"],
+)
 def test_an_address_of_another_form_is_refused(address):
     with pytest.raises(UsageError, match="write auto, or HOST:PORT,COUNT,INDEX"):
         processes._parse(address)

@@ -134,11 +134,16 @@ def collect(
     Args:
         problems: what was wrong with the file itself, reason -> entries.
         repair: see `load`.
+
+    Raises:
+        UserError: an empty label, or a segment that is not of two numbers; names the video and the
+            entry.
     """
     repaired = collections.defaultdict(list, {key: list(found) for key, found in problems.items()})
     videos = {}
     for video in parsed:
         video_id = video.video_id
+        _check(path, video)
         if video.duration is not None and not (is_number(video.duration) and video.duration > 0):
             repaired[BAD_DURATION].append(f"{video_id}: {one_line(repr(video.duration), 40)}")
             video = dataclasses.replace(video, duration=None)
@@ -202,12 +207,30 @@ def _parse(path: str | os.PathLike, video_id: str, entry: Any) -> Video:
         segment, label = annotation.get("segment"), annotation.get("label")
         if not (isinstance(segment, list) and len(segment) == 2 and all(map(is_number, segment))):
             raise UserError(f"{where}, entry {index}: 'segment' is {segment!r}, not [start, end]")
-        if not isinstance(label, str) or not label:
-            raise UserError(f"{where}, entry {index}: 'label' is {label!r}, not a class name")
         segments.append(segment)
-        labels.append(label)
+        labels.append(checked_label(f"{where}, entry {index}", label))
     array = np.array(segments, dtype=np.float64).reshape(-1, 2)
     return Video(video_id, subset, duration, array, tuple(labels), fold)
+
+
+def checked_label(where: str, label: Any) -> str:
+    """A class's name from a file.
+
+    Raises:
+        UserError: it is none; says `where`.
+    """
+    if not isinstance(label, str) or not label:
+        raise UserError(f"{where}: 'label' is {label!r}, not a class name")
+    return label
+
+
+def _check(path: str | os.PathLike, video: Video) -> None:
+    entries = zip(video.segments.tolist(), video.labels, strict=True)
+    for index, (segment, label) in enumerate(entries):
+        where = f"{path}: video {video.video_id!r}, entry {index}"
+        checked_label(where, label)
+        if not all(map(is_number, segment)):
+            raise UserError(f"{where}: 'segment' is {segment!r}, not two times in seconds")
 
 
 def _repair(video: Video) -> tuple[Video, list[tuple[str, str]]]:

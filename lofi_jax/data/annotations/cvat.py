@@ -72,10 +72,10 @@ def _video(file: pathlib.Path, fps: Callable[[str], float]) -> Video:
         raise UserError(f"{file}: does not name its video")
     try:
         spans = [*_tracks(root), *_tags(root)]
-    except (KeyError, ValueError) as error:
+        rate = fps(video)
+        segments = [(first / rate, after / rate) for first, after, _ in spans]
+    except (KeyError, ValueError, OverflowError) as error:
         raise UserError(f"{file}: a track or a tag is not as CVAT has it ({error!r})") from error
-    rate = fps(video)
-    segments = [(first / rate, after / rate) for first, after, _ in spans]
     array = np.array(segments, np.float64).reshape(-1, 2)
     subset = task.findtext("subset") or SUBSET
     return Video(video, subset, None, array, tuple(label for *_, label in spans))

@@ -10,6 +10,7 @@ Sources: labelstud.io/tags/timelinelabels, /tags/video, /guide/export (JSON and 
 /guide/predictions.
 """
 
+import contextlib
 import os
 import pathlib
 import urllib.parse
@@ -66,27 +67,31 @@ def load(path: str | os.PathLike, repair: bool = True) -> Annotations:
 def _video(where: str, task: Mapping[str, Any]) -> Video:
     minimal = "data" not in task
     data = task if minimal else task["data"]
+    if not isinstance(data, dict):
+        raise UserError(f"{where}: 'data' is {data!r}, not an object that names the video")
     address = _address(data)
     if address is None:
         raise UserError(f"{where}: names no video file")
     fps = data.get("fps", FPS)
     if not is_number(fps) or fps <= 0:
         raise UserError(f"{where}: 'fps' is {fps!r}, not frames a second")
+    subset = data.get("subset", SUBSET)
+    if not isinstance(subset, str):
+        raise UserError(f"{where}: 'subset' is {subset!r}, not a name")
     segments, labels = [], []
-    for value in _minimal_values(task) if minimal else _values(task):
-        for span in value["ranges"]:
-            start, end = (span.get(key) if isinstance(span, dict) else None for key in _ENDS)
+    for value in _minimal_values(task) if minimal else _values(where, task):
+        names = value.get("timelinelabels")
+        if not isinstance(names, list):
+            raise UserError(f"{where}: 'timelinelabels' is {names!r}, not a list of labels")
+        names = [activitynet.checked_label(where, name) for name in names]
+        for span in _objects(where, "ranges", value.get("ranges")):
+            start, end = span.get("start"), span.get("end")
             if not (is_number(start) and is_number(end) and 1 <= start <= end):
                 raise UserError(f"{where}: the range {span!r} is not frames from 1, start to end")
-            for label in value["timelinelabels"]:
-                segments.append(((start - 1) / fps, end / fps))
-                labels.append(label)
+            segments += [((start - 1) / fps, end / fps)] * len(names)
+            labels += names
     array = np.array(segments, np.float64).reshape(-1, 2)
-    subset = str(data.get("subset", SUBSET))
     return Video(video_ids.of_file(address), subset, None, array, tuple(labels))
-
-
-_ENDS = ("start", "end")
 
 
 def _address(data: Mapping[str, Any]) -> str | None:
@@ -94,19 +99,28 @@ def _address(data: Mapping[str, Any]) -> str | None:
     for key in ("video", *sorted(data)):
         text = data.get(key)
         if isinstance(text, str):
-            url = urllib.parse.urlsplit(text)
-            inner = urllib.parse.parse_qs(url.query).get("d", [url.path])[0]  # local files
-            if pathlib.PurePosixPath(inner).suffix:
-                return inner
+            with contextlib.suppress(ValueError):  # no URL
+                url = urllib.parse.urlsplit(text)
+                inner = urllib.parse.parse_qs(url.query).get("d", [url.path])[0]  # local files
+                if pathlib.PurePosixPath(inner).suffix:
+                    return inner
     return None
 
 
-def _values(task: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def _values(where: str, task: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The values of a task's ranges."""
-    done = [one for one in task.get("annotations", ()) if not one.get("was_cancelled")]
-    for region in done[-1].get("result", ()) if done else ():
-        if region.get("type") == "timelinelabels":
-            yield region["value"]
+    annotations = _objects(where, "annotations", task.get("annotations", []))
+    done = [one for one in annotations if not one.get("was_cancelled")]
+    regions = _objects(where, "result", done[-1].get("result", []) if done else [])
+    ranges = [one.get("value") for one in regions if one.get("type") == "timelinelabels"]
+    return _objects(where, "value", ranges)
+
+
+def _objects(where: str, key: str, found: Any) -> list[dict[str, Any]]:
+    """What a key of a task holds, checked to be a list of objects."""
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        raise UserError(f"{where}: {key!r} is {found!r}, not a list of objects")
+    return found
 
 
 def _minimal_values(task: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

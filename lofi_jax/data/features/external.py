@@ -59,13 +59,25 @@ def _load(path: pathlib.Path) -> np.ndarray:
 
 
 def _read_csv(path: pathlib.Path) -> np.ndarray:
-    """Rows of numbers; a first line of names is passed over."""
+    """Rows of numbers; a first line of names, none of them a number, is passed over."""
     lines = [line for line in read_text(path).splitlines() if line.strip()]
-    if lines and any(c.isalpha() and c not in "eE" for c in lines[0]):
+    if lines and _holds_names(lines[0]):
         lines = lines[1:]
     if not lines:
         raise ValueError("it holds no numbers")
     return np.loadtxt(lines, delimiter=",", ndmin=2)
+
+
+def _holds_names(line: str) -> bool:
+    return any(map(str.isalpha, line)) and not any(map(_is_float, line.split(",")))
+
+
+def _is_float(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 _READERS: dict[str, Callable[[pathlib.Path], np.ndarray]] = {

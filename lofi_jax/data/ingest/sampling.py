@@ -1,18 +1,27 @@
 """How a video is stored: which frames, at what size and quality."""
 
 import dataclasses
-import math
 import os
 
 import cv2
 import numpy as np
 
+from lofi_jax.bounds import COUNT, PIXELS, QUALITY, Range
 from lofi_jax.data import video_ids
 from lofi_jax.data.record import Record
 from lofi_jax.data.video import video_file as video_files
 from lofi_jax.data.video.jpeg import Jpegs
 from lofi_jax.data.video.sample_times import snippets_in
 from lofi_jax.errors import UsageError
+
+_RANGES = {
+    "snippets": COUNT,
+    "frames": COUNT,
+    "stride": Range(),
+    "short_side": PIXELS,
+    "quality": QUALITY,
+    "snippets_per_second": Range(),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,17 +47,9 @@ class Sampling:
     snippets_per_second: float = 0.0
 
     def __post_init__(self):
-        lowest = {"snippets": 1, "frames": 1, "stride": 0, "short_side": 1, "quality": 1}
-        for key, least in lowest.items():
-            if getattr(self, key) < least:
-                raise UsageError(f"{key} is {getattr(self, key)}: it must be at least {least}")
-        if self.quality > 100:
-            raise UsageError(f"quality is {self.quality}: it must be at most 100")
-        if not 0 <= self.snippets_per_second < math.inf:
-            raise UsageError(
-                f"snippets_per_second is {self.snippets_per_second}: it must be a rate, or 0 for a"
-                " fixed number"
-            )
+        for key, allowed in _RANGES.items():
+            if not allowed.holds(value := getattr(self, key)):
+                raise UsageError(f"{key} is {value}: it must be {allowed}")
 
     @property
     def name(self) -> str:

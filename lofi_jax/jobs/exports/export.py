@@ -9,8 +9,8 @@ from lofi_jax.data.annotations.activitynet import Video
 from lofi_jax.data.features.store import FeatureStore
 from lofi_jax.errors import UserError
 from lofi_jax.files import aside, safe_name, write_json, write_text
-from lofi_jax.jobs.exports import export_layouts
-from lofi_jax.run import datasets
+from lofi_jax.jobs.exports import export_layouts, names
+from lofi_jax.run import datasets, sources
 from lofi_jax.run import features as run_features
 from lofi_jax.run.start import Run
 
@@ -28,8 +28,8 @@ def run(run: Run, encoder: str, layout: str, output: pathlib.Path) -> str:
         A message about what was written.
 
     Raises:
-        UserError: no such layout or features, features that are another encoder's or broken, or a
-            folder that cannot be written.
+        UserError: no such layout or features, features that are another encoder's or broken, a
+            label of several lines, or a folder that cannot be written.
     """
     if layout not in export_layouts.NAMES:
         raise UserError(f"--layout={layout}: choose one of {', '.join(export_layouts.NAMES)}")
@@ -40,6 +40,7 @@ def run(run: Run, encoder: str, layout: str, output: pathlib.Path) -> str:
     videos = [*train, *target.test_videos]
     _check_ids(videos)
     classes = [c for c in target.classes if any(c in video.labels for video in videos)]
+    names.check(sources.target(run).annotations, "label", classes)
     output = output.absolute()
     features, annotations = output / "features", output / "annotations.json"
     class_file = output / "category_idx.txt"

@@ -8,8 +8,9 @@ from lofi_jax.data.annotations import cvat, label_studio
 from lofi_jax.data.ingest.video_folder import find_videos
 from lofi_jax.data.video import video_file
 from lofi_jax.data.video.packets import VideoError
-from lofi_jax.errors import UserError, first
-from lofi_jax.files import write_json, write_text
+from lofi_jax.errors import LONGEST, UserError, first, one_line
+from lofi_jax.files import safe_name, write_json, write_text
+from lofi_jax.jobs.exports import names
 from lofi_jax.results import by_ending
 from lofi_jax.results.detections import Detections
 
@@ -37,7 +38,8 @@ def run(
         A message about what was written.
 
     Raises:
-        UserError: a file that cannot be read or written, or a video that is not in the folder.
+        UserError: a file that cannot be read or written, a video that is not in the folder, or a
+            name that XML cannot hold.
     """
     files, infos, found = find_videos(video_dir), {}, {}
     loaded = by_ending.load(predictions)
@@ -50,7 +52,10 @@ def run(
         except VideoError as error:
             raise UserError(str(error)) from error
         found[video] = detections.filter(min_score).entries()
+    labels = sorted({entry["label"] for entries in found.values() for entry in entries})
+    names.check(predictions, "label", labels)
     paths = {video: pathlib.Path(info.path) for video, info in infos.items()}
+    names.check(video_dir, "file name", (path.name for path in paths.values()))
     if layout == "label_studio":
         own = {v: path.relative_to(video_dir).as_posix() for v, path in paths.items()}
         rates = {video: info.fps for video, info in infos.items()}
@@ -59,15 +64,15 @@ def run(
             label_studio.tasks(found, own, rates, f"lofi_jax {predictions.stem}"),
             indent=1,
         )
-        labels = sorted({entry["label"] for entries in found.values() for entry in entries})
         write_text(output / "config.xml", label_studio.config(labels))
     else:
         for video, info in infos.items():
             size = info.height, info.width
             text = cvat.task(paths[video].name, found[video], info.fps, info.frames, size)
-            write_text(output / f"{video}.xml", text)
+            write_text(output / f"{safe_name(video)}.xml", text)
     count = sum(map(len, found.values()))
     told = f"{count} detections in {len(found)} videos ({first(list(found))}) -> {output}"
+    told = one_line(told, LONGEST)
     return told if count else f"{told}\n{_why_none(predictions, loaded.values(), min_score)}"
 
 

@@ -17,7 +17,7 @@ from lofi_jax import config as configs
 from lofi_jax.config import Config, fidelities
 from lofi_jax.config.rows import Row
 from lofi_jax.devices import compile_only
-from lofi_jax.errors import UsageError, UserError
+from lofi_jax.errors import UsageError, UserError, one_line
 from lofi_jax.fidelity import Fidelity
 from lofi_jax.run.networks import (
     initial_encoder,
@@ -231,6 +231,8 @@ def measure(config: Config, mesh: Mesh, row: Row, at: Fidelity) -> Measured:
     try:
         compiled = _compile(step.lower(state, batch), mesh.devices.flat[0].platform)
     except jax.errors.JaxRuntimeError as error:
+        if "UNIMPLEMENTED" in str(error):  # arrays longer than its programs can count
+            return Measured(math.inf, math.inf, f"the compiler says: {one_line(str(error))}")
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
         return _refused(str(error), _held(state), _held(batch))

@@ -86,10 +86,10 @@ def run(
         try:
             found, covered, frames = _detect(detector, path, timeline_dir is not None)
         except VideoError as error:
-            notes.append(one_line(f"skipped {error}", LONGEST))
+            notes.append(f"skipped {error}")
         else:
             if covered:
-                notes.append(one_line(f"used in part: {path}: {covered}", LONGEST))
+                notes.append(f"used in part: {path}: {covered}")
             video_id = _new_id(path, results)
             files[video_id] = path
             results[video_id] = kept.of(dataclasses.replace(found, video=video_id))
@@ -104,7 +104,8 @@ def run(
         raise UserError("; ".join(notes))
     if view_dir:
         notes.append(_write_view(view_dir, results, files))
-    return "\n".join([*notes, f"{len(results)} of {len(videos)} videos -> {output}"])
+    notes.append(f"{len(results)} of {len(videos)} videos -> {output}")
+    return "\n".join(one_line(note, LONGEST) for note in notes)
 
 
 class _Images(NamedTuple):
@@ -132,11 +133,14 @@ def _detect_in_pieces(
     """As `_detect`, telling of windows, if any, and of the progress in the video."""
     if windows is not None:
         print(
-            f"{path}: its {duration:.1f} s are more than the {windows.seconds:.1f} s of the longest"
-            " training video: in windows of that length, which overlap by half",
+            one_line(
+                f"{path}: its {duration:.1f} s are more than the {windows.seconds:.1f} s of the"
+                " longest training video: in windows of that length, which overlap by half",
+                LONGEST,
+            ),
             flush=True,
         )
-    progress = Progress(path.name, round(duration), unit="s of video")
+    progress = Progress(one_line(path.name), round(duration), unit="s of video")
     found, covered = localizer.detect_file(path, lambda done, total: progress.show(round(done), {}))
     progress.close()
     frames = None

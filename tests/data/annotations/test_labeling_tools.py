@@ -53,7 +53,32 @@ def test_label_studios_small_form_and_its_own_frame_rate(tmp_path):
     assert found.videos["c"].segments.tolist() == [[0.5, 1.0], [1.0, 2.0]]
 
 
+def of_regions(*regions):
+    return {"data": {"video": "a.mp4"}, "annotations": [{"result": list(regions)}]}
+
+
+def region(**changes):
+    """A region whose value is changed."""
+    return span(1, 5, "run") | {"value": span(1, 5, "run")["value"] | changes}
+
+
 WRONG_TASKS = {
+    "task 0: 'data' is .1., not an object": {"data": [1]},
+    "task 0: 'annotations' is 3, not a list": {"data": {"video": "a.mp4"}, "annotations": 3},
+    "task 0: 'annotations' is .3., not a list": {"data": {"video": "a.mp4"}, "annotations": [3]},
+    "task 0: 'result' is None": {"data": {"video": "a.mp4"}, "annotations": [{"result": None}]},
+    "task 0: 'result' is .3., not": of_regions(3),
+    "task 0: 'value' is .None., not": of_regions({"type": "timelinelabels"}),
+    "task 0: 'ranges' is None, not": of_regions(region(ranges=None)),
+    "task 0: 'ranges' is .3., not": of_regions(region(ranges=[3])),
+    "task 0: 'timelinelabels' is 'run', not": of_regions(region(timelinelabels="run")),
+    "task 0: 'label' is 3, not": of_regions(region(timelinelabels=[3])),
+    "task 0: 'label' is '', not": of_regions(region(timelinelabels=[""])),
+    "entry 0: 'segment' is .0.0, inf.": of_regions(span(1, 5, "run"))
+    | {"data": {"video": "a.mp4", "fps": 1e-320}},
+    "task 4: names no video file": {"id": 4, "data": {"video": "http://[x/a.mp4"}},
+    "task 0: 'subset' is .1., not a name": {"data": {"video": "a.mp4", "subset": [1]}},
+    "task 2: 'ranges' is None": {"id": 2, "video": "a.mp4", "tl": [{"timelinelabels": ["r"]}]},
     "task 3: names no video file": {"id": 3, "data": {"text": "hello"}},
     "task 0: 'fps' is 0": {"data": {"video": "a.mp4", "fps": 0}},
     "is not frames from 1": {
@@ -123,6 +148,22 @@ def test_cvats_frames_need_the_video(tmp_path):
         formats.load(tmp_path / "a.xml")
 
 
+@pytest.mark.parametrize(
+    ("inside", "says"),
+    [
+        (f'<track label="r"><box frame="{"9" * 400}"/></track>', "a track or a tag is not as CVAT"),
+        (f'<image id="{"9" * 400}"><tag label="r"/></image>', "a track or a tag is not as CVAT"),
+        (f'<track label="r"><box frame="{10**18}"/></track>', "entry 0: 'segment' is .1e.17, 1e.1"),
+        ('<track label=""><box frame="1"/></track>', "video 'b', entry 0: 'label' is ''"),
+    ],
+)
+def test_cvats_frames_and_labels_are_checked(inside, says, tmp_path):
+    path = tmp_path / "b.xml"
+    path.write_text(IMAGES_XML.format(inside))
+    with pytest.raises(UserError, match=f"b.xml: .*{says}"):
+        cvat.load(path, {"b": 10.0}.__getitem__)
+
+
 @pytest.fixture(scope="module")
 def detected(tmp_path_factory):
     """A folder of two videos, and a file of detections in them whose times are frames."""
@@ -178,6 +219,25 @@ def test_faint_detections_are_left_out_and_a_missing_video_is_named(detected, tm
     assert said.endswith("none.json: holds no detections")
     with pytest.raises(UserError, match="holds no file of the video 'a' of "):
         export_labels.run(folder / "found.json", tmp_path, "cvat", tmp_path, 0.0)
+
+
+@pytest.mark.parametrize("layout", export_labels.NAMES)
+def test_a_label_that_xml_cannot_hold_is_named(layout, detected, tmp_path):
+    folder, _ = detected
+    by_ending.save(tmp_path / "odd.json", Detections([[0, 1]], ["ru\x01n"], [0.5], "a"))
+    with pytest.raises(
+        UserError, match="odd.json: the label 'ru.x01n' holds '.x01', which this layout"
+    ):
+        export_labels.run(tmp_path / "odd.json", folder / "videos", layout, tmp_path / "out", 0.0)
+    assert not (tmp_path / "out").exists()
+
+
+def test_cvats_file_of_a_long_id_gets_a_name_that_is_possible(tmp_path):
+    name = "n" * 251
+    write_video(tmp_path / f"{name}.mp4", 5)
+    by_ending.save(tmp_path / "found.json", Detections([[0, 0.1]], ["run"], [0.5], name))
+    export_labels.run(tmp_path / "found.json", tmp_path, "cvat", tmp_path / "out", 0.0)
+    assert [path.suffix for path in (tmp_path / "out").iterdir()] == [".xml"]
 
 
 def test_segments_are_at_least_a_frame():

@@ -40,6 +40,12 @@ def test_a_csv_without_names_loses_no_row(tmp_path):
     np.testing.assert_allclose(external.read([str(tmp_path)], "a", 4), FEATURES * 1e-7, rtol=1e-6)
 
 
+def test_a_csvs_first_row_that_holds_nan_is_no_line_of_names(tmp_path):
+    (tmp_path / "a.csv").write_text("nan,1\n2,3\n")
+    with pytest.raises(UserError, match="a.csv: holds a number that is not finite"):
+        external.read([str(tmp_path)], "a", 2)
+
+
 def test_sources_of_any_length_are_resized_and_concatenated(tmp_path):
     rgb = write(tmp_path / "rgb", "a.npy")
     flow = write(tmp_path / "flow", "a.npy", np.arange(8.0)[:, None])
@@ -97,7 +103,10 @@ def test_class_scores_come_in_the_datasets_order(tmp_path):
         ([1], "needs the keys"),
         ({"class": ["hop"], "results": {"a": [1.0]}}, "has no class 'jump'"),
         ({"class": ["jump", "run"], "results": {"z": [1, 0]}}, "scores of none of the videos"),
-        ({"class": ["jump", "run"], "results": {"a": [1]}}, "video 'a': not 2 finite scores"),
+        (
+            {"class": ["jump", "run"], "results": {"a": [1]}},
+            "'a': not 2 scores of 0 or above",
+        ),
     ],
 )
 def test_bad_class_scores_are_named(content, says, tmp_path):

@@ -1,6 +1,7 @@
 """Videos longer than those that a run was trained on, and what predict keeps and writes."""
 
 import itertools
+import os
 import pathlib
 
 import numpy as np
@@ -142,6 +143,16 @@ def test_predict_says_that_it_cuts_and_keeps_what_is_asked_for(finished_run, lon
     assert len(found) == 3 and set(found.labels) == {"proposal"}
     assert len({tuple(segment) for segment in found.segments}) == 3
     assert (tmp_path / "images" / "long.png").is_file()
+
+
+def test_a_name_of_other_bytes_than_text_is_told_in_a_line_and_played(finished_run, long, tmp_path):
+    odd = os.fsencode(tmp_path) + b"/l\xff\n2.mp4"
+    os.link(long, odd)
+    usual = [f"--workdir={finished_run[0]}", f"--videos={tmp_path}", f"--view={tmp_path / 'page'}"]
+    ended = run("predict", *usual, f"--output={tmp_path / 'found.json'}")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert f"\n{tmp_path}/l? 2.mp4: its 128.0 s are more than" in ended.stdout
+    assert "videos/l%FF%0A2.mp4" in (tmp_path / "page" / "index.html").read_text()
 
 
 @pytest.mark.parametrize("name", ["found.txt", "found.pkl", "found"])
