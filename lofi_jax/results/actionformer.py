@@ -6,6 +6,7 @@ happyharrycn/actionformer_release.
 """
 
 import io
+import numbers
 import os
 import pickle
 from collections.abc import Mapping, Sequence
@@ -80,15 +81,16 @@ def _column(name: str, values: Any) -> np.ndarray:
     Raises:
         UserError: it is none, or holds what it should not.
     """
-    try:
-        column = np.asarray(values)
-        if column.dtype.kind == "O":  # as pandas keeps texts
-            column = np.array(column.tolist())
-    except (TypeError, ValueError) as error:  # such as rows of several lengths
-        raise UserError(f"{name} is no column ({error})") from error
-    if column.ndim != 1 or (column.size and column.dtype.kind not in _COLUMNS[name]):
-        wanted = "names" if name == "video-id" else "numbers"
-        raise UserError(f"{name} is no column of {wanted} (but {column.dtype} {column.shape})")
+    entries = values.tolist() if isinstance(values, np.ndarray) else values
+    wanted = "names" if name == "video-id" else "numbers"
+    # Lists of lists that are shared can stand for more entries than memory holds.
+    if not isinstance(entries, list | tuple) or not all(
+        isinstance(entry, str | numbers.Real) for entry in entries
+    ):
+        raise UserError(f"{name} is no column of {wanted}")
+    column = np.array(entries)
+    if column.size and column.dtype.kind not in _COLUMNS[name]:
+        raise UserError(f"{name} is no column of {wanted} (but of {column.dtype})")
     return column
 
 

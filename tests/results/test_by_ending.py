@@ -110,6 +110,14 @@ class Evil:
         return print, ("code was run",)
 
 
+def shared(depth):
+    """A list of 2^depth numbers in few bytes."""
+    made = [0.5]
+    for _ in range(depth):
+        made = [made, made]
+    return made
+
+
 WRONG_PICKLES = {
     "code": (columns(score=Evil()), "builtins.print, which could run code, so it is refused"),
     "another form": ({"a": 1}, "not ActionFormer's results"),
@@ -118,6 +126,7 @@ WRONG_PICKLES = {
     "complex scores": (columns(score=np.ones(3) * 1j), "score is no column of numbers"),
     "classes that are not numbers": (columns(label=np.ones(3, bool)), "label is no column of num"),
     "rows of several lengths": (columns(**{"t-end": [[1], [1, 2], [1]]}), "t-end is no column"),
+    "lists that share lists": (columns(score=shared(28)), "score is no column of numbers"),
     "a text": (columns(**{"video-id": "abc"}), "video-id is no column of names"),
     "a set": (columns(**{"video-id": {"a", "b", "c"}}), "video-id is no column of names"),
     "no name": (columns(**{"video-id": ["a", None, "b"]}), "video-id is no column of names"),
