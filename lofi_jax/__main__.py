@@ -4,8 +4,6 @@ import os
 import runpy
 import sys
 
-from lofi_jax.errors import there_are
-
 COMMANDS = {
     "main": "a whole run, from videos to a table of results; resumes",
     "doctor": "what will go wrong in a run, before it does",
@@ -33,6 +31,9 @@ def main() -> int:
         print("\n".join(f"  {name:<10}{does}" for name, does in COMMANDS.items()))
         return 0
     if name not in COMMANDS:
+        # Only here, for absl takes longer to import than all of this.
+        from lofi_jax.errors import there_are
+
         print(f"error: no command {name!r}: {there_are(name, COMMANDS)}", file=sys.stderr)
         return 2
     # As `python -m` has it: a config may name an encoder or a head in a module of this folder.
