@@ -47,7 +47,20 @@ def only(path: str | os.PathLike, wait: bool = True) -> Iterator[None]:
             made.
     """
     path = pathlib.Path(path).absolute()
-    file = path.with_name(f".{safe_name(path.name)}.lock")
+    with _only(path.with_name(f".{safe_name(path.name)}.lock"), path, wait):
+        yield
+
+
+@contextlib.contextmanager
+def inside(folder: str | os.PathLike, wait: bool = True) -> Iterator[None]:
+    """As `only`, of a folder in which the lock's own file lies: the one above may take none."""
+    folder = pathlib.Path(folder).absolute()
+    with _only(folder / ".run.lock", folder, wait):
+        yield
+
+
+@contextlib.contextmanager
+def _only(file: pathlib.Path, path: pathlib.Path, wait: bool) -> Iterator[None]:
     held = _held(file, path, wait)
     try:
         yield

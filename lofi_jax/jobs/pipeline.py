@@ -1,6 +1,8 @@
 """Runs the stages in order and times each."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 
 from lofi_jax import locks
 from lofi_jax.comma_separated import names
@@ -22,28 +24,42 @@ from lofi_jax.jobs.extraction import extract_features
 from lofi_jax.jobs.planning import auto
 from lofi_jax.run import datasets, divisibility
 from lofi_jax.run.checkpoints import ORIGIN
-from lofi_jax.run.start import Run
+from lofi_jax.run.start import Run, claim
 from lofi_jax.run.workdir import Workdir
 from lofi_jax.training import processes
 from lofi_jax.training.memory import OutOfMemory
 
 
-def run(run: Run, wait: bool = True) -> dict | None:
+def run(run: Run, again: tuple[str, ...] = (), wait: bool = True) -> dict | None:
     """Runs the stages that the config names, as the workdir's only writer.
 
     Args:
+        again: stages to start anew; see `claim`.
         wait: for another writer; see `locks.only`.
 
     Returns:
         The content of results.json, or None when "evaluate" is not among the stages.
+
+    Raises:
+        UserError: what the user can fix; see `claim` too.
     """
     divisibility.check(run.config, run.mesh)
+    with _claimed(run, again, wait):
+        processes.wait("workdir claimed")
+        return _stages(run, wait)
+
+
+@contextlib.contextmanager
+def _claimed(run: Run, again: tuple[str, ...], wait: bool) -> Iterator[None]:
+    """Makes the first process the workdir's only writer before it changes anything there."""
     if not processes.is_first():
-        return _stages(run)
-    with locks.only(run.workdir.root / "run", wait):  # the lock lies in the workdir
-        remove_unfinished(run.workdir.root)
+        yield
+        return
+    with locks.inside(run.workdir.root, wait):
         _try_the_last(run.workdir)
-        return _stages(run)
+        claim(run, again)
+        remove_unfinished(run.workdir.root)
+        yield
 
 
 def _try_the_last(workdir: Workdir) -> None:
@@ -53,7 +69,7 @@ def _try_the_last(workdir: Workdir) -> None:
     try_to_fill(workdir.timelines)
 
 
-def _stages(run: Run) -> dict | None:
+def _stages(run: Run, wait: bool) -> dict | None:
     table = rows_of(run.config)
     parts = list(dict.fromkeys(part for row in table for part in row.encoder.split("+")))
     encoders = list(dict.fromkeys([*parts, *(row.encoder for row in table)]))
@@ -62,7 +78,7 @@ def _stages(run: Run) -> dict | None:
     if lofi and run.config.joint.start != "icp":
         starts.add(run.config.joint.start)
     actions = {
-        "data": lambda: _by_the_first(lambda: datasets.prepare(run)),
+        "data": lambda: _by_the_first(lambda: datasets.prepare(run, wait)),
         "pretrain": lambda: [trainings.pretrain_encoder(run, start) for start in sorted(starts)],
         "joint": lambda: [_joint(run, row) for row in lofi],
         "extract": lambda: [extract_features(run, encoder) for encoder in encoders],

@@ -30,14 +30,14 @@ def run(config: ConfigDict, workdir: str, distributed: str, again: str, wait: bo
     processes.start(distributed)
     try_to_fill(workdir)
     resolved = auto.resolve(typed(config), workdir)
-    run = start_run(resolved, workdir, stages)
+    run = start_run(resolved, workdir)
     processes.silence_others()
     print(f"curves, once it trains: tensorboard --logdir={run.workdir.root}", flush=True)
     if processes.is_first():
         for line in checkup.first_lines(resolved):
             print(line)
     with errors.naming_full_disk(run.workdir.root):
-        results = pipeline.run(run, wait)
+        results = pipeline.run(run, stages, wait)
     if results:
         print(tables.results(results))
         print(tables.seconds(results["seconds"]))

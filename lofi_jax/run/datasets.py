@@ -109,12 +109,16 @@ class Source:
     classes: tuple[str, ...]
 
 
-def prepare(run: Run) -> None:
-    """Prepares the datasets that the run reads, if it needs any videos."""
+def prepare(run: Run, wait: bool) -> None:
+    """Prepares the datasets that the run reads, if it needs any videos.
+
+    Args:
+        wait: for another process that makes them; see `locks.only`.
+    """
     if needs_no_videos(run.config):
         print(f"target: {len(target(run).videos)} videos, of which only features are needed")
     else:
-        sources.prepare(run)
+        sources.prepare(run, wait)
 
 
 def target(run: Run) -> Target:

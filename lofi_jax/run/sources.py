@@ -123,9 +123,12 @@ def sampling_of(config: Config) -> Sampling:
     )
 
 
-def prepare(run: Run) -> None:
+def prepare(run: Run, wait: bool) -> None:
     """Renders the built-in world if the config asks for it, then prepares or scans both
     datasets.
+
+    Args:
+        wait: for another process that makes them; see `locks.only`.
     """
     config = run.config
     if config.dataset == "synthetic":
@@ -148,10 +151,10 @@ def prepare(run: Run) -> None:
 
         given = one.name, one.video_dir, one.annotations, _data_dir(run), one.sampling
         if config.data.streaming:
-            scanned = scan.scan(*given, progress=show)
+            scanned = scan.scan(*given, progress=show, wait=wait)
             report, pace = scanned.report, speed.compare(scanned)
         else:
-            _, report = dataset.build(*given, progress=show, say=print)
+            _, report = dataset.build(*given, dataset.Work(wait=wait), show, print)
             pace = ""
         if progress:
             progress.close()

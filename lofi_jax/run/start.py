@@ -55,26 +55,20 @@ class Run:
         )
 
 
-def start_run(config: Config, folder: str, again: tuple[str, ...] = ()) -> Run:
-    """Checks the config and the workdir, chooses the devices and the cache of compiled programs.
+def start_run(config: Config, folder: str) -> Run:
+    """Checks the config, chooses the devices and the cache of compiled programs; leaves the workdir
+    as it is (see `claim`).
 
     Must run before JAX is used.
 
-    Args:
-        again: stages to start anew (see rerun.py): what they have made is deleted.
-
     Raises:
-        UserError: an impossible config, a workdir that cannot be written, or one that holds another
-            config's run.
+        UserError: an impossible config.
     """
     configs.validate(config)
     configs.validate_data(config)
     networks.check(config)
     run = open_run(config, folder)
     processes.end_with_the_others(run.workdir.root)
-    if processes.is_first():
-        _claim(run.workdir, config, again)
-    processes.wait("workdir claimed")
     return run
 
 
@@ -141,10 +135,17 @@ def stored_config(folder: str | pathlib.Path) -> Config | None:
         ) from error
 
 
-def _claim(workdir: Workdir, config: Config, again: tuple[str, ...]) -> None:
+def claim(run: Run, again: tuple[str, ...]) -> None:
     """Writes the config into the workdir, or compares it with the one that is there; makes room for
-    stages that are done anew.
+    stages that are done anew. For the workdir's only writer.
+
+    Args:
+        again: stages to start anew (see rerun.py): what they have made is deleted.
+
+    Raises:
+        UserError: a workdir that cannot be written, or one that holds another config's run.
     """
+    workdir, config = run.workdir, run.config
     stored = stored_config(workdir.root)
     differing = configs.differing_keys(stored, config) if stored else {}
     stages = {key: rerun.stage_of(key) for key in differing}

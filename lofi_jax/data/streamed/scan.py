@@ -124,12 +124,14 @@ def scan(
     data_dir: str | os.PathLike,
     sampling: Sampling,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    wait: bool = True,
 ) -> Scan:
     """Scans every annotated video found, unless that is already done.
 
     Args:
         name, video_dir, annotations, sampling, progress: as `builders.build`.
         data_dir: gets one file.
+        wait: for another process that makes the same; see `locks.only`.
 
     Raises:
         UserError: bad annotations, no usable video at all, or a file made from other input.
@@ -142,7 +144,7 @@ def scan(
     path = _file(data_dir, name, sampling)
     content = _known(path, source)
     if content is None:
-        with locks.only(path):
+        with locks.only(path, wait):
             # Another process may have made it meanwhile.
             content = _known(path, source)
             if content is None:
