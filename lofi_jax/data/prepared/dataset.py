@@ -27,7 +27,7 @@ from lofi_jax.data.prepared import shards as shard_files
 from lofi_jax.data.prepared.examples import features
 from lofi_jax.data.video.video_file import EXTENSIONS
 from lofi_jax.errors import UserError
-from lofi_jax.files import write_json
+from lofi_jax.files import remove_unfinished, write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,14 +112,16 @@ def build(
             _write_shards(writer, shards, work, progress, say)
             _complete(writer, shards, source, problems)
             os.rename(writer.data, folder)
-            _write_report(data_dir, name, sampling)
         writer.discard()
+        remove_unfinished(folder)
         contents = records.contents(records.load(data_dir, name, sampling))
         if contents["source"]["annotations"] != source["annotations"]:
-            linked = relink.relink(folder, contents, jobs, parsed.classes, source, problems)
+            linked = relink.relink(contents, jobs, parsed.classes, source, problems)
             if linked is not None:
-                say(f"{folder}: another annotation file; linked {linked} stored videos with it")
-                _write_report(data_dir, name, sampling)
+                report = _write_report(folder, linked)
+                write_json(folder / "metadata.json", linked)  # last, for it tells that all is done
+                count = sum(report.videos.values())
+                say(f"{folder}: another annotation file; linked {count} stored videos with it")
     return _finished(data_dir, name, sampling, source)
 
 
@@ -130,7 +132,7 @@ def _finished(
     builder = records.load(data_dir, name, sampling)
     folder = pathlib.Path(builder.data_dir)
     video_folder.check_source(folder, records.contents(builder)["source"], source)
-    return builder, _report(builder)
+    return builder, _report(records.contents(builder))
 
 
 def _write_shards(
@@ -169,7 +171,7 @@ def _complete(
     source: Mapping[str, Any],
     known_problems: Mapping[str, Sequence[str]],
 ) -> None:
-    """Adds to the shards what TFDS and `records` need to read them.
+    """Adds to the shards what TFDS and `records` need to read them, and the report.
 
     Raises:
         UserError: there are no examples.
@@ -209,16 +211,18 @@ def _complete(
         info.set_file_format(records.FILE_FORMAT)
         info.set_splits(tfds.core.SplitDict(writer.split_infos(shards)))
         info.write_to_directory(writer.data)
+    _write_report(writer.data, metadata)
 
 
-def _write_report(data_dir: str | os.PathLike, name: str, sampling: Sampling) -> None:
+def _write_report(folder: pathlib.Path, contents: Mapping[str, Any]) -> Report:
     """Lays a dataset's report beside its shards."""
-    builder = records.load(data_dir, name, sampling)
-    write_json(pathlib.Path(builder.data_dir) / "report.json", _report(builder).to_json())
+    report = _report(contents)
+    write_json(folder / "report.json", report.to_json())
+    return report
 
 
-def _report(builder: tfds.core.DatasetBuilder) -> Report:
-    contents = records.contents(builder)
+def _report(contents: Mapping[str, Any]) -> Report:
+    """The report of a dataset that says `contents` of itself, see `records.contents`."""
     videos = {split: len(known) for split, known in contents["videos"].items()}
     problems = contents["problems"]
     return Report(videos, {reason: tuple(entries) for reason, entries in problems.items()})

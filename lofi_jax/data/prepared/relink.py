@@ -6,7 +6,6 @@ of its first stored snippet. "stored" and "files" then tell of all that is store
 """
 
 import collections
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,30 +13,27 @@ from lofi_jax.data.annotations.activitynet import Video
 from lofi_jax.data.ingest.annotate import BROKEN, UNREADABLE, fit
 from lofi_jax.data.ingest.video_folder import Job
 from lofi_jax.data.prepared import records
-from lofi_jax.files import write_json
 
 # What is wrong with a file itself, whatever its annotation.
 _OF_FILES = (BROKEN, UNREADABLE)
 
 
 def relink(
-    folder: pathlib.Path,
     contents: Mapping[str, Any],
     jobs: Mapping[str, Sequence[Job]],
     classes: Sequence[str],
     source: Mapping[str, Any],
     problems: Mapping[str, Sequence[str]],
-) -> int | None:
-    """Rewrites a dataset's metadata for new annotations.
+) -> dict[str, Any] | None:
+    """A dataset's metadata for new annotations.
 
     Args:
-        folder: the dataset's.
-        contents: what it says of itself, see `records.contents`.
+        contents: what the dataset says of itself, see `records.contents`.
         jobs, classes, source, problems: of the new annotations, as `dataset.build` makes them.
 
     Returns:
-        How many videos are linked; None, with nothing written, where another video is needed than
-        those that are stored, or one has changed.
+        What the dataset is to say of itself; None where another video is needed than those that
+        are stored, or one has changed.
     """
     now = source["videos"]
     before = contents["source"]["videos"] | contents.get("files", {})
@@ -65,8 +61,7 @@ def relink(
     changed = {"classes": list(classes), "source": source, "problems": kept, "videos": videos}
     # What is left out this time may come back.
     changed |= {"stored": list(stored.values()), "files": before}
-    write_json(folder / "metadata.json", {**contents, **changed})
-    return sum(map(len, videos.values()))
+    return {**contents, **changed}
 
 
 def _stored(contents: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

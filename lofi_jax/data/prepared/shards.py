@@ -184,11 +184,14 @@ class Writer:
         """What a shard holds that must be finished.
 
         Raises:
-            ValueError: it is not.
+            UserError: it is not: another hand has deleted or changed it since.
         """
         finished = self.finished(shard)
         if finished is None:
-            raise ValueError(f"{self._path(shard)}: is not finished")
+            raise UserError(
+                f"{self._path(shard)}: was deleted or changed while the dataset was made: run the"
+                " same command again"
+            )
         return finished
 
     def discard_others(self, shards: Iterable[Shard]) -> None:

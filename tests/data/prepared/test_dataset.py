@@ -6,6 +6,7 @@ import os
 import pathlib
 import pickle
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -248,6 +249,40 @@ def test_a_killed_build_leaves_nothing_that_counts(videos, annotations, tmp_path
     dataset.build("x", videos, annotations, tmp_path / "data", SAMPLING)
     dataset.build("x", videos, annotations, tmp_path / "unbroken", SAMPLING)
     assert contents(tmp_path / "data") == contents(tmp_path / "unbroken")
+
+
+class Killed(BaseException):
+    """What ends a program anywhere."""
+
+
+def test_a_build_killed_after_its_dataset_has_its_name_has_made_the_report(
+    videos, annotations, tmp_path, monkeypatch
+):
+    given = "anet", videos, annotations, tmp_path / "data", SAMPLING
+
+    def killed(self):
+        raise Killed
+
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(shards.Writer, "discard", killed)
+        dataset.build(*given)
+    folder = records.folder_of(tmp_path / "data", "anet", SAMPLING)
+    (folder / f".{'0' * 32}.tmp").touch()  # as a killed relinking leaves it
+    _, report = dataset.build(*given)
+    assert json.loads((folder / "report.json").read_text()) == json.loads(
+        json.dumps(report.to_json())
+    )
+    assert [path.name for path in folder.parent.rglob("*") if path.suffix == ".tmp"] == []
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_a_folder_that_is_deleted_meanwhile_is_one_line(videos, annotations, tmp_path, monkeypatch):
+    def deleted(writer, *_):
+        shutil.rmtree(writer.folder, ignore_errors=True)
+
+    monkeypatch.setattr(dataset, "_write_shards", deleted)
+    with pytest.raises(UserError, match="was deleted or changed while the dataset was made: run"):
+        dataset.build("anet", videos, annotations, tmp_path / "data", SAMPLING)
 
 
 def test_finished_shards_are_kept_unless_their_input_changed(
