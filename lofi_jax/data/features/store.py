@@ -25,7 +25,7 @@ from lofi_jax.data.features.arrays import MOST_BYTES, parse_npy
 from lofi_jax.data.features.checksums import read_sealed, sealed
 from lofi_jax.data.features.fingerprints import Fingerprint, differences
 from lofi_jax.errors import UserError, one_line, warn
-from lofi_jax.files import aside, is_number, read_own_json, remove, safe_name, write_json
+from lofi_jax.files import aside, is_number, read_json, remove, safe_name, write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,7 +186,7 @@ class FeatureStore:
 
     def _description(self) -> dict:
         try:
-            description = read_own_json(self.description)
+            description, _ = read_json(self.description)
             if not _is_description(description):
                 raise UserError(f"{self.description}: damaged")
             return description

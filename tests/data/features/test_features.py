@@ -97,6 +97,15 @@ def test_features_of_a_damaged_description_are_made_again(tmp_path, capsys, dama
     assert "features.json: is damaged, so all features" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("content", ["{", "{}"])
+def test_a_damaged_description_has_one_remedy(tmp_path, content):
+    store = FeatureStore(tmp_path)
+    store.description.write_text(content)
+    with pytest.raises(UserError) as caught:
+        store.is_finished()
+    assert str(caught.value).count("delete") == 1
+
+
 def test_a_number_that_is_not_finite_is_made_again(tmp_path, capsys):
     store = FeatureStore(tmp_path / "acp")
     store.begin("acp", PRINT)
