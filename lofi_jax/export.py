@@ -21,7 +21,7 @@ from absl import flags
 from lofi_jax import errors
 from lofi_jax.bounds import Range, define_float
 from lofi_jax.errors import UsageError
-from lofi_jax.files import try_to_fill
+from lofi_jax.files import remove_abandoned, try_to_fill
 from lofi_jax.jobs import best
 from lofi_jax.jobs.exports import export, export_labels, export_layouts, stablehlo
 from lofi_jax.run import sources
@@ -53,6 +53,7 @@ def main() -> None:
     try_to_fill(output)
     run = load_run(_WORKDIR.value)
     with errors.naming_full_disk(output):
+        remove_abandoned(output, output / "features")
         if _LAYOUT.value in export_labels.NAMES:
             found = pathlib.Path(_PREDICTIONS.value or run.workdir.best_detections)
             videos = pathlib.Path(_VIDEO_DIR.value or sources.target(run).video_dir)

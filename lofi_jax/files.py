@@ -12,6 +12,7 @@ import pathlib
 import re
 import shutil
 import stat
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeGuard
@@ -231,6 +232,7 @@ def _unfinished(folder: pathlib.Path) -> pathlib.Path:
 
 
 _UNFINISHED = re.compile(r"\.[0-9a-f]{32}\.tmp")
+_ABANDONED = 3600.0  # seconds without a write
 
 
 def remove_unfinished(folder: pathlib.Path) -> None:
@@ -238,6 +240,17 @@ def remove_unfinished(folder: pathlib.Path) -> None:
     for path in folder.rglob(".*.tmp"):
         if _UNFINISHED.fullmatch(path.name):
             remove(path)
+
+
+def remove_abandoned(*folders: pathlib.Path) -> None:
+    """Removes what killed writers left in folders in which others may write: what nobody has
+    written to for an hour. What cannot be removed stays.
+    """
+    for path in (path for folder in folders for path in folder.glob(".*.tmp")):
+        with contextlib.suppress(OSError):
+            old = time.time() - path.lstat().st_mtime > _ABANDONED
+            if old and _UNFINISHED.fullmatch(path.name):
+                path.unlink()
 
 
 def remove(path: pathlib.Path) -> None:

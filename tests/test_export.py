@@ -3,6 +3,7 @@ classes.
 """
 
 import json
+import os
 import pathlib
 import runpy
 
@@ -174,6 +175,17 @@ def test_videos_of_many_lengths_lie_on_the_same_grid_in_both():
     # It counts whole features by the duration; ActionFormer and its other datasets take all.
     assert len(range(0, int(video.duration * train["fps"]), train["feature_stride"])) == 50
     assert entry["frame"] == 2 * 51
+
+
+def test_what_a_killed_export_left_long_ago_is_removed(finished_run, tmp_path):
+    left = [folder / f".{'0' * 32}.tmp" for folder in (tmp_path, tmp_path / "features")]
+    (tmp_path / "features").mkdir()
+    for path in left:
+        path.touch()
+        os.utime(path, (1, 1))
+    arguments = f"--workdir={finished_run[0]}", f"--output={tmp_path}", "--encoder=acp"
+    ended = run("export", *arguments, "--layout=opentad")
+    assert ended.returncode == 0 and not any(path.exists() for path in left)
 
 
 def test_what_cannot_be_exported_is_said(finished_run, tmp_path):

@@ -145,6 +145,17 @@ def test_files_links_and_folders_are_removed_alone(tmp_path, make):
         assert list(tmp_path.iterdir()) == [tmp_path / "kept"]
 
 
+def test_only_what_killed_writers_left_long_ago_is_removed(tmp_path):
+    old, new = (tmp_path / f".{digit * 32}.tmp" for digit in "01")
+    others = tmp_path / ".other.tmp"
+    for path in (old, new, others):
+        path.touch()
+    for path in (old, others):
+        os.utime(path, (1, 1))
+    files.remove_abandoned(tmp_path, tmp_path / "missing")
+    assert sorted(tmp_path.iterdir()) == [new, others]
+
+
 def test_the_package_writes_no_file_in_place():
     root = pathlib.Path(lofi_jax.__file__).parent
     in_place = re.compile(r"(?<!unfinished)\.write_(text|bytes)\(|savefig\((?!unfinished|png)")

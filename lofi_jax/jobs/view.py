@@ -13,7 +13,7 @@ from typing import Any
 from lofi_jax.data import video_ids
 from lofi_jax.data.video import packets
 from lofi_jax.errors import UserError
-from lofi_jax.files import aside, naming_unwritable, write_text
+from lofi_jax.files import aside, naming_unwritable, remove_abandoned, write_text
 from lofi_jax.reports import pages
 from lofi_jax.reports.viewer import part
 
@@ -97,6 +97,7 @@ def with_videos(
     Raises:
         UserError: the folder cannot be written, or holds another file of a video's name.
     """
+    remove_abandoned(folder, folder / "videos")
     placed = Placed()
     videos = []
     for video in data["videos"]:

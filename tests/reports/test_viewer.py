@@ -158,6 +158,15 @@ def test_videos_are_linked_copied_and_linked_again(folder, tmp_path):
         assert there.samefile(source) == shared
 
 
+def test_a_copy_that_was_killed_long_ago_is_removed(tmp_path):
+    left = tmp_path / "videos" / f".{'0' * 32}.tmp"
+    left.parent.mkdir()
+    left.touch()
+    os.utime(left, (1, 1))
+    view.with_videos({"videos": []}, {}, tmp_path)
+    assert not left.exists()
+
+
 def test_no_video_is_lost_to_a_page(tmp_path):
     data = {
         "videos": [
