@@ -14,6 +14,10 @@ from lofi_jax.errors import UserError, as_usage
 from lofi_jax.training.optimizer import Optimizer
 
 
+class UnknownKey(UserError):
+    """A key that no config has."""
+
+
 def defaults() -> ConfigDict:
     """All keys with their defaults, locked; see settings.py."""
     return ConfigDict(to_plain(Config())).lock()
@@ -38,12 +42,10 @@ def typed(config: ConfigDict) -> Config:
     Raises:
         UserError: a key that no config has, or a value of another type than its key's.
     """
-    known = [f.name for f in dataclasses.fields(Config)]
-    if unknown := [key for key in config if key not in known]:
-        raise UserError(
-            f"the config has no key {unknown[0]!r}: begin with lofi_jax.config.defaults()"
-        )
-    return from_plain(config.to_dict())
+    try:
+        return from_plain(config.to_dict())
+    except UnknownKey as error:
+        raise UserError(f"{error}: begin with lofi_jax.config.defaults()") from error
 
 
 def to_plain(config: Config) -> dict[str, Any]:
@@ -56,6 +58,7 @@ def from_plain(plain: Mapping[str, Any]) -> Config:
 
     Raises:
         UserError: a value of another type than its key's.
+        UnknownKey: a key that no config has.
     """
     return _from_plain(Config, plain, "config")
 
@@ -74,6 +77,9 @@ def _from_plain(kind: Any, plain: Any, key: str) -> Any:
     if kind is Named:
         options = {name: _as_tuples(value) for name, value in plain.items() if name != "name"}
         return Named(_checked(str, plain.get("name"), f"{key}.name"), options)
+    known = [f.name for f in dataclasses.fields(kind)]
+    if unknown := [name for name in plain if name not in known]:
+        raise UnknownKey(f"{key} has no key {unknown[0]!r:.40}")
     kinds = typing.get_type_hints(kind)
     values = {}
     for f in dataclasses.fields(kind):

@@ -148,7 +148,7 @@ def _seconds(run: Run) -> dict[str, float]:
         return {}
     try:
         seconds = read_own_json(path)
-        if isinstance(seconds, dict) and all(map(is_number, seconds.values())):
+        if isinstance(seconds, dict) and all(is_number(s) and s >= 0 for s in seconds.values()):
             return seconds
         reason = f"{path}: not seconds by stage"
     except UserError as error:

@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 
 from lofi_jax import config as configs
 from lofi_jax.config import Config
-from lofi_jax.config.typed import from_plain
+from lofi_jax.config.typed import UnknownKey, from_plain
 from lofi_jax.errors import UserError
 from lofi_jax.files import read_own_json, write_text
 from lofi_jax.run import networks, rerun
@@ -119,7 +119,7 @@ def stored_config(folder: str | pathlib.Path) -> Config | None:
     """The config of the run that a workdir holds, if it holds one.
 
     Raises:
-        UserError: it is damaged.
+        UserError: it is damaged, or of another version.
     """
     path = Workdir(pathlib.Path(folder)).config
     if not path.exists():
@@ -129,6 +129,11 @@ def stored_config(folder: str | pathlib.Path) -> Config | None:
         config = from_plain(content)
         configs.validate(config)
         return config
+    except UnknownKey as error:
+        raise UserError(
+            f"{path}: {error}, so another version of lofi_jax wrote it: use that version, or"
+            " another workdir"
+        ) from error
     except UserError as error:
         raise UserError(
             f"{path}: damaged ({error}): delete it, and start lofi_jax.main with the same config"

@@ -224,3 +224,14 @@ def test_a_path_goes_before_a_name(tmp_path, monkeypatch):
 def test_an_unknown_config_is_one_line_that_lists_those_there_are(name, says):
     with pytest.raises(UserError, match=f"^--config={name}: no such file, .*{says}.*, synthetic,"):
         load(name)
+
+
+def test_a_key_that_no_config_has_is_refused_at_any_depth():
+    for part in ((), ("joint",), ("joint", "optimizer")):
+        c = synthetic().unlock()
+        inner = c
+        for key in part:
+            inner = inner[key]
+        inner.later = 1
+        with pytest.raises(UserError, match=f"{'.'.join(('config', *part))} has no key 'later': b"):
+            typed(c)

@@ -1,6 +1,7 @@
 """Checkpoints that do not fit the config are refused by name; a run opens on any devices."""
 
 import gc
+import json
 import weakref
 
 import jax
@@ -11,6 +12,7 @@ import tiny
 from lofi_jax import config as configs
 from lofi_jax.config import defaults, named, typed
 from lofi_jax.errors import UserError
+from lofi_jax.jobs import pipeline
 from lofi_jax.run.checkpoints import load_own_encoder
 from lofi_jax.run.networks import initial_encoder
 from lofi_jax.run.start import Run, load_run
@@ -66,3 +68,20 @@ def test_what_is_made_once_is_made_of_names_and_goes_with_its_run(tmp_path):
     del run
     gc.collect()
     assert kept() is None
+
+
+def test_a_config_of_another_version_is_refused_by_the_key_that_is_unknown(tmp_path):
+    plain = json.loads(configs.to_json(config()))
+    plain["joint"]["later"] = 1
+    (tmp_path / "config.json").write_text(json.dumps(plain))
+    says = "config.json: config.joint has no key 'later', so another version of lofi_jax wrote it"
+    with pytest.raises(UserError, match=says):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize("content", ['{"head": -7195.0}', '{"head": true}', "[]", "{"])
+def test_damaged_seconds_are_none(tmp_path, capsys, content):
+    (tmp_path / "seconds.json").write_text(content)
+    run = Run(config(), Workdir(tmp_path), make_mesh(1, 1, jax.devices()[:1]))
+    assert pipeline._seconds(run) == {}
+    assert "the times of earlier runs are lost" in capsys.readouterr().err
