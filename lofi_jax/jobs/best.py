@@ -93,5 +93,5 @@ def named(rows: Sequence[Row], name: str) -> Choice:
     for row in rows:
         if row.name == name:
             return Choice(row, "as named")
-    known = there_are(name, [row.name for row in rows])
+    known = there_are(str(name), [row.name for row in rows])
     raise UserError(f"no trained row {name!r}: {known}")

@@ -7,6 +7,7 @@ import os
 import pathlib
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from typing import NoReturn
 
 import numpy as np
 from jaxtyping import Float
@@ -85,11 +86,12 @@ class Localizer:
         Raises:
             UserError: no such folder, no run in it, no such row, or a missing file; names it.
         """
-        path = pathlib.Path(path).absolute()
-        root = next((p for p in (path, *path.parents[:3]) if Workdir(p).config.is_file()), None)
+        path = pathlib.Path(os.fsdecode(path)).absolute()
+        above = (path, *path.parents[:3])
+        root = next((p for p in above if os.path.isfile(Workdir(p).config)), None)
         if root is None:
-            _refuse_lone_checkpoint(path)
-        run = load_run(root or path)
+            _refuse(path)
+        run = load_run(root)
         trained = [row for row in rows_of(run.config) if checkpoints.of_head(run, row).is_dir()]
         if not trained:
             raise UserError(f"{run.workdir.root}: holds no trained head: let the run finish first")
@@ -118,7 +120,10 @@ class Localizer:
 
         Raises:
             UserError: the file cannot be decoded.
+            ValueError: top_k is negative.
         """
+        Detections([], [], []).filter(min_score).top(top_k)  # raises before the work
+        video = os.fsdecode(video)
         try:
             found, covered = self.detect_file(video)
         except VideoError as error:
@@ -270,7 +275,7 @@ class Localizer:
 
     def _record(self, video: Path) -> Record:
         try:
-            record, covered = self.read(video)
+            record, covered = self.read(os.fsdecode(video))
         except VideoError as error:
             raise UserError(str(error)) from error
         if covered:
@@ -287,13 +292,14 @@ def _folders(run: Run, row: Row) -> list[pathlib.Path]:
     return [run.workdir.head(row), *map(run.workdir.encoder, row.encoder.split("+"))]
 
 
-def _refuse_lone_checkpoint(path: pathlib.Path) -> None:
-    """Raises if a folder holds a checkpoint without its run."""
+def _refuse(path: pathlib.Path) -> NoReturn:
+    """Says that a folder holds no run, or a checkpoint without its run."""
     checkpoint = folders.checkpoints(path)
     try:
-        state = load_state(checkpoint if checkpoint.is_dir() else path)
-    except UserError:
-        return
+        state = load_state(checkpoint if os.path.isdir(checkpoint) else path)
+    except (UserError, OSError) as error:
+        missing = Workdir(path).config.name
+        raise UserError(f"{path}: holds no run ({missing} is missing): train one first") from error
     raise UserError(
         f"{path}: a lone checkpoint of {' and '.join(state['params'])}: config.json (networks and"
         " sampling),"
