@@ -13,7 +13,7 @@ import dataclasses
 import hashlib
 import io
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -111,7 +111,7 @@ def _exported(function: Callable, *arguments: Any) -> bytes:
         ) from error
 
 
-def _npz(arrays: Flat) -> bytes:
+def _npz(arrays: Mapping[str, Any]) -> bytes:
     content = io.BytesIO()
     np.savez(content, **arrays)
     return content.getvalue()

@@ -7,7 +7,6 @@ import os
 import pathlib
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import NoReturn
 
 import numpy as np
 from jaxtyping import Float
@@ -88,10 +87,13 @@ class Localizer:
         """
         path = pathlib.Path(os.fsdecode(path)).absolute()
         above = (path, *path.parents[:3])
-        root = next((p for p in above if os.path.isfile(Workdir(p).config)), None)
+        try:
+            root = next((p for p in above if Workdir(p).config.is_file()), None)
+        except OSError as error:
+            raise UserError(f"{path}: {error.strerror}") from error
         if root is None:
-            _refuse(path)
-        run = load_run(root)
+            _refuse_lone_checkpoint(path)
+        run = load_run(root or path)
         trained = [row for row in rows_of(run.config) if checkpoints.of_head(run, row).is_dir()]
         if not trained:
             raise UserError(f"{run.workdir.root}: holds no trained head: let the run finish first")
@@ -292,14 +294,13 @@ def _folders(run: Run, row: Row) -> list[pathlib.Path]:
     return [run.workdir.head(row), *map(run.workdir.encoder, row.encoder.split("+"))]
 
 
-def _refuse(path: pathlib.Path) -> NoReturn:
-    """Says that a folder holds no run, or a checkpoint without its run."""
+def _refuse_lone_checkpoint(path: pathlib.Path) -> None:
+    """Raises if a folder holds a checkpoint without its run."""
     checkpoint = folders.checkpoints(path)
     try:
-        state = load_state(checkpoint if os.path.isdir(checkpoint) else path)
-    except (UserError, OSError) as error:
-        missing = Workdir(path).config.name
-        raise UserError(f"{path}: holds no run ({missing} is missing): train one first") from error
+        state = load_state(checkpoint if checkpoint.is_dir() else path)
+    except UserError:
+        return
     raise UserError(
         f"{path}: a lone checkpoint of {' and '.join(state['params'])}: config.json (networks and"
         " sampling),"

@@ -159,14 +159,12 @@ def test_what_is_no_network_is_refused(workdir, given, says):
         lofi_jax.load_encoder(workdir / "encoders" / "acp", **given)
 
 
-def test_a_path_of_any_kind_is_refused_alike(localizer):
-    for path in ("a" * 5000, b"a" * 5000):
-        with pytest.raises(UserError, match="holds no run"):
-            lofi_jax.Localizer.load(path)
-        with pytest.raises(UserError, match="cannot be opened as a video"):
-            localizer.detect(path)
-    with pytest.raises(UserError, match="no trained row 'x': there are"):
-        lofi_jax.Localizer.load(localizer.run.workdir.root, row="x")
+def test_a_path_that_cannot_be_and_a_negative_number_are_refused(localizer):
+    path = "a" * 5000
+    with pytest.raises(UserError, match="aaa: File name too long"):
+        lofi_jax.Localizer.load(path)
+    with pytest.raises(UserError, match="cannot be opened as a video"):
+        localizer.detect(path)
     with pytest.raises(ValueError, match="the number of the best is -1, not 0 or more"):
         localizer.detect("absent.mp4", top_k=-1)
 
