@@ -54,7 +54,7 @@ def _measured(workdir: Workdir) -> Mapping[str, Any]:
     results = read_own_json(path) if path.exists() else {}
     if isinstance(results, Mapping) and _are_rows(results.get("rows", [])):
         return results
-    warn([f"{path}: not the results of a run, so no row counts as evaluated: delete it"])
+    warn([f"{path}: not the results of a run, so none is used: delete it and run again"])
     return {}
 
 
