@@ -41,8 +41,14 @@ def parse_flags(argv: Sequence[str]) -> Sequence[str]:
         arguments = flags.FLAGS(list(_rewritten(argv)))
         flags.FLAGS.config.keys()  # raises the error of reading the file
         return arguments
-    except (flags.Error, UserError):
+    except (flags.Error, UserError) as error:
+        path = _config(argv)
+        if path and flags.FLAGS["config"].value is None and isinstance(error, flags.Error):
+            raise UserError(f"{path}: get_config() returned None, not a ConfigDict") from error
         raise
+    except SystemExit as error:
+        code = f"exit code {error.code}"
+        raise UserError(f"{_config(argv)}: the file ends the program ({code})") from error
     except OSError as error:
         raise UserError(f"--config: {str(error).splitlines()[-1].strip()}") from error
     except (AttributeError, KeyError) as error:
@@ -91,6 +97,15 @@ def _with_one_config(argv: Sequence[str]) -> list[str]:
     dropped = set(places[:-1])
     dropped |= {i + 1 for i in dropped if argv[i] in _CONFIG}  # its value stands behind it
     return [argument for i, argument in enumerate(argv) if i not in dropped]
+
+
+def _config(argv: Sequence[str]) -> str:
+    """What the one --config of the arguments names, if there is one."""
+    for argument, following in itertools.pairwise([*argv, ""]):
+        flag, equals, value = argument.partition("=")
+        if flag in _CONFIG:
+            return value if equals else following
+    return ""
 
 
 def _place(error: Exception, key: str, argv: Sequence[str]) -> str:

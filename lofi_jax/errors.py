@@ -121,7 +121,6 @@ def run(
     interrupts.end_at_once_on_the_second()
 
     def guarded(argv: Sequence[str]) -> int | None:
-        _silence_libraries()
         with _ending():
             if argv[1:]:
                 raise UsageError(
@@ -132,6 +131,7 @@ def run(
             return code
 
     def guarded_parse(argv: Sequence[str]) -> Sequence[str]:
+        _silence_libraries()
         # Help is no error, which absl's exit code says it is; nor does it know -h.
         if any(word in ("-h", "-help", "--help") for word in argv[1:]):
             _help()

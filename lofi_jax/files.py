@@ -26,6 +26,7 @@ MOST = 1e15  # of a time or a score
 # Bytes of a file's name without its ending; systems allow 255 with it.
 _LONGEST_NAME = 200
 _NO_FILE = "it is a pipe, a device or a socket, not a file"
+_HALF = "half a character, a lone surrogate"
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -58,7 +59,7 @@ def read_json(path: str | os.PathLike) -> tuple[Any, list[str]]:
             json.dumps(value, ensure_ascii=False).encode()
         return value, repeated
     except UnicodeEncodeError as error:
-        raise UserError(f"{path}: holds half a character, a lone surrogate") from error
+        raise UserError(f"{path}: holds {_HALF}") from error
     except ValueError as error:
         raise UserError(f"{path}: not JSON ({error})") from error
     except RecursionError as error:
@@ -174,7 +175,11 @@ def _look(stat_of: Callable[..., os.stat_result], path: str | os.PathLike) -> os
 
 def write_text(path: str | os.PathLike, text: str) -> None:
     """As `write_json`, for any text."""
-    write_bytes(path, text.encode())
+    try:
+        content = text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{path}: holds {_HALF}") from error
+    write_bytes(path, content)
 
 
 def write_bytes(path: str | os.PathLike, content: bytes) -> None:

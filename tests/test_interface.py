@@ -20,6 +20,27 @@ print(metrics.evaluate(columns, columns, 1, np.array([0.5]))["average_mAP"])
 """
 
 
+# What types are checked by in the tests would refuse it before.
+WRONG = """
+import lofi_jax
+found = lofi_jax.Detections([[1, 2]], ["run"], [0.5], "v")
+for wrong in (
+    lambda: lofi_jax.save_detections("x.json", None),
+    lambda: lofi_jax.save_detections("x.json", [found]),
+    lambda: lofi_jax.save_detections("x.json", {"v": [1]}),
+    lambda: lofi_jax.save_detections("x.json", {3: found}),
+    lambda: lofi_jax.Detections([], [], [], 3),
+    lambda: lofi_jax.Detections([], [], [], None),
+    lambda: found + None,
+    lambda: found.top(0.5),
+):
+    try:
+        wrong()
+    except (TypeError, lofi_jax.UserError) as error:
+        print(type(error).__name__, error)
+"""
+
+
 def run(code: str) -> list[str]:
     """What Python prints in a process of its own, and after it the modules that it has imported."""
     code += "\nimport sys; print(*{name.partition('.')[0] for name in sys.modules})"
@@ -37,6 +58,17 @@ def test_evaluation_does_not_import_jax():
     average, modules = run(EVALUATION)
     assert float(average) == 1.0
     assert not HEAVY & set(modules.split())
+
+
+def test_other_types_are_refused_in_words():
+    *said, _ = run(WRONG)
+    assert [line.partition(", not ")[0] for line in said] == [
+        *2 * ["TypeError save Detections, or a dict of them by video"],
+        "TypeError save Detections by video",
+        *("UserError the video is 3", "UserError the video is 3", "UserError the video is None"),
+        "TypeError unsupported operand type(s) for +: 'Detections' and 'NoneType'",
+        "TypeError 'float' object cannot be interpreted as an integer",
+    ]
 
 
 def test_importing_the_package_takes_no_time():

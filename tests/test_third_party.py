@@ -65,6 +65,13 @@ def test_a_class_that_is_not_there_is_one_line(tmp_path):
     assert misused(ended, "config.encoder is named 'tests.examples.tiny_encoder:Tiny'")
 
 
+@pytest.mark.parametrize("part", ["head", "encoder"])
+@pytest.mark.parametrize("name", ["os:path", "builtins:int", "os:getcwd"])
+def test_what_is_no_class_of_a_module_is_one_line(part, name, tmp_path):
+    ended = run(*main(tmp_path / "run", f"--config.{part}.name={name}"))
+    assert misused(ended, f"config.{part} is named '{name}', which is no class of a Flax module")
+
+
 def test_modules_train_together_on_arrays():
     networks = joint.Networks(TinyEncoder(), TinyHead(channels=16))
     # An action is what is bright.

@@ -11,6 +11,7 @@ from lofi_jax.detection import thresholds
 from lofi_jax.detection.proposals import Suppression
 from lofi_jax.models import HEADS
 from lofi_jax.models.find import find
+from lofi_jax.models.protocols import Head
 
 
 def rows_of(config: Config) -> list[rows.Row]:
@@ -28,7 +29,7 @@ def suppression(config: Config, head: str) -> Suppression:
     """How overlapping proposals of a head, by name, are suppressed."""
     settings = config.detect
     if settings.nms == OWN:
-        return find(HEADS, head, "config.head").suppression._replace(
+        return find(HEADS, head, "config.head", Head).suppression._replace(
             vote=settings.vote,
             top_k=settings.top_k,
             multiclass=settings.multiclass,

@@ -12,13 +12,18 @@ from collections.abc import Collection, Container, Iterable
 PREFIX = "v_"
 
 
+def readable(path: str | os.PathLike) -> pathlib.Path:
+    """A path with a mark in place of each byte that is no text, for ids and messages."""
+    return pathlib.Path(os.fsencode(path).decode(errors="replace"))
+
+
 def of_file(path: str | os.PathLike) -> str:
-    """The id of a video file: its name without the ending and a leading "v_".
+    """The id of a video file: its readable name without the ending and a leading "v_".
 
     >>> of_file("clips/v_abc.mp4"), of_file("abc.def.mkv")
     ('abc', 'abc.def')
     """
-    stem = pathlib.Path(path).stem
+    stem = readable(path).stem
     return stem.removeprefix(PREFIX) or stem
 
 

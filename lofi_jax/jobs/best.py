@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from lofi_jax.config import rows_of
 from lofi_jax.config.rows import Row
-from lofi_jax.errors import UserError, there_are
-from lofi_jax.files import read_own_json
+from lofi_jax.errors import UserError, there_are, warn
+from lofi_jax.files import is_number, read_own_json
 from lofi_jax.run import checkpoints
 from lofi_jax.run.start import Run
 from lofi_jax.run.workdir import Workdir
@@ -45,8 +45,31 @@ def of_workdir(rows: Sequence[Row], workdir: Workdir, name: str = "") -> Choice:
     """
     if name:
         return named(rows, name)
+    return of_results(rows, _measured(workdir))
+
+
+def _measured(workdir: Workdir) -> Mapping[str, Any]:
+    """What a workdir's `results.json` holds, nothing where it has another form."""
     path = workdir.results
-    return of_results(rows, read_own_json(path) if path.exists() else {})
+    results = read_own_json(path) if path.exists() else {}
+    if isinstance(results, Mapping) and _are_rows(results.get("rows", [])):
+        return results
+    warn([f"{path}: not the results of a run, so none is used: delete it and run again"])
+    return {}
+
+
+def _are_rows(rows: Any) -> bool:
+    return isinstance(rows, list) and all(map(_is_row, rows))
+
+
+def _is_row(row: Any) -> bool:
+    """Whether it was not evaluated, or tells which row it is and how it scored."""
+    if not isinstance(row, Mapping):
+        return False
+    names = [row.get(key) for key in ("start", "fidelity", "head")]
+    return "average_mAP" not in row or (
+        is_number(row["average_mAP"]) and all(isinstance(name, str) for name in names)
+    )
 
 
 def trained(run: Run, name: str = "") -> Choice:
@@ -70,5 +93,5 @@ def named(rows: Sequence[Row], name: str) -> Choice:
     for row in rows:
         if row.name == name:
             return Choice(row, "as named")
-    known = there_are(name, [row.name for row in rows])
+    known = there_are(str(name), [row.name for row in rows])
     raise UserError(f"no trained row {name!r}: {known}")

@@ -48,6 +48,9 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
     def send_head(self) -> io.BytesIO | BinaryIO | None:
         self._left = -1
         path = self.translate_path(self.path)
+        if "\0" in path:
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return None
         if "Range" not in self.headers or not os.path.isfile(path):
             return super().send_head()
         size = os.path.getsize(path)
@@ -91,9 +94,10 @@ def byte_range(header: str, size: int) -> range | None:
     (range(2, 10), range(7, 10), None)
 
     Returns:
-        None where the whole file is to be sent: several ranges, another unit, or no range.
+        None where the whole file is to be sent: several ranges, another unit, no range, or numbers
+        that no file reaches.
     """
-    found = re.fullmatch(r"bytes=(\d*)-(\d*)", header.strip())
+    found = re.fullmatch(r"bytes=([0-9]{0,18})-([0-9]{0,18})", header.strip())
     if not found or not any(found.groups()):
         return None
     first, last = found.groups()

@@ -11,11 +11,12 @@
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from lofi_jax.errors import UserError
 from lofi_jax.files import write_text
 from lofi_jax.results import actionformer, csv_files, predictions, subtitles
-from lofi_jax.results.detections import Detections
+from lofi_jax.results.detections import Detections, check_id
 
 ENDINGS = (".json", ".pkl", ".csv", ".vtt", ".srt")
 
@@ -67,9 +68,10 @@ def save(
 
     Raises:
         UserError: an unknown ending, many videos where one is held, or the file cannot be written.
+        TypeError: something else than detections.
     """
     ending = _ending(path)
-    found = {found.video: found} if isinstance(found, Detections) else found
+    found = _of_videos(found)
     if ending == ".json":
         predictions.save(path, {video: one.entries() for video, one in found.items()})
     elif ending == ".pkl":
@@ -81,6 +83,24 @@ def save(
     else:
         (one,) = found.values()
         write_text(path, (subtitles.to_webvtt if ending == ".vtt" else subtitles.to_srt)(one))
+
+
+def _of_videos(found: Any) -> Mapping[str, Detections]:
+    """Detections by their video.
+
+    Raises:
+        UserError: an id is no text.
+        TypeError: they are no `Detections`, or no mapping of them.
+    """
+    if isinstance(found, Detections):
+        return {found.video: found}
+    if not isinstance(found, Mapping):
+        raise TypeError(f"save Detections, or a dict of them by video, not {type(found)}")
+    for video, one in found.items():
+        check_id(video)
+        if not isinstance(one, Detections):
+            raise TypeError(f"save Detections by video, not {type(one)} of {video!r}")
+    return found
 
 
 def _ending(path: str | os.PathLike) -> str:

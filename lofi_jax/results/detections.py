@@ -1,6 +1,7 @@
 """The detections in one video."""
 
 import dataclasses
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, overload
 
@@ -52,6 +53,7 @@ class Detections:
     video: str = ""
 
     def __init__(self, segments: Any, labels: Iterable[Any], scores: Any, video: str = ""):
+        check_id(video)
         labels = tuple(labels)
         segments = _floats(segments, video, "segments")
         scores = _floats(scores, video, "scores")
@@ -83,10 +85,12 @@ class Detections:
     def __getitem__(self, chosen: slice | np.ndarray | Sequence[int]) -> "Detections": ...
     def __getitem__(self, chosen):
         """One detection by index, or several by slice, indices or mask."""
-        if isinstance(chosen, int | np.integer):
+        if isinstance(chosen, int | np.integer) and not isinstance(chosen, bool):
             start, end = self.segments[chosen].tolist()
             return Detection(start, end, self.labels[chosen], float(self.scores[chosen]))
         places = np.arange(len(self))[chosen]
+        if places.ndim != 1:
+            raise TypeError(f"choose detections by index, slice, indices or mask, not {chosen!r}")
         labels = [self.labels[i] for i in places]
         return Detections(self.segments[places], labels, self.scores[places], self.video)
 
@@ -96,6 +100,8 @@ class Detections:
         Raises:
             UserError: they are of different videos.
         """
+        if not isinstance(other, Detections):
+            return NotImplemented
         if other.video != self.video:
             raise UserError(f"detections of {self.video!r} and of {other.video!r}: not one video")
         return Detections(
@@ -130,7 +136,13 @@ class Detections:
         return self[kept]
 
     def top(self, k: int | None = None) -> "Detections":
-        """The k best by score (all if k is None), best first; ties keep their order."""
+        """The k best by score (all if k is None), best first; ties keep their order.
+
+        Raises:
+            ValueError: k is negative.
+        """
+        if k is not None and operator.index(k) < 0:
+            raise ValueError(f"the number of the best is {k}, not 0 or more")
         return self[np.argsort(-self.scores, kind="stable")[:k]]
 
     def suppress(
@@ -149,7 +161,15 @@ class Detections:
             threshold: tIoU of "linear" and "hard".
             vote: tIoU from which others refine a kept segment; 0: none do.
             top_k: number kept.
+
+        Raises:
+            ValueError: an unknown method, or a number out of its range.
         """
+        for name, value in (("threshold", threshold), ("vote", vote)):
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} is {value}, not a number from 0 to 1")
+        if operator.index(top_k) < 0:
+            raise ValueError(f"top_k is {top_k}, not 0 or more")
         names = sorted(set(self.labels))
         numbers = np.array([names.index(label) for label in self.labels], dtype=np.int64)
         found = Proposals(self.segments, self.scores, numbers)
@@ -196,16 +216,39 @@ def by_video(
     return found
 
 
+def check_id(video: Any) -> None:
+    """Checks that a video's id is text that files can hold.
+
+    Raises:
+        UserError: it is not.
+    """
+    if not _is_text(video):
+        raise UserError(f"the video is {video!r}, not the text of an id")
+
+
 def _floats(values: Any, video: str, what: str) -> np.ndarray:
     """A copy as float64."""
     try:
         return np.array(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"video {video!r}: the {what} are no array of numbers ({error})") from error
 
 
+def _is_text(value: Any) -> bool:
+    """Whether a value is text that files can hold, without half a character."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _check(segments: np.ndarray, labels: Sequence[Any], scores: np.ndarray, video: str) -> None:
-    named = np.array([isinstance(label, str) and label != "" for label in labels], dtype=bool)
+    names = {label for label in labels if isinstance(label, str)}
+    names = {name for name in names if name and _is_text(name)}
+    named = np.array([isinstance(label, str) and label in names for label in labels], dtype=bool)
     # NaN compares as false.
     scored = (scores >= 0) & (scores <= MOST)
     ordered = (np.abs(segments) <= MOST).all(axis=1) & (segments[:, 0] <= segments[:, 1])

@@ -12,6 +12,7 @@ import pathlib
 import re
 from collections.abc import Iterator
 
+from lofi_jax.data import video_ids
 from lofi_jax.errors import UserError
 from lofi_jax.files import read_text
 from lofi_jax.results.detections import Detection, Detections
@@ -23,6 +24,9 @@ _SCORED = re.compile(r"(.*) \((\d+(?:\.\d+)?(?:e[-+]?\d+)?)\)")
 
 def to_webvtt(found: Detections) -> str:
     """The text of a .vtt file.
+
+    Raises:
+        UserError: a label of spaces alone, which no player shows; so does `to_srt`.
 
     >>> print(to_webvtt(Detections([[1, 63.5]], ["long jump"], [0.875])))
     WEBVTT
@@ -50,10 +54,11 @@ def load(path: str | os.PathLike) -> Detections:
         UserError: no such file, or a cue without text or that ends before it starts; names the cue.
     """
     path = pathlib.Path(path)
+    video = video_ids.readable(path).stem
     found = list(_cues(read_text(path), unescape=path.suffix.lower() == ".vtt"))
     segments = [(d.start, d.end) for d in found]
     try:
-        return Detections(segments, [d.label for d in found], [d.score for d in found], path.stem)
+        return Detections(segments, [d.label for d in found], [d.score for d in found], video)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
 
@@ -87,4 +92,7 @@ def _clock(milliseconds: int, mark: str) -> str:
 
 
 def _text(detection: Detection) -> str:
-    return f"{' '.join(detection.label.split())} ({detection.score:.3g})"
+    label = " ".join(detection.label.split())
+    if not label:
+        raise UserError(f"the label {detection.label!r} is blank in a subtitle: save as .json")
+    return f"{label} ({detection.score:.3g})"

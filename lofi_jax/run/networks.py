@@ -68,7 +68,7 @@ def _naming(key: str, name: str, what: str) -> Iterator[None]:
 def make_encoder(config: Config) -> Encoder:
     """The encoder that the config names."""
     computed = {"dtype": jnp.dtype(config.dtype), "remat": config.joint.keep == "blocks"}
-    return _make(ENCODERS, config.encoder, "config.encoder", **computed)
+    return _make(ENCODERS, config.encoder, "config.encoder", Encoder, **computed)
 
 
 def make_encoder_of(config: Config, start: str) -> Encoder:
@@ -87,7 +87,7 @@ def make_named_encoder(settings: Named) -> Encoder:
     Raises:
         UserError: no such class, or options that it does not have.
     """
-    return _make(ENCODERS, settings, "encoder")
+    return _make(ENCODERS, settings, "encoder", Encoder)
 
 
 def make_head(config: Config, name: str, classes: int) -> Head:
@@ -97,18 +97,20 @@ def make_head(config: Config, name: str, classes: int) -> Head:
     settings = config.head
     if name != settings.name:
         settings = Named(name, config.other_heads.get(name, {}))
-    classifies = find(HEADS, name, "config.head").classifies
-    return _make(HEADS, settings, "config.head", **{"classes": classes} if classifies else {})
+    needed = {"classes": classes} if classifies(name) else {}
+    return _make(HEADS, settings, "config.head", Head, **needed)
 
 
 def classifies(name: str) -> bool:
     """Whether a head of this name labels its proposals."""
-    return find(HEADS, name, "config.head").classifies
+    return find(HEADS, name, "config.head", Head).classifies
 
 
-def _make(known: Mapping[str, Any], settings: Named, key: str, **options: Any) -> Any:
+def _make(
+    known: Mapping[str, Any], settings: Named, key: str, protocol: type, **options: Any
+) -> Any:
     options |= settings.options
-    made = find(known, settings.name, key)
+    made = find(known, settings.name, key, protocol)
     try:
         return made(**options)
     except Exception as error:

@@ -8,8 +8,7 @@ import zipfile
 from collections.abc import Mapping
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from safetensors import safe_open
 
 from lofi_jax.errors import UserError
 from lofi_jax.weights import i3d_package, pickled_arrays
@@ -53,12 +52,23 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _read_safetensors(path: pathlib.Path) -> dict[str, np.ndarray]:
+    arrays: dict[str, np.ndarray] = {}
+    place = f"{path}: damaged, or no safetensors file"
     try:
-        arrays = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: damaged, or no safetensors file ({error})") from error
+        with safe_open(path, framework="np") as file:
+            for name in file.keys():  # noqa: SIM118 (it is no dict)
+                place = f"{path}: {name}: no array of real numbers that NumPy has"
+                arrays[name] = _real(file.get_tensor(name))
+    except Exception as error:  # What unusual tensors lead to has no one type.
+        raise UserError(f"{place} ({type(error).__name__}: {error})") from error
+    return arrays
+
+
+def _real(array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind == "c":
+        raise ValueError(f"it holds {array.dtype}")
     # NumPy knows no bfloat16: it counts as void.
-    return {k: v if v.dtype.kind in "iub" else v.astype(np.float32) for k, v in arrays.items()}
+    return array if array.dtype.kind in "iub" else array.astype(np.float32)
 
 
 def _check_sizes(path: pathlib.Path, most: float) -> None:

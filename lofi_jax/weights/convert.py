@@ -11,7 +11,7 @@ import numpy as np
 from flax import linen as nn
 from flax.traverse_util import unflatten_dict
 
-from lofi_jax.errors import UsageError, UserError, first
+from lofi_jax.errors import UsageError, UserError, first, one_line
 from lofi_jax.models import ENCODERS, HEADS, windows
 from lofi_jax.models.protocols import by_path
 from lofi_jax.training.checkpoints import save_state, try_to_save
@@ -119,7 +119,11 @@ def head(source: Path, name: str, output: Path) -> str:
     layout = tell_layout(options)
     width = groups * head_layouts.shape(arrays, first_layer)[1]
     features = jax.ShapeDtypeStruct((1, 16, width), jnp.float32)
-    shapes = _shapes(HEADS[name](**options), features)
+    try:
+        shapes = _shapes(HEADS[name](**options), features)
+    except Exception as error:  # What sizes that do not go together lead to has no one type.
+        said = one_line(f"{type(error).__name__}: {error}")
+        raise UserError(f"{source}: holds no {name}: the sizes do not fit ({said})") from error
     fit = assign.fit(arrays, shapes, {"its authors' layout": layout})
     if fit.problems:
         raise _misfit(source, name, fit)

@@ -65,7 +65,7 @@ def gtad_options(arrays: Mapping[str, np.ndarray]) -> dict:
         UserError: a variant that G-TAD's authors did not publish.
     """
     channels, temporal = shape(arrays, "backbone1.0")[0], shape(arrays, "backbone1.2.tconvs.2")
-    layers = [shape(arrays, f"localization.{i}") for i in (0, 2, 4, 6)]
+    layers = [shape(arrays, f"localization.{i}", axes=4) for i in (0, 2, 4, 6)]
     variant = layers[0][1] // channels, layers[2][-1]
     variants = {
         (36, 1): {"bins": (32, 4)},
@@ -96,24 +96,40 @@ def bmn_options(arrays: Mapping[str, np.ndarray]) -> dict:
     """The arguments of `BMN` for a public checkpoint.
 
     The layout of its map is told from its sampling weights; without them it is the common port's.
+
+    Raises:
+        UserError: not its layers, or sampling weights of another size.
     """
-    channels, aligned = shape(arrays, "x_1d_b.0")[0], shape(arrays, "x_3d_p.0")
+    channels, aligned = shape(arrays, "x_1d_b.0")[0], shape(arrays, "x_3d_p.0", axes=5)
     options = {
         "channels": channels,
-        "widths": (aligned[0], *(shape(arrays, f"x_2d_p.{i}")[0] for i in (0, 2, 4))),
+        "widths": (aligned[0], *(shape(arrays, f"x_2d_p.{i}", axes=4)[0] for i in (0, 2, 4))),
         "bins": aligned[2],
         "layout": "start_end",
     }
     mask = arrays.get("sample_mask", arrays.get("module.sample_mask"))
+    if mask is not None and not _has_bins(mask, aligned[2]):
+        raise UserError(f"sample_mask of shape {mask.shape} is none of {aligned[2]} bins")
     # The last cell is the last snippet alone, or no anchor at all.
     if mask is not None and not mask.reshape(*mask.shape[:1], aligned[2], -1)[..., -1].any():
         options["layout"] = "duration_start"
     return options
 
 
-def shape(arrays: Mapping[str, np.ndarray], layer: str) -> tuple[int, ...]:
-    """The shape of a layer's weight."""
+def _has_bins(mask: np.ndarray, bins: int) -> bool:
+    return bool(mask.ndim > 1 and mask.size) and mask.size % (len(mask) * bins) == 0
+
+
+def shape(arrays: Mapping[str, np.ndarray], layer: str, axes: int = 3) -> tuple[int, ...]:
+    """The shape of a layer's weight: of a convolution over time, unless it has more axes.
+
+    Raises:
+        UserError: there is none, or it has another number of axes, or no numbers.
+    """
     for key in (f"{layer}.weight", f"module.{layer}.weight"):
         if key in arrays:
-            return arrays[key].shape
+            found = arrays[key].shape
+            if len(found) != axes or not all(found):
+                raise UserError(f"{key} has the shape {found}, not {axes} axes that hold numbers")
+            return found
     raise UserError(f"lacks {layer}.weight")

@@ -4,6 +4,7 @@ import json
 import pathlib
 
 import pytest
+from commands import misused, run
 
 from lofi_jax import config as configs
 from lofi_jax.config import defaults, load, named, typed, validate, validate_data
@@ -215,6 +216,22 @@ def test_a_path_goes_before_a_name(tmp_path, monkeypatch):
     )
     assert load("synthetic").word == load(str(file)).word == "none"
     assert load("synthetic:a:b").word == "a:b"
+
+
+@pytest.mark.parametrize(
+    ("program", "says"),
+    [
+        ("def get_config():\n    pass", "get_config() returned None, not a ConfigDict"),
+        ("import sys\nsys.exit(3)", "the file ends the program (exit code 3)"),
+        ("def get_config():\n    raise SystemExit", "the file ends the program (exit code None)"),
+    ],
+)
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_config_file_that_gives_none_is_one_line(program, says, apart, tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text(program)
+    flag = ["--config", str(file)] if apart else [f"--config={file}"]
+    assert misused(run("doctor", *flag, f"--workdir={tmp_path}"), says, str(file))
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,10 @@ def found(names, tmp_path):
     return write(tmp_path / "found.json", results)
 
 
+def test_a_name_that_is_no_text_gives_an_id_that_is():
+    assert video_ids.of_file("clips/v_a\udcff.mp4") == "a\ufffd"
+
+
 def test_files_belong_to_their_annotation(names, truth, tmp_path):
     files = {names[1]: tmp_path / "x.mp4"}
     files[names[1]].touch()

@@ -41,6 +41,26 @@ def test_a_run_without_an_evaluation_has_its_last_row(tmp_path):
     assert best.of_workdir(ROWS, Workdir(tmp_path)).row == ROWS[2]
 
 
+@pytest.mark.parametrize(
+    "results",
+    [
+        [],
+        "x",
+        {"rows": 3},
+        {"rows": [1]},
+        {"rows": None},
+        {"rows": [{"average_mAP": 0.5}]},
+        {"rows": [{"start": "acp", "fidelity": "none", "head": "gtad", "average_mAP": "0.5"}]},
+    ],
+    ids=str,
+)
+def test_results_of_another_form_are_as_none(results, tmp_path, capsys):
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    assert best.of_workdir(ROWS, Workdir(tmp_path)).row == ROWS[2]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"warning: {tmp_path}/results.json: not the results of a run, ")
+
+
 def test_a_row_is_taken_by_name():
     assert best.named(ROWS, "lofi_temporal_bmn") == (ROWS[2], "as named")
     with pytest.raises(UserError, match="no trained row 'icp': there are acp_gtad, lofi_temporal"):

@@ -256,6 +256,7 @@ def test_what_cannot_be_is_one_line(folder, tmp_path):
         ("bytes=4-2", 200, b"0123456789"),
         ("bytes=0-1,4-5", 200, b"0123456789"),
         ("lines=1-2", 200, b"0123456789"),
+        ("bytes=0-" + "9" * 5000, 200, b"0123456789"),
     ],
 )
 def test_the_server_sends_ranges(tmp_path, header, status, content):
@@ -269,8 +270,10 @@ def test_the_server_sends_ranges(tmp_path, header, status, content):
             answer = connection.getresponse()
             assert (answer.status, answer.read()) == (status, content)
             assert answer.headers["Content-Type"] == "video/mp4" or status == 416
-        connection.request("GET", "/../secret")
-        assert connection.getresponse().status == 404
+        for path in ("/../secret", "/%00", "/video.mp4%00"):
+            connection.request("GET", path, headers={"Range": "bytes=0-"})
+            answer = connection.getresponse()
+            assert (answer.status, bool(answer.read())) == (404, True)
         connection.close()
         running.shutdown()
 

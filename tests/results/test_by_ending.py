@@ -66,6 +66,26 @@ def test_subtitles_look_as_players_want_them(tmp_path):
     assert subtitles.to_webvtt(found) == f"WEBVTT\n\n{cue}"
 
 
+@pytest.mark.parametrize("to_text", [subtitles.to_webvtt, subtitles.to_srt])
+def test_a_blank_label_is_no_subtitle(to_text):
+    with pytest.raises(UserError, match="the label '  ' is blank in a subtitle: save as .json"):
+        to_text(Detections([[1, 2]], ["  "], [0.5], "v"))
+
+
+@pytest.mark.parametrize("ending", [".json", ".csv"])
+def test_half_a_character_is_not_written(ending, tmp_path):
+    path = tmp_path / f"found{ending}"
+    with pytest.raises(UserError, match="the video is '.udcff', not the text of"):
+        lofi_jax.save_detections(path, {"\udcff": FOUND})
+    assert not path.exists()
+
+
+def test_a_file_whose_name_is_no_text_has_an_id_that_is(tmp_path):
+    path = tmp_path / "a\udcff.srt"
+    lofi_jax.save_detections(path, FOUND)
+    assert list(lofi_jax.load_detections(path)) == ["a\ufffd"]
+
+
 def test_subtitles_of_others(tmp_path):
     path = tmp_path / "talk.vtt"
     path.write_text(

@@ -76,6 +76,11 @@ WRONG = {
         "the score is 1e+16, not a number from",
     ),
     "a time over the most": (([[1, 1e16]], "a", [1]), "the segment is [1.0, 1e+16], not a start"),
+    "a time over all floats": (
+        ([[0, 10**400]], "a", [1]),
+        "the segments are no array of numbers",
+    ),
+    "half a character": (([[1, 2]], ["\udcff"], [1]), "entry 0: the label is '\\udcff'"),
     "no label": (([[1, 2]], [""], [1]), "entry 0: the label is ''"),
     "too few scores": (([[1, 2], [3, 4]], "ab", [1]), "scores of shape (1,)"),
     "one number a segment": (([1, 2], "ab", [1, 1]), "segments of shape (2,)"),
@@ -105,6 +110,33 @@ def test_adds(one, other):
     both = one + other
     assert list(both) == [*one, *other]
     assert both[: len(one)] == one and both[len(one) :] == other
+
+
+def test_half_a_character_is_no_video():
+    with pytest.raises(UserError, match="the video is '.udcff', not the text of an id"):
+        Detections([], [], [], "\udcff")
+
+
+@pytest.mark.parametrize("chosen", [True, None, [[0]]], ids=str)
+def test_what_chooses_nothing_is_refused(chosen):
+    with pytest.raises(TypeError, match="choose detections by index, slice, indices or mask"):
+        FOUND[np.array(chosen) if isinstance(chosen, list) else chosen]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"threshold": np.nan}, {"threshold": -1.0}, {"threshold": 5.0}, {"vote": 2.0}, {"top_k": -1}],
+    ids=str,
+)
+def test_suppression_has_ranges(given):
+    (name,) = given
+    with pytest.raises(ValueError, match=f"{name} is "):
+        FOUND.suppress("hard", **given)
+
+
+def test_never_drops_the_worst_by_a_negative_number():
+    with pytest.raises(ValueError, match="the number of the best is -1, not 0 or more"):
+        FOUND.top(-1)
 
 
 def test_does_not_add_other_videos():

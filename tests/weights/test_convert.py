@@ -4,6 +4,7 @@ That the networks stay the same is shown by test_encoder_parity.py and test_head
 """
 
 import dataclasses
+import json
 import os
 import pathlib
 import pickle
@@ -49,6 +50,7 @@ def run(*arguments, code="pass"):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
+EMBEDDING = "backbone.embd.0.conv"
 NO_TORCH = "import sys; sys.modules['torch'] = None"
 
 
@@ -118,6 +120,16 @@ def test_other_precisions_become_float32(dtype, tmp_path):
     arrays = checkpoint_files.read(tmp_path / "x.safetensors")
     assert arrays["a"].dtype == np.float32 and arrays["a"].tolist() == [0.5, -3.0]
     assert arrays["count"].dtype.kind == "i"
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "size"), [("F8_E4M3", [8], 8), ("C64", [1], 8), ("F32", [1] * 100, 4)]
+)
+def test_a_tensor_that_numpy_has_not_is_refused_by_name(dtype, shape, size, tmp_path):
+    told = json.dumps({"far": {"dtype": dtype, "shape": shape, "data_offsets": [0, size]}}).encode()
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(len(told).to_bytes(8, "little") + told + bytes(size))
+    assert refusal(path).startswith(f"{path}: far: no array of real numbers that NumPy has (")
 
 
 @pytest.mark.parametrize("size", [0, 5, 30, -4], ids=lambda size: f"{size} bytes")
@@ -448,6 +460,17 @@ def test_a_public_head_becomes_a_checkpoint_with_its_options_told(torch, name, t
     public = arrays[f"module.{first_layer}"].numpy()
     np.testing.assert_array_equal(kernel, public.transpose(2, 1, 0))
     assert not state["batch_stats"]
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (0, 0, 0), (1, 1, 1, 1)])
+def test_a_weight_of_another_shape_is_named(shape, tmp_path):
+    for layer, name in (("backbone1.0", "gtad"), ("x_1d_b.0", "bmn"), (EMBEDDING, "tridet")):
+        path = tmp_path / f"{name}.safetensors"
+        save_file({f"{layer}.weight": np.zeros(shape, np.float32)}, path)
+        with pytest.raises(UserError) as error:
+            convert.head(path, name, tmp_path / "out")
+        said = f"{path}: holds no {name}: {layer}.weight has the shape {shape}, not 3 axes"
+        assert str(error.value).startswith(said)
 
 
 def test_a_file_without_the_head_is_refused(resnet18, tmp_path):

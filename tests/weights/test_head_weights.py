@@ -40,6 +40,14 @@ def test_a_checkpoint_of_something_else_lacks_a_layer(options):
         options({"conv1.weight": np.zeros((64, 3, 7, 7))})
 
 
+@pytest.mark.parametrize("shape", [(), (7,), (6, 7), (0, 7)])
+def test_sampling_weights_of_another_size_are_refused(shape):
+    arrays = {f"x_2d_p.{i}.weight": np.ones((1, 1, 1, 1)) for i in (0, 2, 4)}
+    arrays |= {"x_1d_b.0.weight": np.ones((1, 1, 1)), "x_3d_p.0.weight": np.ones((1, 1, 5, 1, 1))}
+    with pytest.raises(UserError, match="sample_mask of shape .* is none of 5 bins"):
+        head_layouts.bmn_options(arrays | {"sample_mask": np.ones(shape)})
+
+
 @pytest.mark.parametrize(
     ("valid", "layout"), [(True, "start_end"), (False, "duration_start"), (None, "start_end")]
 )

@@ -2,7 +2,7 @@
 
 | file | |
 |---|---|
-| manifest.json | what goes in and comes out, the classes, how frames are sampled |
+| manifest.json | what goes in and comes out, the classes, how frames are sampled, digests |
 | encoder.bin, encoder.npz | frames (L, T, H, W, 3) uint8 -> features (L, C) of each encoder |
 | head.bin, head.npz | these -> logits of the head and class probabilities |
 | postprocessing.bin | these and the duration -> detections |
@@ -10,8 +10,10 @@
 """
 
 import dataclasses
+import hashlib
+import io
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -24,7 +26,7 @@ from lofi_jax.config.rows import Row
 from lofi_jax.config.settings import VIDEO
 from lofi_jax.detection import on_device
 from lofi_jax.errors import UserError
-from lofi_jax.files import aside, read_text, write_bytes, write_json, write_text
+from lofi_jax.files import read_text, write_bytes, write_json, write_text
 from lofi_jax.jobs import labels
 from lofi_jax.jobs.exports import stablehlo_loader
 from lofi_jax.models import windows
@@ -76,17 +78,17 @@ def run(run: Run, row: Row, output: pathlib.Path, features_only: bool) -> str:
         with jax.enable_x64(True):
             post = _postprocessing(run, row, len(classes))
             programs["postprocessing"] = _exported(post, outputs, duration)
-    for name, program in programs.items():
-        write_bytes(output / f"{name}.bin", program)
-    for name, arrays in weights.items():
-        with aside(output / f"{name}.npz") as unfinished, unfinished.open("wb") as file:
-            np.savez(file, **arrays)
+    files = {f"{name}.bin": program for name, program in programs.items()}
+    files |= {f"{name}.npz": _npz(arrays) for name, arrays in weights.items()}
+    for name, content in files.items():
+        write_bytes(output / name, content)
     manifest = {
         "row": row.name,
         "jax": jax.__version__,
         "platforms": PLATFORMS,
         "programs": {name: f"{name}.bin" for name in programs},
         "weights": {name: f"{name}.npz" for name in weights},
+        "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         "frames": {"shape": frames.shape, "dtype": "uint8", "axes": "snippet, frame, y, x, RGB"},
         "sampling": dataclasses.asdict(sources.sampling_of(run.config)),
         "features": {name: x.shape for name, x in encoded.items()},
@@ -107,6 +109,12 @@ def _exported(function: Callable, *arguments: Any) -> bytes:
             "--layout=stablehlo: JAX writes programs with flatbuffers: pip install"
             " 'lofi_jax[export]'"
         ) from error
+
+
+def _npz(arrays: Mapping[str, Any]) -> bytes:
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    return content.getvalue()
 
 
 def _shapes(arrays: Flat) -> dict[str, jax.ShapeDtypeStruct]:

@@ -35,12 +35,15 @@ class FrameEncoder:
         self._apply = jax.jit(network.apply)
 
     def __call__(self, frames: AnyArray) -> Float[Array, "B *n C"]:
-        """Takes uint8 (B, T, H, W, 3); raises ValueError for other shapes or dtypes, and UserError
-        where an encoder of windows cannot cut them into its clips or patches.
+        """Takes uint8 (B, T, H, W, 3); raises ValueError for other shapes or dtypes, or none of
+        some axis, and UserError where an encoder of windows cannot cut them into its clips or
+        patches.
         """
         shape, dtype = np.shape(frames), getattr(frames, "dtype", None)
         if len(shape) != 5 or shape[-1] != 3 or dtype != np.uint8:
             raise ValueError(f"frames are uint8 (B, T, H, W, 3), not {dtype} {shape}")
+        if not all(shape):
+            raise ValueError(f"no frames: their shape is {shape}")
         if isinstance(self.network, WindowEncoder):
             windows.check(self.network, *shape[1:4])
         return self._apply(self.variables, frames)
@@ -63,9 +66,14 @@ def load_encoder(
         options: arguments of a network given by name.
 
     Raises:
-        UserError: there is no checkpoint, it holds no encoder or a different one, or the network is
-            unknown.
+        UserError: there is no checkpoint, it holds no encoder or a different one, the network is
+            unknown, or options of one that is not given by name.
     """
+    is_module = isinstance(encoder, Encoder) and not isinstance(encoder, type)
+    if not isinstance(encoder, str) and not is_module:
+        raise UserError(f"encoder is {encoder!r}: give a name or a Flax module")
+    if options and not (encoder and isinstance(encoder, str)):
+        raise UserError(f"options {', '.join(options)}: give encoder=, the name of their network")
     path = pathlib.Path(checkpoint).absolute()
     of_training = folders.checkpoints(path)
     folder = of_training if of_training.is_dir() else path
@@ -76,7 +84,7 @@ def load_encoder(
     if encoders.is_dir():
         names = ", ".join(sorted(entry.name for entry in encoders.iterdir()))
         raise UserError(f"{checkpoint}: a workdir: load one of its folders in encoders: {names}")
-    if not encoder:
+    if encoder == "":
         found = ((root, stored_config(root)) for root in path.parents[:4])
         root, config = next((pair for pair in found if pair[1]), (path, None))
         if config is None:

@@ -85,8 +85,12 @@ class Localizer:
         Raises:
             UserError: no such folder, no run in it, no such row, or a missing file; names it.
         """
-        path = pathlib.Path(path).absolute()
-        root = next((p for p in (path, *path.parents[:3]) if Workdir(p).config.is_file()), None)
+        path = pathlib.Path(os.fsdecode(path)).absolute()
+        above = (path, *path.parents[:3])
+        try:
+            root = next((p for p in above if Workdir(p).config.is_file()), None)
+        except OSError as error:
+            raise UserError(f"{path}: {error.strerror}") from error
         if root is None:
             _refuse_lone_checkpoint(path)
         run = load_run(root or path)
@@ -118,7 +122,10 @@ class Localizer:
 
         Raises:
             UserError: the file cannot be decoded.
+            ValueError: top_k is negative.
         """
+        Detections([], [], []).filter(min_score).top(top_k)  # raises before the work
+        video = os.fsdecode(video)
         try:
             found, covered = self.detect_file(video)
         except VideoError as error:
@@ -270,7 +277,7 @@ class Localizer:
 
     def _record(self, video: Path) -> Record:
         try:
-            record, covered = self.read(video)
+            record, covered = self.read(os.fsdecode(video))
         except VideoError as error:
             raise UserError(str(error)) from error
         if covered:

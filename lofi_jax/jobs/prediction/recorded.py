@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import os
 import pathlib
 from collections.abc import Container, Mapping
 from typing import NamedTuple
@@ -160,8 +159,7 @@ def _write_view(
 
 
 def _new_id(path: pathlib.Path, taken: Container[str]) -> str:
-    # A name may hold bytes that are no text.
-    readable = pathlib.Path(os.fsencode(path).decode(errors="replace"))
+    readable = video_ids.readable(path)
     stem = readable.stem
     numbered = (f"{stem}_{n}" for n in itertools.count(2))
     possible = itertools.chain((video_ids.of_file(readable), stem, readable.name), numbered)

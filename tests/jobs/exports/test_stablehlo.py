@@ -1,9 +1,11 @@
 """Programs of a row that JAX alone runs, and their postprocessing beside NumPy's."""
 
+import hashlib
 import importlib.util
 import json
 import subprocess
 import sys
+import types
 
 import jax
 import numpy as np
@@ -15,6 +17,7 @@ from lofi_jax.config import full_fidelity
 from lofi_jax.data.loader import clips
 from lofi_jax.detection import on_device, proposals
 from lofi_jax.detection.proposals import Suppression, dense_proposals, suppress, with_classes
+from lofi_jax.jobs.exports import stablehlo_loader
 
 ALONE = """
 import json, sys
@@ -74,7 +77,31 @@ def test_the_exported_programs_give_the_same_detections(shown, tmp_path):
     assert manifest["frames"]["shape"] == [16, 2, 16, 16, 3]
     assert manifest["classes"] == list(localizer.classes)
     lines = (tmp_path / "loader.py").read_text().partition("import json")[2].splitlines()
-    assert len(lines) <= 30
+    assert len(lines) <= 35
+
+
+@pytest.mark.parametrize("file", ["head.bin", "../head.bin"])
+def test_a_changed_file_is_refused_by_name_and_none_elsewhere_is_read(file, tmp_path):
+    folder = tmp_path / "exported"
+    folder.mkdir()
+    (tmp_path / "head.bin").write_bytes(b"as it was")
+    (folder / "head.bin").write_bytes(b"as it is!")
+    told = {"programs": {"head": file}, "weights": {}}
+    told["sha256"] = {file: hashlib.sha256(b"as it was").hexdigest()}
+    (folder / "manifest.json").write_text(json.dumps(told))
+    with pytest.raises(ValueError, match=f"{file}: not as it was exported: export again"):
+        stablehlo_loader.load(folder)
+
+
+@pytest.mark.parametrize("duration", [float("nan"), -1.0, float("inf")])
+def test_what_is_no_duration_is_refused(duration, tmp_path, monkeypatch):
+    told = {"programs": {"head": "head.bin"}, "weights": {}}
+    told["sha256"] = {"head.bin": hashlib.sha256(b"").hexdigest()}
+    (tmp_path / "head.bin").write_bytes(b"")
+    (tmp_path / "manifest.json").write_text(json.dumps(told))
+    monkeypatch.setattr(jax.export, "deserialize", lambda content: types.SimpleNamespace(call=abs))
+    with pytest.raises(ValueError, match=f"the duration is {duration}, not a number of seconds"):
+        stablehlo_loader.load(tmp_path)(None, duration)
 
 
 @written

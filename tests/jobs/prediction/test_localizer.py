@@ -5,6 +5,7 @@ before.
 import dataclasses
 import json
 import pathlib
+import re
 import shutil
 
 import jax
@@ -16,6 +17,7 @@ import lofi_jax
 from lofi_jax.errors import UserError
 from lofi_jax.jobs import pipeline
 from lofi_jax.models import ENCODERS
+from lofi_jax.models.encoders.tsm import TSM
 from lofi_jax.results import by_ending
 from lofi_jax.run.start import load_run
 from lofi_jax.training.sharding import make_mesh
@@ -142,6 +144,36 @@ def test_what_is_no_encoder_is_refused(workdir, tmp_path):
     for frames in (FRAMES[0], FRAMES.astype(np.float32), FRAMES[..., :2]):
         with pytest.raises(ValueError, match=r"frames are uint8 \(B, T, H, W, 3\)"):
             encode(frames)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"encoder": TSM}, "TSM'>: give a name or a Flax module"),
+        ({"encoder": "builtins:int"}, "which is no class of a Flax module"),
+        ({"nope": 3}, "options nope: give encoder=, the name of their network"),
+    ],
+)
+def test_what_is_no_network_is_refused(workdir, given, says):
+    with pytest.raises(UserError, match=re.escape(says)):
+        lofi_jax.load_encoder(workdir / "encoders" / "acp", **given)
+
+
+def test_a_path_that_cannot_be_and_a_negative_number_are_refused(localizer):
+    path = "a" * 5000
+    with pytest.raises(UserError, match="aaa: File name too long"):
+        lofi_jax.Localizer.load(path)
+    with pytest.raises(UserError, match="cannot be opened as a video"):
+        localizer.detect(path)
+    with pytest.raises(ValueError, match="the number of the best is -1, not 0 or more"):
+        localizer.detect("absent.mp4", top_k=-1)
+
+
+@pytest.mark.parametrize("shape", [(0, 2, 16, 16, 3), (1, 0, 16, 16, 3), (1, 2, 0, 16, 3)])
+def test_no_frames_are_refused(workdir, shape):
+    encode = lofi_jax.load_encoder(workdir / "encoders" / "acp")
+    with pytest.raises(ValueError, match="no frames: their shape is"):
+        encode(np.zeros(shape, np.uint8))
 
 
 @pytest.mark.parametrize(
