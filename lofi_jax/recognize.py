@@ -14,6 +14,7 @@ import jax
 from absl import flags
 
 from lofi_jax import errors
+from lofi_jax.devices import compiled
 from lofi_jax.jobs.prediction import recorded
 from lofi_jax.jobs.prediction.recognizer import Recognizer
 from lofi_jax.jobs.prediction.video_paths import expand
@@ -39,7 +40,7 @@ def _keep_compiled() -> None:
     workdir, and compiling takes longer than a short video.
     """
     folder = pathlib.Path.home() / ".cache" / "lofi_jax"
-    if jax.config.values["jax_compilation_cache_dir"]:
+    if jax.config.values["jax_compilation_cache_dir"] or not compiled.are_sound():
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -209,7 +209,7 @@ class Log:
 
     every: int = 10  # steps between lines and TensorBoard points
     checkpoint_seconds: float = 60.0  # longest time between two checkpoints
-    cache_dir: str = ""  # compiled programs; empty: WORKDIR/cache
+    cache_dir: str = ""  # compiled programs; empty: WORKDIR/cache, on a CPU none
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 from lofi_jax import config as configs
 from lofi_jax.config import Config
 from lofi_jax.config.typed import UnknownKey, from_plain
+from lofi_jax.devices import compiled
 from lofi_jax.errors import UserError
 from lofi_jax.files import read_own_json, write_text
 from lofi_jax.run import networks, rerun
@@ -82,11 +83,14 @@ def open_run(config: Config, folder: str | pathlib.Path) -> Run:
 
 
 def keep_compiled(config: Config, workdir: Workdir) -> None:
-    """Keeps compiled programs in the run's cache; on a full disk it does without.
+    """Keeps compiled programs in the run's cache; on a full disk it does without. On a CPU only
+    where the config names a folder, see `compiled.are_sound`.
 
     Raises:
         UserError: the cache is no folder.
     """
+    if not config.log.cache_dir and not compiled.are_sound():
+        return
     folder = pathlib.Path(config.log.cache_dir or workdir.cache)
     if os.path.lexists(folder) and not folder.is_dir():
         raise UserError(

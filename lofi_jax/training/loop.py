@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import dataclasses
+import math
 import pathlib
 import signal
 import time
@@ -56,7 +57,7 @@ def train(training: Training, batches: grain.IterDataset, session: Session) -> T
         batches: endless; this process's examples of each.
 
     Raises:
-        UserError: received SIGTERM; the state is saved.
+        UserError: received SIGTERM; the state is saved. Or the loss is no longer finite.
         Interrupted: likewise SIGINT.
         OutOfMemory: a step does not fit into the device.
     """
@@ -79,12 +80,14 @@ def train(training: Training, batches: grain.IterDataset, session: Session) -> T
             if done % session.log_every == 0 or done == steps:
                 with naming_exhausted_memory(name):
                     values = {k: float(v) for k, v in jax.device_get(terms).items()}
+                _check_finite(name, done, values["loss"], checkpoints)
                 values["learning_rate"] = float(training.learning_rate(done - 1))
                 values["waiting_for_data"] = runner.waited / max(progress.elapsed(), 1e-9)
                 curve.add(done, values)
                 progress.show(done, values)
             signalled = told()
             if signalled or checkpoints.preempted(done):
+                _check_finite(name, done, terms["loss"], checkpoints)
                 checkpoints.save(done, state)
                 checkpoints.close()
                 raise _ended_early(name, done, signalled)
@@ -92,6 +95,7 @@ def train(training: Training, batches: grain.IterDataset, session: Session) -> T
             # anyway.
             may_save = done < steps and (place()[1] == 1 or done % session.log_every == 0)
             if may_save and agree(time.monotonic() - saved_at > session.checkpoint_seconds):
+                _check_finite(name, done, terms["loss"], checkpoints)
                 checkpoints.save(done, state)
                 saved_at, saved_step = time.monotonic(), done
     if saved_step < steps:
@@ -140,6 +144,16 @@ class _Runner:
         self._compiled.add(shapes)
         self._running.append(terms["loss"])
         return state, terms
+
+
+def _check_finite(name: str, step: int, loss: jax.Array | float, checkpoints: Checkpoints) -> None:
+    """Raises where a training has diverged, before that is saved."""
+    if not math.isfinite(value := float(loss)):
+        checkpoints.close()
+        raise UserError(
+            f"{name}: the loss is {value} at step {step}: lower the stage's optimizer.learning_rate"
+            " or set its clip_norm; what was saved before is kept"
+        )
 
 
 def _ended_early(name: str, step: int, signalled: int | None) -> UserError | Interrupted:

@@ -1,5 +1,6 @@
 """Checkpoints that do not fit the config are refused by name; a run opens on any devices."""
 
+import dataclasses
 import gc
 import json
 import weakref
@@ -13,6 +14,7 @@ from lofi_jax import config as configs
 from lofi_jax.config import defaults, named, typed
 from lofi_jax.errors import UserError
 from lofi_jax.jobs import pipeline
+from lofi_jax.run import start
 from lofi_jax.run.checkpoints import load_own_encoder
 from lofi_jax.run.networks import initial_encoder
 from lofi_jax.run.start import Run, load_run
@@ -26,6 +28,18 @@ def config(**options):
     c.data.frames, c.data.height, c.data.width = 2, 8, 8
     c.encoder = named("tsm_resnet", stage_sizes=(1,), stem="small", **options)
     return typed(c)
+
+
+def test_a_cpu_keeps_compiled_programs_only_where_it_is_told_to(tmp_path, monkeypatch):
+    """Those that it reads again have crashed and computed other numbers."""
+    told = []
+    monkeypatch.setattr(jax.config, "update", lambda key, value: told.append((key, value)))
+    tiny_config, workdir = typed(tiny.get_config()), Workdir(tmp_path)
+    start.keep_compiled(tiny_config, workdir)
+    assert told == []
+    kept = dataclasses.replace(tiny_config.log, cache_dir=str(tmp_path / "kept"))
+    start.keep_compiled(dataclasses.replace(tiny_config, log=kept), workdir)
+    assert ("jax_compilation_cache_dir", str(tmp_path / "kept")) in told
 
 
 def test_a_checkpoint_must_hold_the_configs_own_encoder(tmp_path):

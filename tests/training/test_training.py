@@ -63,7 +63,7 @@ class Numbers:
         return {"x": np.float32(i), "y": np.float32(3 * i + 1)}
 
 
-def fit(folder, steps, mesh=None, parameters="replicated"):
+def fit(folder, steps, mesh=None, parameters="replicated", transform=optax.adam(0.05)):  # noqa: B008
     """Fits the line, with noise from the step's own key, to `steps` steps."""
 
     def loss(params, batch_stats, batch, key):
@@ -71,7 +71,6 @@ def fit(folder, steps, mesh=None, parameters="replicated"):
         error = jnp.mean((params["a"] * batch["x"] + params["b"] - batch["y"] + noise) ** 2)
         return error, ({"noise": noise}, {"seen": batch_stats["seen"] + batch["x"].sum()})
 
-    transform = optax.adam(0.05)
     params = {"a": jnp.zeros(()), "b": jnp.zeros(())}
     state = initial_state(params, {"seen": jnp.zeros(())}, transform)
     step, rate = make_step(loss, transform, seed=5), optax.constant_schedule(0.05)
@@ -93,6 +92,14 @@ def test_a_restarted_training_ends_with_the_same_numbers(tmp_path):
     assert [e["step"] for e in curves[0]] == list(range(1, 21)) and curves[0] == curves[1]
     assert loop.is_finished(tmp_path / "broken", 20)
     assert not loop.is_finished(tmp_path / "broken", 21)
+
+
+def test_a_training_that_diverges_ends_and_keeps_what_was_saved_before(tmp_path):
+    with pytest.raises(UserError, match=r"fit: the loss is (inf|nan) at step 2: lower the stage's"):
+        fit(tmp_path, 20, transform=optax.sgd(1e30))
+    assert checkpoints.latest_sound(tmp_path / "checkpoints") == 1
+    with pytest.raises(UserError, match="at step 2"):
+        fit(tmp_path, 20, transform=optax.sgd(1e30))
 
 
 def test_a_checkpoint_goes_on_on_another_number_of_devices(tmp_path):
