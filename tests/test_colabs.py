@@ -77,14 +77,8 @@ def test_every_notebook_is_known():
 
 
 @wheels.can_be_built
-@pytest.mark.parametrize(
-    "path",
-    [
-        path if path.stem == "quickstart" else pytest.param(path, marks=pytest.mark.slow)
-        for path in NOTEBOOKS
-    ],
-    ids=lambda path: path.stem,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs_in_a_folder_that_holds_only_the_wheel(
     path, kernel, wheel, there, finished_run, tmp_path
 ):

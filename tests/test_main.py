@@ -156,7 +156,14 @@ def test_a_run_killed_again_and_again_ends_with_the_same_numbers(finished_run):
 @pytest.mark.parametrize(
     ("number", "says", "code"),
     [
-        (signal.SIGTERM, r"error: joint \(.*\): received SIGTERM; saved at step (\d+); rerun", 1),
+        pytest.param(
+            *(
+                signal.SIGTERM,
+                r"error: joint \(.*\): received SIGTERM; saved at step (\d+); rerun",
+                1,
+            ),
+            marks=pytest.mark.slow,
+        ),
         (signal.SIGINT, r"joint \(.*\): interrupted; saved at step (\d+); rerun to resume\n", 130),
     ],
 )

@@ -21,6 +21,7 @@ def params(workdir: pathlib.Path, encoder: str):
     return load_state(workdir / "encoders" / encoder / "checkpoints")["params"]["encoder"]
 
 
+@pytest.mark.slow
 def test_adapters_train_in_a_frozen_backbone_at_low_fidelity(tmp_path):
     workdir = tmp_path / "run"
     rows = "--config.rows=acp,lofi:spatiotemporal"

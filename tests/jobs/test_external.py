@@ -59,6 +59,7 @@ def config(dataset):
     return c
 
 
+@pytest.mark.slow
 def test_a_head_learns_from_two_sources_and_external_labels(dataset, tmp_path, capsys):
     c = config(dataset)
     c.classifier.file = str(dataset / "scores.json")

@@ -159,6 +159,7 @@ def test_scores_of_videos_are_refused_for_segments(dataset, tmp_path):
         start_run(typed(c), str(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_fold_is_tested_and_the_others_train(by_segment, dataset, tmp_path):
     run = start_run(typed(config(dataset, **{"data.fold": 1})), str(tmp_path))
     target = datasets.target(run)

@@ -75,6 +75,7 @@ def workdir(finished_run):
     return shutil.copytree(finished_run[0], finished_run[0].with_name("rerun"))
 
 
+@pytest.mark.slow
 def test_a_stage_is_named_that_a_change_needs_and_done_anew_with_it(workdir):
     before = (workdir / "heads" / "acp_gtad" / "curve.jsonl").stat().st_mtime_ns
     change = "--config.joint.epochs=1.0"

@@ -32,6 +32,7 @@ def test_two_processes_of_which_one_is_killed_end_as_one_process_does(finished_r
     ended_alike(workdir, unbroken)
 
 
+@pytest.mark.slow
 def test_one_that_is_told_to_end_has_both_save_the_same_step(finished_run):
     unbroken, _ = finished_run
     workdir = unbroken.with_name("two_told")
