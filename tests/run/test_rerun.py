@@ -97,5 +97,6 @@ def test_other_annotations_name_the_stages_that_learn_from_them(workdir):
     # As if the run had been made before its annotations changed.
     noted = json.loads((workdir / "learned_from.json").read_text())
     (workdir / "learned_from.json").write_text(json.dumps(noted | {"target": "another"}))
-    ended = run(*main(workdir, "--config.joint.epochs=1.0", "--config.stages=data"))
+    epochs = json.loads((workdir / "config.json").read_text())["joint"]["epochs"]
+    ended = run(*main(workdir, f"--config.joint.epochs={epochs}", "--config.stages=data"))
     assert refused(ended, "was trained with other annotations", "--rerun=joint,head")
