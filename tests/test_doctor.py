@@ -85,6 +85,8 @@ def test_main_says_the_worst_first(folder):
     lines = checkup.first_lines(typed(config))
     assert lines[0].startswith("doctor: 1 of 2 test classes have no training instance")
     assert "3 more" not in lines[-1] and len(lines) == 4
+    config.data.annotations = str(annotations(folder, 1, "r" * 9_000))
+    assert max(map(len, checkup.first_lines(typed(config)))) <= 300
     config.data.annotations = str(folder / "none.json")
     assert checkup.first_lines(typed(config)) == []
 

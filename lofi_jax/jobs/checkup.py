@@ -26,7 +26,7 @@ from lofi_jax.data.annotations.windows import to_train_on
 from lofi_jax.data.ingest import video_folder
 from lofi_jax.data.video.sample_times import snippets_in
 from lofi_jax.detection.windows import Windows
-from lofi_jax.errors import UserError
+from lofi_jax.errors import LONGEST, UserError, one_line
 from lofi_jax.jobs import checkup_anchors, checkup_files, checkup_networks
 from lofi_jax.jobs import labels as labels_of
 from lofi_jax.run import datasets, divisibility, networks
@@ -107,7 +107,9 @@ def first_lines(config: Config) -> list[str]:
     except UserError:
         return []
     bad = [finding for finding in findings if finding.severity < Severity.NOTE]
-    lines = [f"doctor: {finding.what}; {finding.remedy}" for finding in bad[:_FIRST]]
+    lines = [
+        one_line(f"doctor: {finding.what}; {finding.remedy}", LONGEST) for finding in bad[:_FIRST]
+    ]
     more = len(bad) - len(lines)
     return lines + (
         [f"doctor: and {more} more: python -m lofi_jax.doctor says them"] if more else []
