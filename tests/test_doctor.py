@@ -35,7 +35,7 @@ def annotations(folder, factor, test_label):
         )
         for i in range(10)
     }
-    return save_annotations(folder / f"{factor}_{test_label}.json", database)
+    return save_annotations(folder / f"{factor}_{test_label[:9]}.json", database)
 
 
 def arguments(folder, path, *more):
