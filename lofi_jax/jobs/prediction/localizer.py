@@ -16,6 +16,7 @@ from lofi_jax.config.rows import Row
 from lofi_jax.data import video_ids
 from lofi_jax.data.ingest.sampling import Sampling, read_record
 from lofi_jax.data.record import Record
+from lofi_jax.data.streamed.ahead import ahead
 from lofi_jax.data.streamed.snippets import FileSnippets, Stored
 from lofi_jax.data.streamed.video_frames import open_video
 from lofi_jax.data.video import video_file
@@ -154,9 +155,8 @@ class Localizer:
             return self.detect_in(record), covered
         snippets = FileSnippets(video, self.windowed_sampling)
         found = [Detections([], [], [], video_ids.of_file(video))]
-        for seconds, one in self.detect_windows(
-            snippets, lambda: snippets.duration, found[0].video
-        ):
+        read = ahead(snippets, self.windows.step)
+        for seconds, one in self.detect_windows(read, lambda: snippets.duration, found[0].video):
             found.append(one)
             show(seconds, snippets.duration)
         return functools.reduce(operator.add, found).top(), snippets.covered
@@ -176,7 +176,7 @@ class Localizer:
             self.run.config.data.snippets_per_second,
         )
         pieces = []
-        for i, piece in enumerate(windowed.batches(snippets, size), 1):
+        for i, piece in enumerate(windowed.batches(ahead(snippets, size), size), 1):
             pieces.append(self._encoders.of_snippets(piece, size))
             show(min(i * size / rate, snippets.duration), snippets.duration)
         parts = {name: np.concatenate([one[name] for one in pieces]) for name in pieces[0]}
