@@ -7,8 +7,9 @@ from flax.traverse_util import flatten_dict
 from lofi_jax.config.settings import Config
 from lofi_jax.config.typed import from_plain, to_plain
 
-# Keys that may change between two runs in one workdir: they change results by rounding only.
+# Keys that may change between two runs in one workdir: they change a row's results by rounding only.
 FREE_KEYS = (
+    "rows",
     "stages",
     "head_checkpoint",
     "joint.chunk",

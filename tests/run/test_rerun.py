@@ -93,6 +93,23 @@ def test_a_stage_is_named_that_a_change_needs_and_done_anew_with_it(workdir):
     assert json.loads((workdir / "config.json").read_text())["joint"]["epochs"] == 1.0
 
 
+@pytest.mark.slow
+def test_a_row_more_trains_only_what_it_lacks(finished_run):
+    workdir = shutil.copytree(finished_run[0], finished_run[0].with_name("rows"))
+    before = {path: path.stat().st_mtime_ns for path in workdir.rglob("curve.jsonl")}
+    rows = [row["start"] for row in json.loads((workdir / "results.json").read_text())["rows"]]
+    assert "icp" not in rows
+    ended = run(*main(workdir, "--config.rows=acp,icp"))
+    assert ended.returncode == 0 and ended.stderr == "", ended.stderr
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    new = {path.parent.name for path in workdir.rglob("curve.jsonl")} - {
+        path.parent.name for path in before
+    }
+    assert new == {"icp_gtad"}
+    rows = [row["start"] for row in json.loads((workdir / "results.json").read_text())["rows"]]
+    assert rows == ["acp", "icp"]
+
+
 def test_other_annotations_name_the_stages_that_learn_from_them(workdir):
     # As if the run had been made before its annotations changed.
     noted = json.loads((workdir / "learned_from.json").read_text())
