@@ -148,6 +148,18 @@ def test_the_notebook_names_the_repository_that_the_project_does():
         assert f'REPOSITORY = "{address}"\n' in named
 
 
+def test_the_badge_opens_the_notebook():
+    """On Colab once the project has an address, before that as a file."""
+    project = tomllib.loads((commands.ROOT / "pyproject.toml").read_text())["project"]
+    address = project.get("urls", {}).get("Repository", "").removesuffix(".git")
+    place = "colabs/quickstart.ipynb"
+    if address:
+        owned = address.removeprefix("https://github.com/")
+        place = f"https://colab.research.google.com/github/{owned}/blob/main/{place}"
+    badge = r"\[!\[Notebook\]\(https://colab\.research\.google\.com/[^)]*\.svg\)\]\(([^)]*)\)"
+    assert re.findall(badge, (commands.ROOT / "README.md").read_text()) == [place]
+
+
 HEADER = "| NVIDIA-SMI {0}.54.15    Driver Version: {0}.54.15    CUDA Version: {1} |"
 
 

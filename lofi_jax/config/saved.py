@@ -7,7 +7,7 @@ from flax.traverse_util import flatten_dict
 from lofi_jax.config.settings import Config
 from lofi_jax.config.typed import from_plain, to_plain
 
-# Keys that may change between two runs in one workdir: they change a row's results by rounding only.
+# Keys that may change between two runs in one workdir: of a row's results they change roundings.
 FREE_KEYS = (
     "rows",
     "stages",
