@@ -6,6 +6,7 @@ from absl import flags
 
 from lofi_jax import errors, locks
 from lofi_jax.command_line import define_config, parse_flags
+from lofi_jax.devices import huge_pages
 
 _CONFIG = define_config()
 _WORKDIR = flags.DEFINE_string(
@@ -33,4 +34,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    huge_pages.begin_with()
     errors.run(main, parse_flags, "main: starting JAX")

@@ -9,6 +9,7 @@ from lofi_jax import errors, locks
 from lofi_jax.bounds import Range, define_float
 from lofi_jax.comma_separated import names
 from lofi_jax.data.streamed.address import is_live
+from lofi_jax.devices import huge_pages
 
 _WORKDIR = flags.DEFINE_string(
     "workdir",
@@ -71,4 +72,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    huge_pages.begin_with()
     errors.run(main)

@@ -14,7 +14,7 @@ import jax
 from absl import flags
 
 from lofi_jax import errors
-from lofi_jax.devices import compiled
+from lofi_jax.devices import compiled, huge_pages
 from lofi_jax.jobs.prediction import recorded
 from lofi_jax.jobs.prediction.recognizer import Recognizer
 from lofi_jax.jobs.prediction.video_paths import expand
@@ -61,4 +61,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    huge_pages.begin_with()
     errors.run(main)

@@ -21,6 +21,7 @@ from lofi_jax import errors
 from lofi_jax.comma_separated import names
 from lofi_jax.command_line import define_config, parse_flags
 from lofi_jax.config import Config, typed, validate
+from lofi_jax.devices import huge_pages
 from lofi_jax.files import try_to_fill, write_json
 from lofi_jax.jobs import folds, pipeline
 from lofi_jax.jobs.planning import auto
@@ -111,4 +112,5 @@ def _folds(config: Config, folder: pathlib.Path) -> dict[str, Config]:
 
 
 if __name__ == "__main__":
+    huge_pages.begin_with()
     errors.run(main, parse_flags)

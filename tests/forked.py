@@ -127,6 +127,7 @@ def _run(job: dict, writes: Sequence[int]) -> None:
         os.dup2(end, file)
     sys.stdin = open(os.devnull)
     sys.argv = [f"lofi {job['command']}", *job["arguments"]]
+    os.environ.setdefault("GLIBC_TUNABLES", "")  # no new start, which would lose the imports
     sys.path[0] = os.getcwd()  # as `python -m` has it
     try:
         _prepare(**job["fault"])

@@ -30,6 +30,11 @@ def keep_absent_ones_quiet() -> None:
         os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 
+def is_cpu() -> bool:
+    """Whether JAX computes on the CPU: so the environment says by now, or no plugin is there."""
+    return os.environ.get("JAX_PLATFORMS") == "cpu" or not _plugins()
+
+
 def _plugins() -> set[str]:
     """The plugins that JAX will find."""
     plugins = importlib.util.find_spec("jax_plugins")
