@@ -12,11 +12,15 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from lofi_jax.data.ingest.sampling import Sampling, encode_jpeg
+from lofi_jax.data.streamed.ahead import ahead
 from lofi_jax.data.video import video_file as video_files
 from lofi_jax.data.video.packets import BrokenVideo
 from lofi_jax.data.video.sample_times import sample_times, snippets_in
 
 T = TypeVar("T")
+
+# Frames that are decoded while those before are resized and stored.
+_DECODED = 32
 
 # Seconds. A frame may seem to come that much after its time, by its format's rounding.
 _ROUNDING = 1e-3
@@ -75,9 +79,10 @@ class FileSnippets:
     def _placed(self, order: np.ndarray, times: np.ndarray) -> Iterator[tuple[int, Stored]]:
         how, done, last, kept = self._sampling, 0, None, None
         try:
-            for image in video_files.frames_at(self._path, times, how.short_side):
-                if kept is None or image is not last:
-                    last, kept = image, store(image, how.quality)
+            frames = video_files.decoded_at(self._path, times, how.short_side)
+            for shown in ahead(frames, _DECODED):
+                if kept is None or shown is not last:
+                    last, kept = shown, store(shown(), how.quality)
                 yield int(order[done]), kept
                 done += 1
         except BrokenVideo as broken:

@@ -43,10 +43,23 @@ def render(frame: av.VideoFrame, size: tuple[int, int], converter: VideoReformat
     if flipped_rows or flipped_columns:
         code = -1 if flipped_rows and flipped_columns else int(flipped_columns)
         image = cv2.flip(image, code)
+    image = _halved(image, size)
     if image.shape[:2] == size:
         return image
     method = cv2.INTER_AREA if size[0] < image.shape[0] else cv2.INTER_LINEAR
     return cv2.resize(image, size[::-1], interpolation=method)
+
+
+def _halved(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """An image halved while it stays at least twice as large as it is to be.
+
+    The mean of four pixels is quick; that of any rectangle, at once, takes more than twice as long.
+    """
+    rows, columns = image.shape[:2]
+    while min(rows // size[0], columns // size[1]) >= 4 and rows % 2 == columns % 2 == 0:
+        rows, columns = rows // 2, columns // 2
+        image = cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA)
+    return image
 
 
 def _display_matrix(frame: av.VideoFrame) -> tuple[bool, bool, bool]:

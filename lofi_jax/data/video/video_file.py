@@ -20,6 +20,8 @@ from lofi_jax.data.video import packets, upright
 from lofi_jax.data.video.packets import BrokenVideo, VideoError
 from lofi_jax.data.video.sample_times import sample_times
 
+Shown = Callable[[], np.ndarray]  # a decoded frame; the image, which is made once
+
 EXTENSIONS = (".mp4", ".mkv", ".avi", ".mov", ".webm")
 
 # Seconds. Matroska rounds to milliseconds, so a frame may seem to come that much after its time.
@@ -162,24 +164,32 @@ def frames_at(
         VideoError: nothing can be decoded.
         BrokenVideo: decoding broke, or the file ended, with times left over; all before came out.
     """
+    for shown in decoded_at(path, times, short_side):
+        yield shown()
+
+
+def decoded_at(
+    path: str | os.PathLike, times: Sequence[float] | np.ndarray, short_side: int | None
+) -> Iterator[Shown]:
+    """As `frames_at`, each frame decoded only: calling it makes the image, on any one thread."""
     index = packets.index_of(path)
     done = 0
     try:
-        for frame in _frames_at(path, index, times, short_side):
-            yield frame
+        for shown in _decoded_at(path, index, times, short_side):
+            yield shown
             done += 1
     except packets.FalseKeyframe:
         index = dataclasses.replace(index, keyframes=[])
-        yield from _frames_at(path, index, times[done:], short_side)
+        yield from _decoded_at(path, index, times[done:], short_side)
 
 
-def _frames_at(
+def _decoded_at(
     path: str | os.PathLike,
     index: packets.Index,
     times: Sequence[float] | np.ndarray,
     short_side: int | None,
-) -> Iterator[np.ndarray]:
-    """`frames_at`, jumping to the index's keyframes."""
+) -> Iterator[Shown]:
+    """`decoded_at`, jumping to the index's keyframes."""
     with packets.open_video(path) as (container, stream):
         tick = float(packets.tick(stream))
         rounding = _ROUNDING / tick
@@ -192,7 +202,7 @@ def _frames_at(
         try:
             for begin, after, frame in packets.decode(container, stream, index, wanted):
                 while shown is not None and wanted and wanted[0] < begin:
-                    yield shown()
+                    yield shown
                     wanted.popleft()
                 size = size or upright.size(frame, stream.sample_aspect_ratio, short_side)
                 # Most frames are never wanted: they stay in the decoder's own format.
@@ -203,7 +213,7 @@ def _frames_at(
         if shown is None:
             raise VideoError(f"{path}: no frame can be decoded ({reason})")
         while wanted and wanted[0] - rounding < end + slack:
-            yield shown()
+            yield shown
             wanted.popleft()
         if wanted:
             raise BrokenVideo(path, (end - index.origin) * tick, reason)

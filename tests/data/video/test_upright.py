@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import cv2
 import numpy as np
 import pytest
 from videos import read_frames, write
@@ -74,3 +75,13 @@ def test_turned_pixels_that_are_not_square(tmp_path):
 
     path = write(tmp_path / "both.mov", [IMAGE] * 3, shape=shape)
     assert read(path).shape == (96, 32, 3)
+
+
+@pytest.mark.parametrize("size", [(240, 320), (130, 250), (242, 320)])
+def test_a_much_larger_image_becomes_its_mean_over_each_pixel(tmp_path, size):
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3)).astype(np.uint8)
+    path = write(tmp_path / "large.mp4", [cv2.GaussianBlur(image, (9, 9), 3)])
+    found = read(path, short_side=30)
+    wanted = cv2.resize(read(path), found.shape[1::-1], interpolation=cv2.INTER_AREA)
+    assert found.shape[:2] == (30, round(size[1] * 30 / size[0]))
+    assert np.abs(found.astype(int) - wanted).max() <= 2
