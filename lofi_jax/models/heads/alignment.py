@@ -164,8 +164,10 @@ class AlignedDense(nn.Module):
             sampled, jnp.split(kernel, np.cumsum(bins)[:-1], axis=1), strict=True
         ):
             # The kernel goes to the snippets first: the other order would build (channels x bins x
-            # anchors).
-            out = out + _align(jnp.einsum("blc,crh->blrh", x, part), sampling)
+            # anchors). As one plain product, for XLA's CPU backend would copy the kernel turned
+            # around in the backward pass of another.
+            y = x @ part.reshape(channels, -1)
+            out = out + _align(y.reshape(*y.shape[:2], *part.shape[1:]), sampling)
         return out
 
 

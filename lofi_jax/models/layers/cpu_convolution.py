@@ -10,8 +10,8 @@ from jaxtyping import Array, Float
 
 from lofi_jax.models.layers import winograd
 
-# Pixels a side. From 3 on an image is no smaller than the encoders' last kernels.
-SMALL = 2
+# Pixels a side. At 3 x 3 products are quicker by a twentieth of a whole step, at 4 x 4 slower.
+SMALL = 3
 
 
 def convolve(
@@ -21,9 +21,9 @@ def convolve(
 
     A one-pixel kernel becomes one product; XLA's convolution takes 2 to 4 times as long.
 
-    An output of 2 x 2 or less, as in the last stage at low fidelity, becomes one product for each
-    pixel of the kernel. XLA would swap image and kernel, for which its CPU backend has no fast path
-    (100 times slower).
+    An output of 3 x 3 or less, as in the last stage at low fidelity, becomes one product for each
+    pixel of the kernel. Of 2 x 2 or less XLA would swap image and kernel, for which its CPU backend
+    has no fast path (100 times slower).
 
     Large 3 x 3 kernels use `winograd`. The rest use XLA's forward pass and the backward pass of
     `_back`.
