@@ -78,7 +78,8 @@ def lowered(function, platform, *args):
     ("kernel", "size", "groups", "convolves"),
     [
         ((3, 3), (2, 2), 1, False),
-        ((3, 3), (3, 3), 1, True),
+        ((3, 3), (3, 3), 1, False),
+        ((3, 3), (4, 4), 1, True),
         ((1, 1), (9, 9), 1, False),
         ((1, 1), (9, 9), 2, True),
         ((1, 1, 1), (4, 9, 9), 1, False),
