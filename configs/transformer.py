@@ -1,6 +1,6 @@
 """LoFi on a video transformer: a thin ViT with AdaTAD's adapters, on the built-in world.
 
-    python -m lofi_jax.study --config=configs/transformer.py --workdir=runs/transformer --seeds=0,1,2
+    python -m lofi_jax.study --config=configs/transformer.py --workdir=runs/transformer
 
 The settings are those of configs/study.py but for the encoder. Stage 1 trains the ViT alone to
 classify clips; joint training leaves it frozen and trains adapters in its blocks, with the head, at

@@ -78,7 +78,7 @@ def test_streaming_extracts_the_same_features_within_what_jpeg_loses(workdir, tm
     arguments = {
         "stages": "data,extract",
         "rows": "acp",
-        "encoder_checkpoint": encoder / "checkpoints",
+        "encoder_checkpoint": encoder,
         "data.streaming": True,
         "data.data_dir": workdir / "data",
         "log.cache_dir": workdir.parent / "cache",

@@ -223,8 +223,8 @@ class Config:
     # Rows of the table, start[:fidelity][/head]: each encoder gets features and a fresh head on
     # them.
     rows: str = "acp,lofi"
-    # Orbax checkpoints: the weights that stage 1 begins from (ICP; empty: random), an encoder
-    # instead of stage 1's (ACP), and a head instead of stage 3's.
+    # Orbax checkpoints, or the folder of a training that has some: the weights that stage 1 begins
+    # from (ICP; empty: random), an encoder instead of stage 1's (ACP), a head instead of stage 3's.
     initial_checkpoint: str = ""
     encoder_checkpoint: str = ""
     head_checkpoint: str = ""

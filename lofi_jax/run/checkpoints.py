@@ -27,7 +27,8 @@ def of_head(run: Run, row: Row) -> pathlib.Path:
     instead.
     """
     own = folders.checkpoints(run.workdir.head(row))
-    return pathlib.Path(run.config.head_checkpoint or own)
+    given = run.config.head_checkpoint
+    return folders.of_checkpoints(pathlib.Path(given)) if given else own
 
 
 def of_encoder(run: Run, encoder: str) -> pathlib.Path:
@@ -35,7 +36,7 @@ def of_encoder(run: Run, encoder: str) -> pathlib.Path:
     instead.
     """
     if encoder == "acp" and run.config.encoder_checkpoint:
-        return pathlib.Path(run.config.encoder_checkpoint)
+        return folders.of_checkpoints(pathlib.Path(run.config.encoder_checkpoint))
     return folders.checkpoints(run.workdir.encoder(encoder))
 
 
@@ -59,7 +60,7 @@ def load_encoder(path: str | pathlib.Path) -> dict[str, Any]:
     Raises:
         UserError: there is no checkpoint, or it holds no encoder.
     """
-    state = load_state(path)
+    state = load_state(folders.of_checkpoints(pathlib.Path(path)))
     if "encoder" not in state["params"]:
         raise UserError(f"{path}: holds no encoder (its parts: {', '.join(state['params'])})")
     return {"params": state["params"]["encoder"], "batch_stats": state["batch_stats"]}

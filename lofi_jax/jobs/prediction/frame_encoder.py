@@ -75,8 +75,7 @@ def load_encoder(
     if options and not (encoder and isinstance(encoder, str)):
         raise UserError(f"options {', '.join(options)}: give encoder=, the name of their network")
     path = pathlib.Path(checkpoint).absolute()
-    of_training = folders.checkpoints(path)
-    folder = of_training if of_training.is_dir() else path
+    folder = folders.of_checkpoints(path)
     shape = _SNIPPET
     if not folder.is_dir():
         raise UserError(f"{checkpoint}: no such checkpoint folder")
