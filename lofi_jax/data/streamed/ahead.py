@@ -3,7 +3,7 @@
 import concurrent.futures
 from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import TypeVar, cast
 
 T = TypeVar("T")
 
@@ -24,6 +24,6 @@ def ahead(items: Iterable[T], most: int) -> Iterator[T]:
         coming = deque(pool.submit(next, iterator, _END) for _ in range(most))
         while (item := coming.popleft().result()) is not _END:
             coming.append(pool.submit(next, iterator, _END))
-            yield item
+            yield cast(T, item)
     finally:
         pool.shutdown(cancel_futures=True)
