@@ -203,7 +203,7 @@ def test_a_shipped_config_goes_by_its_name_from_anywhere(tmp_path, monkeypatch):
     assert list(shipped()) == [
         *("adatad/activitynet", "adatad/hacs", "adatad/thumos14", "falls", "features/thumos14"),
         *("paper/activitynet", "paper/hacs", "paper/thumos14"),
-        *("speech", "study", "synthetic", "transformer", "video_folder"),
+        *("speech", "speech_transformer", "study", "synthetic", "transformer", "video_folder"),
     ]
 
 
