@@ -65,13 +65,13 @@ class Live:
 
     def __iter__(self) -> Iterator[list[Stored]]:
         how, converter = self._sampling, VideoReformatter()
-        size = None
+        shape = None
 
         def make(shown: Any) -> Stored:
-            nonlocal size
+            nonlocal shape
             frame, aspect = shown
-            size = size or upright.size(frame, aspect, how.short_side)
-            return store(upright.render(frame, size, converter), how.quality)
+            shape = shape or upright.shape(frame, aspect, how.short_side)
+            return store(upright.render(frame, shape, converter), how.quality)
 
         wanted = ascending(how.snippets_per_second, how.frames, how.stride, self._fps)
         yield from complete(shown_at(wanted, self._frames(), make), how.frames)

@@ -19,8 +19,10 @@ from lofi_jax.data.video.sample_times import sample_times, snippets_in
 
 T = TypeVar("T")
 
-# Frames that are decoded while those before are resized and stored.
+# Frames that are decoded while those before are resized and stored: how many, and pixels in all, of
+# which each takes one to three bytes.
 _DECODED = 32
+_DECODED_PIXELS = 2**25
 
 # Seconds. A frame may seem to come that much after its time, by its format's rounding.
 _ROUNDING = 1e-3
@@ -59,6 +61,7 @@ class FileSnippets:
         """
         info = video_files.probe(path)
         self._path, self._sampling, self._fps = path, sampling, info.fps
+        self._ahead = max(2, min(_DECODED, _DECODED_PIXELS // (info.width * info.height)))
         self.duration, self.stated = info.duration, info.stated
 
     @property
@@ -80,7 +83,7 @@ class FileSnippets:
         how, done, last, kept = self._sampling, 0, None, None
         try:
             frames = video_files.decoded_at(self._path, times, how.short_side)
-            for shown in ahead(frames, _DECODED):
+            for shown in ahead(frames, self._ahead):
                 if kept is None or shown is not last:
                     last, kept = shown, store(shown(), how.quality)
                 yield int(order[done]), kept

@@ -1,7 +1,7 @@
 """Turns a decoded frame into the image that a player shows: rotated, mirrored, square pixels."""
 
 from fractions import Fraction
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import av
 import cv2
@@ -13,13 +13,32 @@ from av.video.reformatter import VideoReformatter
 _WIDEST_PIXEL = 4
 
 
-def size(
+class Shape(NamedTuple):
+    """How the frames of a video are shown.
+
+    Attributes:
+        height, width: of the upright image in pixels.
+        swapped: rows and columns are, before the flips.
+        flipped_rows, flipped_columns: these are turned round.
+    """
+
+    height: int
+    width: int
+    swapped: bool
+    flipped_rows: bool
+    flipped_columns: bool
+
+
+def shape(
     frame: av.VideoFrame, pixel_aspect: Fraction | None, short_side: int | None
-) -> tuple[int, int]:
-    """The height and width in pixels of the upright image to make of a frame.
+) -> Shape:
+    """The upright image to make of a video's frames.
+
+    Ask once a video: PyAV keeps a frame that was asked for its matrix until Python next looks for
+    cycles, and a frame of 3840 x 2160 takes 12 MB.
 
     Args:
-        frame: as decoded.
+        frame: one of them, as decoded.
         pixel_aspect: width over height of a stored pixel; None or 0: not said, so square.
         short_side: pixels that the shorter side is resized to, the aspect kept; None: the height
             stays as stored.
@@ -28,21 +47,22 @@ def size(
     if not 1 / _WIDEST_PIXEL <= aspect <= _WIDEST_PIXEL:
         aspect = 1.0
     height, width = frame.height, frame.width * aspect
-    if _display_matrix(frame)[0]:
+    swapped, *flipped = _display_matrix(frame)
+    if swapped:
         height, width = width, height
     scale = 1.0 if short_side is None else short_side / min(height, width)
-    return max(1, round(height * scale)), max(1, round(width * scale))
+    return Shape(max(1, round(height * scale)), max(1, round(width * scale)), swapped, *flipped)
 
 
-def render(frame: av.VideoFrame, size: tuple[int, int], converter: VideoReformatter) -> np.ndarray:
-    """A decoded frame as an upright image (height, width, 3) uint8 RGB of the given size."""
+def render(frame: av.VideoFrame, shape: Shape, converter: VideoReformatter) -> np.ndarray:
+    """A decoded frame as an upright image (height, width, 3) uint8 RGB of the given shape."""
     image = converter.reformat(frame, format="rgb24", threads=1).to_ndarray()
-    swapped, flipped_rows, flipped_columns = _display_matrix(frame)
-    if swapped:
+    if shape.swapped:
         image = cv2.transpose(image)
-    if flipped_rows or flipped_columns:
-        code = -1 if flipped_rows and flipped_columns else int(flipped_columns)
+    if shape.flipped_rows or shape.flipped_columns:
+        code = -1 if shape.flipped_rows and shape.flipped_columns else int(shape.flipped_columns)
         image = cv2.flip(image, code)
+    size = shape.height, shape.width
     image = _halved(image, size)
     if image.shape[:2] == size:
         return image

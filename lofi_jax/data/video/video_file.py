@@ -90,7 +90,7 @@ def probe(path: str | os.PathLike) -> VideoInfo:
         duration = float((index.end - index.origin) * packets.tick(stream))
         rate = stream.average_rate or stream.guessed_rate or index.frames / max(duration, _ROUNDING)
         stated = packets.stated_duration(container, stream)
-        height, width = upright.size(first, stream.sample_aspect_ratio, None)
+        height, width, *_ = upright.shape(first, stream.sample_aspect_ratio, None)
     fps = float(rate)
     if not index.last:
         duration += 1 / fps
@@ -196,7 +196,7 @@ def _decoded_at(
         wanted = deque(np.asarray(times, np.float64) / tick + index.origin + rounding)
         # One for all frames: making it costs more than converting a frame.
         converter = VideoReformatter()
-        shown = size = None
+        shown = shape = None
         slack, reason = _SLACK / tick, "the file ends early"
         end = index.origin
         try:
@@ -204,9 +204,9 @@ def _decoded_at(
                 while shown is not None and wanted and wanted[0] < begin:
                     yield shown
                     wanted.popleft()
-                size = size or upright.size(frame, stream.sample_aspect_ratio, short_side)
+                shape = shape or upright.shape(frame, stream.sample_aspect_ratio, short_side)
                 # Most frames are never wanted: they stay in the decoder's own format.
-                shown = functools.cache(functools.partial(upright.render, frame, size, converter))
+                shown = functools.cache(functools.partial(upright.render, frame, shape, converter))
                 end = after
         except FFmpegError as error:
             slack, reason = 0.0, packets.reason(error)

@@ -1,7 +1,9 @@
 """Turned, mirrored and stretched videos, against what a player would show of them."""
 
+import gc
 from fractions import Fraction
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -85,3 +87,21 @@ def test_a_much_larger_image_becomes_its_mean_over_each_pixel(tmp_path, size):
     wanted = cv2.resize(read(path), found.shape[1::-1], interpolation=cv2.INTER_AREA)
     assert found.shape[:2] == (30, round(size[1] * 30 / size[0]))
     assert np.abs(found.astype(int) - wanted).max() <= 2
+
+
+def test_no_frame_outlives_its_image(tmp_path):
+    """But the first, which said how all are turned, and what the decoder holds."""
+    path = write(
+        tmp_path / "turned.mov",
+        [IMAGE] * 40,
+        shape=lambda stream: stream.set_display_rotation(90),
+    )
+    gc.collect()
+    gc.disable()
+    try:
+        for shown in video_file.decoded_at(path, np.arange(40) / 10, None):
+            shown()
+        alive = sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())
+    finally:
+        gc.enable()
+    assert alive <= 5
