@@ -116,6 +116,12 @@ def for_torch(work: Work, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray
         "ious": np.asarray(ious),
         "start": boundary(0),
         "end": boundary(1),
-        "inner": np.asarray(inner.columns(jnp.asarray(inner.rows))),
-        "context": np.asarray(context.columns(jnp.asarray(context.rows))),
+        "inner": _sampling_matrix(inner),
+        "context": _sampling_matrix(context),
     }
+
+
+def _sampling_matrix(sampling: alignment.Sampling) -> np.ndarray:
+    """(L, bins, anchors)."""
+    weights = np.asarray(sampling.weights(jnp.asarray(sampling.rows)))
+    return weights.T.reshape(sampling.snippets, sampling.bins, -1)

@@ -29,9 +29,7 @@ class Shape(NamedTuple):
     flipped_columns: bool
 
 
-def shape(
-    frame: av.VideoFrame, pixel_aspect: Fraction | None, short_side: int | None
-) -> Shape:
+def shape(frame: av.VideoFrame, pixel_aspect: Fraction | None, short_side: int | None) -> Shape:
     """The upright image to make of a video's frames.
 
     Ask once a video: PyAV keeps a frame that was asked for its matrix until Python next looks for

@@ -14,6 +14,7 @@ from lofi_jax.detection.proposals import Suppression
 from lofi_jax.models.heads import proposal_map
 from lofi_jax.models.heads.alignment import Sampling, anchors, boundary_matching
 from lofi_jax.models.heads.proposal_map import Rules
+from lofi_jax.models.layers.grouped_convolution import GroupedConv
 
 # Of the code that has each layout: the port takes snippet i to lie at i when it labels boundaries,
 # and every anchor for a proposal; mmaction2 takes it to lie at i + 0.5, and lets the boundaries
@@ -79,8 +80,7 @@ class BMN(nn.Module):
         """
 
         def conv(x, name, groups=4):
-            layer = nn.Conv(self.channels, (3,), padding=1, feature_group_count=groups, name=name)
-            return nn.relu(layer(x))
+            return nn.relu(GroupedConv(self.channels, (3,), groups, name=name)(x))
 
         x = conv(conv(features, "base1"), "base2")
         outputs = {

@@ -16,6 +16,7 @@ from lofi_jax.detection.proposals import Suppression
 from lofi_jax.models.heads import proposal_map
 from lofi_jax.models.heads.alignment import Sampling, anchors, graph_alignment
 from lofi_jax.models.heads.proposal_map import Rules
+from lofi_jax.models.layers.grouped_convolution import GroupedConv
 
 # Of the code that G-TAD's authors published for each dataset (github.com/frostinassiky/gtad, the
 # branches anet and master): for ActivityNet the boundaries choose the proposals but the maps alone
@@ -59,15 +60,13 @@ class GCNeXt(nn.Module):
     def __call__(self, x: Float[AnyArray, "B L C"]) -> Float[Array, "B L C"]:
         channels = x.shape[-1]
         t = nn.relu(nn.Dense(self.width, name="temporal1")(x))
-        t = nn.Conv(self.width, (3,), padding=1, feature_group_count=self.groups, name="temporal2")(
-            t
-        )
+        t = GroupedConv(self.width, (3,), self.groups, name="temporal2")(t)
         t = nn.Dense(channels, name="temporal3")(nn.relu(t))
 
         near = gather(x, neighbours(x, min(self.k, x.shape[1])))
         pair = jnp.concatenate([near, jnp.broadcast_to(x[:, :, None], near.shape)], axis=-1)
         s = nn.relu(nn.Dense(self.width, name="semantic1")(pair))
-        s = nn.Conv(self.width, (1, 1), feature_group_count=self.groups, name="semantic2")(s)
+        s = GroupedConv(self.width, (1, 1), self.groups, name="semantic2")(s)
         s = nn.Dense(channels, name="semantic3")(nn.relu(s))
         return nn.relu(x + t + s.max(axis=2))
 
@@ -147,7 +146,7 @@ class GTAD(nn.Module):
         def branch(x, name):
             return nn.Dense(1, name=f"{name}_out")(block(f"{name}_gcn")(x))[..., 0]
 
-        x = nn.Conv(self.channels, (3,), padding=1, feature_group_count=4, name="base")(features)
+        x = GroupedConv(self.channels, (3,), 4, name="base")(features)
         x = block("base_gcn")(nn.relu(x))
         outputs = {name: branch(x, name) for name in ("start", "end")}
 

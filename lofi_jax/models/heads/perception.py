@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lofi_jax.models.layers.drop_path import Keys, drop_path, of_layer
+from lofi_jax.models.layers.grouped_convolution import GroupedConv
 from lofi_jax.models.layers.local_transformer import RealOut, masked, norm
 
 GROUPS = 16  # of the normalisation before the perceptron, which is over channels and time
@@ -46,14 +47,8 @@ class Perception(nn.Module):
             x = nn.max_pool(x, (3,), (self.stride,), padding=((1, 1),))  # type: ignore  # Flax takes pairs
 
         def depthwise(name, kernel):
-            return nn.Conv(
-                channels,
-                (kernel,),
-                padding=kernel // 2,
-                feature_group_count=channels,
-                kernel_init=nn.initializers.normal(self.deviation),
-                name=name,
-            )
+            initial = nn.initializers.normal(self.deviation)
+            return GroupedConv(channels, (kernel,), channels, kernel_init=initial, name=name)
 
         def added(branch, name, number):
             if self.scaled:

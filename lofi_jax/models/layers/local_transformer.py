@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from lofi_jax.models.layers.drop_path import Keys, drop_path, of_layer
+from lofi_jax.models.layers.grouped_convolution import GroupedConv
 
 Real = Bool[np.ndarray, " T"] | None
 RealOut = Bool[np.ndarray, " t"] | None
@@ -66,15 +67,10 @@ class LocalAttention(nn.Module):
         channels = x.shape[-1]
 
         def projected(name):
-            y = nn.Conv(
-                channels,
-                (3,),
-                self.stride,
-                padding=1,
-                feature_group_count=channels,
-                use_bias=False,
-                name=f"{name}_conv",
-            )(x)
+            conv = GroupedConv(
+                channels, (3,), channels, self.stride, use_bias=False, name=f"{name}_conv"
+            )
+            y = conv(x)
             y = norm(f"{name}_norm")(masked(y, real))
             y = nn.Dense(channels, name=name)(y)
             return y.reshape(*y.shape[:2], self.heads, -1)

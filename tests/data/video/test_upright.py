@@ -101,7 +101,7 @@ def test_no_frame_outlives_its_image(tmp_path):
     try:
         for shown in video_file.decoded_at(path, np.arange(40) / 10, None):
             shown()
-        alive = sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())
+        alive = sum(type(thing) is av.VideoFrame for thing in gc.get_objects())
     finally:
         gc.enable()
     assert alive <= 5

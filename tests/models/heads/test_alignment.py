@@ -16,7 +16,8 @@ def sgalign(snippets, bins, max_duration=None, empty_cell=False):
 
 def matrix(sampling):
     """The whole sampling matrix (L, bins, anchors)."""
-    return np.asarray(sampling.columns(jnp.asarray(sampling.rows)))
+    weights = np.asarray(sampling.weights(jnp.asarray(sampling.rows)))
+    return weights.T.reshape(sampling.snippets, sampling.bins, -1)
 
 
 def literal_alignment(features, bins):
