@@ -7,8 +7,9 @@ classify clips; joint training leaves it frozen and trains adapters in its block
 full fidelity and at each low one. Low images are whole patches of 8 pixels: 16 x 16 for S-LoFi, 24
 x 24 for ST-LoFi.
 
-Expect adapters at full fidelity to lead the frozen encoder by some 17 points of average mAP, and
-low fidelities to bring half to two thirds of that, in a quarter of an hour a seed on two cores.
+Expect adapters at full fidelity to lead the frozen encoder by some 18 points of average mAP, and
+low fidelities to bring two thirds to nine tenths of that, in a quarter of an hour a seed on two
+cores.
 """
 
 from lofi_jax.config import load, named, optimizer
