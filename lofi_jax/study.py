@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 
 from absl import flags
 
-from lofi_jax import errors
+from lofi_jax import errors, locks
 from lofi_jax.comma_separated import names
 from lofi_jax.command_line import define_config, parse_flags
 from lofi_jax.config import Config, typed, validate
@@ -36,6 +36,7 @@ _WORKDIR = flags.DEFINE_string(
 )
 _SEEDS = flags.DEFINE_string("seeds", "0,1,2", "Seeds, separated by commas.")
 _FOLDS = flags.DEFINE_integer("folds", 0, "Number of folds, in place of seeds.", 0)
+_WAIT = locks.define_wait()
 _DISTRIBUTED = flags.DEFINE_string(
     "distributed",
     "",
@@ -60,7 +61,7 @@ def main() -> None:
             run = start_run(auto.resolve(variant, workdir), workdir)
             if processes.is_first():
                 print(name.replace("_", " "))
-            found = pipeline.run(run)
+            found = pipeline.run(run, wait=_WAIT.value)
         runs.append(run)
         results[name.partition("_")[2]] = found
     if not processes.is_first():

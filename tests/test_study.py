@@ -3,6 +3,8 @@
 import commands
 import pytest
 
+from lofi_jax import locks
+
 
 @pytest.mark.parametrize(
     ("flag", "says"),
@@ -19,3 +21,11 @@ def test_refuses_a_study_of_nothing(tmp_path, flag, says):
     ended = commands.run("study", f"--config={commands.TINY}", f"--workdir={folder}", flag)
     assert commands.misused(ended, says)
     assert not folder.exists()
+
+
+def test_ends_where_another_command_is_at_work_on_a_seed(tmp_path):
+    folder = tmp_path / "study"
+    with locks.inside(folder / "seed_0"):
+        study = ("study", f"--config={commands.TINY}", f"--workdir={folder}", "--seeds=0")
+        ended = commands.run(*study, "--nowait")
+    assert commands.refused(ended, "is writing there: let it end")
