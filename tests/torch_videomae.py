@@ -66,9 +66,9 @@ class Block(nn.Module):
 class Adapter(nn.Module):
     """What it adds to tokens (videos, times, places, width)."""
 
-    def __init__(self, width):
+    def __init__(self, width, ratio=4):
         super().__init__()
-        inner = width // 4
+        inner = width // ratio
         self.down, self.up = nn.Linear(width, inner), nn.Linear(inner, width)
         self.depthwise = nn.Conv1d(inner, inner, 3, padding=1, groups=inner)
         self.pointwise = nn.Conv1d(inner, inner, 1)
@@ -94,16 +94,29 @@ class PatchEmbed(nn.Module):
 
 class VideoMAE(nn.Module):
     """Normalised windows (B, 3, F, H, W) to the tokens after each block and its adapter, each (B,
-    F/2, h, w, width); `adapter` is "none", "tia" or "side", whose sum comes last.
+    F/2, h, w, width); `adapter` is "none", "tia" or "side", whose sum comes last. The last
+    `adapted` blocks have one.
     """
 
-    def __init__(self, width, depth, heads, hidden, patch, clip, image, adapter="none"):
+    def __init__(
+        self,
+        width,
+        depth,
+        heads,
+        hidden,
+        patch,
+        clip,
+        image,
+        adapter="none",
+        adapted=0,
+        adapter_ratio=4,
+    ):
         super().__init__()
         self.clip, self.adapter, self.grid = clip, adapter, image // patch
         self.patch_embed = PatchEmbed(width, patch)
         self.blocks = nn.ModuleList(Block(width, heads, hidden) for _ in range(depth))
-        count = {"none": 0, "tia": depth, "side": depth // 2}[adapter]
-        self.adapters = nn.ModuleList(Adapter(width) for _ in range(count))
+        count = {"none": 0, "tia": adapted or depth, "side": adapted or depth // 2}[adapter]
+        self.adapters = nn.ModuleList(Adapter(width, adapter_ratio) for _ in range(count))
         self.table = sinusoids(clip // 2 * self.grid**2, width)
 
     def forward(self, x):
@@ -119,10 +132,10 @@ class VideoMAE(nn.Module):
         for i, block in enumerate(self.blocks):
             x = block(x)
             of_window = x.reshape(videos, frames // 2, h * w, width)
-            if self.adapter == "tia":
-                x = (of_window + self.adapters[i](of_window)).reshape(x.shape)
-            elif self.adapter == "side" and i >= len(self.blocks) - len(self.adapters):
-                number = i - len(self.blocks) + len(self.adapters)
+            number = i - len(self.blocks) + len(self.adapters)
+            if self.adapter == "tia" and number >= 0:
+                x = (of_window + self.adapters[number](of_window)).reshape(x.shape)
+            elif self.adapter == "side" and number >= 0:
                 beside = beside + self.adapters[number](of_window.detach())
             outputs.append(x.reshape(videos, frames // 2, h, w, width))
         if self.adapter == "side":

@@ -37,7 +37,7 @@ class VideoMAE(VideoTransformer, kw_only=True):
 
     Attributes, besides those of `VideoTransformer`:
         width: channels of the tokens and features.
-        depth: blocks. Adapters beside the backbone take the outputs of its upper half.
+        depth: blocks.
         heads: of the attention; divides the width.
         hidden: channels within an MLP; 0: four times the width.
         image: pixels of the side that the positions are made for; those of other sizes are
@@ -49,6 +49,10 @@ class VideoMAE(VideoTransformer, kw_only=True):
     heads: int
     hidden: int = 0
     image: int = 224
+
+    @property
+    def adaptable(self) -> int:
+        return self.depth
 
     @nn.compact
     def __call__(

@@ -37,8 +37,8 @@ class VideoPrism(VideoTransformer, kw_only=True):
 
     Attributes, besides those of `VideoTransformer`:
         width: channels of the tokens and features.
-        depths: blocks over space and over time. Adapters beside the backbone take the outputs of
-            those over time.
+        depths: blocks over space and over time, the last ones. Adapters beside the backbone take
+            the outputs of those over time.
         heads: of the attention; divides the width.
         positions: frames, rows and columns that positions are learned for.
     """
@@ -48,6 +48,10 @@ class VideoPrism(VideoTransformer, kw_only=True):
     heads: int
     positions: tuple[int, int, int] = (16, 16, 16)
     patch: int = 18
+
+    @property
+    def adaptable(self) -> int:
+        return self.depths[1] if self.adapter == "side" else sum(self.depths)
 
     @nn.compact
     def __call__(
@@ -121,12 +125,15 @@ class VideoPrism(VideoTransformer, kw_only=True):
         return transformer.fresh_block(mlp, own, self.width, 4 * self.width)
 
     def _fresh_adapters(self, key):
-        stages = _STAGES if self.adapter == "tia" else _STAGES[1:]
-        depths = dict(zip(_STAGES, self.depths, strict=True))
-        keys = jax.random.split(key, len(stages))
+        space, time = self.depths
+        over_time = min(self.adapted or time, time)
+        over_space = max(self.adapted - time, 0) if self.adapted else space
+        numbers = {} if self.adapter == "side" or not over_space else {_STAGES[0]: over_space}
+        numbers[_STAGES[1]] = over_time
+        keys = jax.random.split(key, len(numbers))
         return {
-            stage: self.fresh_adapters(depths[stage], self.width)(key)
-            for stage, key in zip(stages, keys, strict=True)
+            stage: self.fresh_adapters(number, self.width)(key)
+            for (stage, number), key in zip(numbers.items(), keys, strict=True)
         }
 
     def _factors(self, keys: Keys, frames: int):

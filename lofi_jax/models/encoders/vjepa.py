@@ -39,7 +39,7 @@ class VJEPA(VideoTransformer, kw_only=True):
 
     Attributes, besides those of `VideoTransformer`:
         width: channels of the tokens and features.
-        depth: blocks. Adapters beside the backbone take the outputs of its upper half.
+        depth: blocks.
         heads: of the attention; divides the width.
         version: whose weights, "2" or "2.1": they differ in the rotary positions, see `rotations`,
             and 2.1 adds an embedding of the modality, video, to the tokens.
@@ -49,6 +49,10 @@ class VJEPA(VideoTransformer, kw_only=True):
     depth: int
     heads: int
     version: str = "2"
+
+    @property
+    def adaptable(self) -> int:
+        return self.depth
 
     @nn.compact
     def __call__(

@@ -15,8 +15,8 @@ Tree = Any
 _TAPS = 3
 
 
-def make(key: PRNGKeyArray, width: int, ratio: int = 4) -> Tree:
-    """Fresh parameters; the adapter then adds nothing.
+def make(key: PRNGKeyArray, width: int, ratio: int) -> Tree:
+    """Fresh parameters, drawn as the authors' code draws them; the adapter then adds nothing.
 
     Args:
         width: channels of the tokens.
@@ -27,7 +27,7 @@ def make(key: PRNGKeyArray, width: int, ratio: int = 4) -> Tree:
     normal = jax.random.normal
     return {
         "down": {
-            "kernel": 0.02 * jax.random.truncated_normal(down, -2.0, 2.0, (width, inner)),
+            "kernel": 0.02 * normal(down, (width, inner)),
             "bias": jnp.zeros(inner),
         },
         "depthwise": {

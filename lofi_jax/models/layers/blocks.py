@@ -29,7 +29,8 @@ class Layers(NamedTuple):
     """What layers differ in, stacked depth first.
 
     Attributes:
-        blocks, adapters: their parameters; an adapter follows each block, or there are none.
+        blocks, adapters: their parameters; an adapter follows each of the last blocks, as many as
+            there are adapters, or there are none.
         factors: of the blocks' residual branches; see `drop_path.factors`.
     """
 
@@ -79,7 +80,6 @@ def run(
     """Runs all blocks with one of the `protocols.ADAPTERS`.
 
     Args:
-        layers: with fewer adapters than blocks where they lie beside the last blocks.
         x: the tokens of all clips of all videos, each clip's by time, then by place.
         grid: (videos, times, places) of these tokens.
         adapter: the kind.
@@ -91,8 +91,11 @@ def run(
 
     if adapter == "side":
         return beside(block, layers, x, added, chunk)
-    inside = (lambda params, x: x + added(params, x)) if adapter == "tia" else None
-    return through(block, layers, x, chunk, remat, inside)
+    if adapter == "tia":
+        lower, layers = _split(layers)
+        x = through(block, lower, x, chunk, remat)
+        return through(block, layers, x, chunk, remat, lambda params, x: x + added(params, x))
+    return through(block, layers, x, chunk, remat)
 
 
 def through(
@@ -109,6 +112,8 @@ def through(
         chunk: clips in memory at once; 0: all, with no loop over depth.
         remat: keep only each block's input, not its adapter's.
     """
+    if not len(jax.tree.leaves(layers.blocks)[0]):
+        return x
 
     def layer(x, own):
         x = _apply(block, own, x, chunk)
@@ -127,17 +132,14 @@ def beside(
     adapter: Adapter,
     chunk: int = 0,
 ) -> Float[Array, "N tokens C"]:
-    """The blocks' output plus what adapters make of the outputs of the last blocks, as many as
-    there are adapters. No gradient enters the blocks.
+    """The blocks' output plus what adapters make of the outputs of the last blocks. No gradient
+    enters the blocks.
 
     Args:
         adapter: gives what it adds.
         chunk: as in `through`.
     """
-    alone = Layers(jax.lax.stop_gradient(layers.blocks), None, layers.factors)
-    first = len(jax.tree.leaves(alone.blocks)[0]) - len(jax.tree.leaves(layers.adapters)[0])
-    lower = jax.tree.map(lambda p: p[:first], alone)
-    upper = jax.tree.map(lambda p: p[first:], alone)._replace(adapters=layers.adapters)
+    lower, upper = _split(layers._replace(blocks=jax.lax.stop_gradient(layers.blocks)))
     x = jax.lax.stop_gradient(through(block, lower, x, chunk))
 
     def layer(carry, own):
@@ -148,6 +150,14 @@ def beside(
 
     (x, total), _ = jax.lax.scan(layer, (x, jnp.zeros_like(x)), upper, unroll=chunk == 0)
     return x + total
+
+
+def _split(layers: Layers) -> tuple[Layers, Layers]:
+    """The layers without adapters and the ones with, which come last."""
+    alone = layers._replace(adapters=None)
+    first = len(jax.tree.leaves(layers.blocks)[0]) - len(jax.tree.leaves(layers.adapters)[0])
+    upper = jax.tree.map(lambda p: p[first:], alone)._replace(adapters=layers.adapters)
+    return jax.tree.map(lambda p: p[:first], alone), upper
 
 
 def _apply(block: Block, own: Layers, x, chunk: int):

@@ -126,6 +126,19 @@ def test_a_chunk_that_does_not_divide_the_clips_is_refused():
         blocks.over_clips(lambda x: x, jnp.zeros((6, 2, 3)), 4)
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"adapted": 5}, r"adapted is 5: it must be in \[0, 4\]"),
+        ({"adapted": -1}, r"adapted is -1: it must be in \[0, 4\]"),
+        ({"adapter_ratio": 0}, r"adapter_ratio is 0: it must be in \[1, 24\]"),
+    ],
+)
+def test_adapters_that_cannot_be_are_refused(options, says):
+    with pytest.raises(TypeError, match=says):
+        VideoMAE(**SIZES, adapter="tia", **options)
+
+
 # The reference in PyTorch.
 
 torch = pytest.importorskip("torch", reason="the reference network needs the extra [torch]")
@@ -133,8 +146,8 @@ import torch_videomae as reference  # noqa: E402
 
 
 @functools.cache
-def public(adapter):
-    return reference.randomised(reference.VideoMAE(**SIZES, adapter=adapter), seed=5)
+def public(adapter, **options):
+    return reference.randomised(reference.VideoMAE(**SIZES, adapter=adapter, **options), seed=5)
 
 
 def ours(network, adapter):
@@ -187,11 +200,19 @@ def test_every_block_gives_the_references_tokens(adapter):
         np.testing.assert_allclose(found, wanted, atol=1e-4 * np.abs(wanted).max())
 
 
-@pytest.mark.parametrize("adapter", ["tia", "side"])
-def test_features_and_adapters_gradients_are_the_references(adapter):
-    network, videos = public(adapter), frames()
+@pytest.mark.parametrize(
+    ("adapter", "options"),
+    [
+        ("tia", {}),
+        ("side", {}),
+        ("tia", {"adapted": 1, "adapter_ratio": 8}),
+        ("side", {"adapted": 4, "adapter_ratio": 2}),
+    ],
+)
+def test_features_and_adapters_gradients_are_the_references(adapter, options):
+    network, videos = public(adapter, **options), frames()
     given = ours(network, adapter)
-    encoder = VideoMAE(**SIZES, adapter=adapter, backbone="frozen")
+    encoder = VideoMAE(**SIZES, adapter=adapter, backbone="frozen", **options)
     weights = np.random.default_rng(2).standard_normal((2, 6, SIZES["width"])).astype(np.float32)
 
     def scalar(given):

@@ -228,3 +228,26 @@ def test_the_public_networks_have_their_parameters(name, millions):
     width = {"videoprism_base": 768, "videoprism_large": 1024}[name]
     assert features.shape == (1, encoder.clip, width)
     assert round(sum(x.size for x in jax.tree.leaves(made)) / 1e6) == millions
+
+
+@pytest.mark.parametrize(
+    ("adapter", "number", "stages"),
+    [
+        ("tia", 0, {"spatial": 3, "temporal": 2}),
+        ("tia", 1, {"temporal": 1}),
+        ("tia", 3, {"spatial": 1, "temporal": 2}),
+        ("side", 0, {"temporal": 2}),
+        ("side", 1, {"temporal": 1}),
+    ],
+)
+def test_the_last_blocks_have_the_adapters_and_nothing_changes_at_first(
+    variables, adapter, number, stages
+):
+    frames = images(2, 12, 18)
+    encoder = VideoPrism(**SIZES, clip=2, adapter=adapter, adapted=number)
+    fresh = jax.jit(encoder.init)(jax.random.key(0), frames)["params"]["adapters"]
+    assert {stage: len(trees["scale"]) for stage, trees in fresh.items()} == stages
+    with_adapters = {"params": {**variables["params"], "adapters": fresh}}
+    found = jax.jit(encoder.apply)(with_adapters, frames)
+    wanted = jax.jit(VideoPrism(**SIZES, clip=2).apply)(variables, frames)
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
