@@ -84,6 +84,11 @@ def encoder(source: Path, name: str, output: Path) -> str:
     _check(name, "encoder", ENCODER_NAMES)
     try_to_save(output)
     arrays = videomae_layout.joined(checkpoint_files.read(source))
+    if videomae_layout.is_pretraining(arrays):
+        raise UserError(
+            f"{source}: is of VideoMAE's pre-training, which learns no classes: give the checkpoint"
+            " that was fine-tuned on Kinetics-400 after it"
+        )
     fit = _fit_encoder(arrays, name)
     if fit.problems:
         fitting = [other for other in ENCODER_NAMES if not _fit_encoder(arrays, other).problems]

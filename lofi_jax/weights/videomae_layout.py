@@ -51,3 +51,8 @@ def joined(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         if found and all(name in arrays for name in names):
             out[f"{found[1]}qkv.weight"] = np.concatenate([out.pop(name) for name in names])
     return out
+
+
+def is_pretraining(arrays: Mapping[str, np.ndarray]) -> bool:
+    """Whether a file is of the network that fills in masked pixels, whoever wrote it."""
+    return any(key.endswith("encoder_to_decoder.weight") for key in arrays)

@@ -171,3 +171,11 @@ def test_the_heads_are_the_names_whatever_a_config_beside_the_file_says(tmp_path
     features = [jax.jit(e.apply)({"params": found}, frames) for e in (SMALL(), two, eight)]
     np.testing.assert_array_equal(features[0], features[1])
     assert np.abs(features[0] - features[2]).max() > 1e-3
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_a_file_of_the_pre_training_is_refused_with_what_to_give(prefix, tmp_path):
+    arrays = {f"{prefix}encoder.{key}": array for key, array in official().items()}
+    arrays[f"{prefix}encoder_to_decoder.weight"] = np.zeros((8, 16), np.float32)
+    with pytest.raises(UserError, match="pre-training, which learns no classes: give the check"):
+        converted(arrays, tmp_path)
