@@ -12,6 +12,7 @@ Arguments, with their defaults:
         or videoprism_base, videoprism_large, vjepa2_large (--config.encoder.version=2.1)
     adapter=tia (in the frozen backbone's blocks), or side (beside them: no gradient in the
         backbone), or none (the whole backbone trains)
+        (--config.encoder.adapted=20: in the last 20 blocks only, as AdaTAD's best giant has)
     fidelity=full, or LoFi's spatial, temporal, spatiotemporal, short_cycle, long_cycle
     head=actionformer, or tridet, gtad, bmn, ... (the last two need --config.classifier.file)
 

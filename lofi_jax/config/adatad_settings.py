@@ -49,9 +49,10 @@ def adatad(arguments: str | None, head: str) -> ConfigDict:
     c.update_from_flattened_dict(changes)
     step = {"weight_decay": 0.05, "decay_vectors": False, "warmup_epochs": 5.0, "clip_norm": 1.0}
     c.update({stage: {"optimizer": optimizer(**step)} for stage in ("joint", "head_training")})
-    # So that the command line can change it; see `models.VJEPA`.
+    # Defaults, so that the command line can change them; see `models.VJEPA` for the version.
     version = {"version": "2"} if chosen["encoder"] == "vjepa2_large" else {}
-    how = {"adapter": chosen["adapter"], "backbone": backbone, "drop_path": 0.1}
+    adapters = {"adapter": chosen["adapter"], "adapted": 0, "adapter_ratio": 4}
+    how = adapters | {"backbone": backbone, "drop_path": 0.1}
     c.encoder = named(chosen["encoder"], **how, **version)
     c.head = named(chosen["head"])
     return c
