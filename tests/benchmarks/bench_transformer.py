@@ -5,13 +5,16 @@ python tests/benchmarks/bench_transformer.py
 
 The step is the forward pass of a window and the backward pass to the adapters of a frozen backbone
 (--backbone=trained: to all parameters), by PyTorch eagerly and by torch.compile. Compilation and
-the first steps are not timed. On a CPU that does other work only the processor's time compares.
+the first steps are not timed, nor the first of each turn. On a CPU both sides have huge pages, as
+our commands begin; if it does other work, only the processor's time compares.
 """
 
+import concurrent.futures
+import importlib
+import multiprocessing
 import os
 import pathlib
 import sys
-import time
 
 # Waiting threads that spin make PyTorch many times slower on a CPU that does other work, too.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -19,15 +22,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import jax
 import jax.numpy as jnp
 import numpy as np
-import torch
 from absl import app, flags
-
-sys.path.append(str(pathlib.Path(__file__).parents[1]))
-import torch_adapters
-import torch_videomae
+from clocks import seconds
 from flax.traverse_util import unflatten_dict
 
-from lofi_jax.models.encoders.tsm import MEAN, STD
+sys.path.append(str(pathlib.Path(__file__).parents[1]))
+
+from lofi_jax.devices import huge_pages
 from lofi_jax.models.encoders.videomae import VideoMAE
 from lofi_jax.models.protocols import by_path
 from lofi_jax.weights import assign, encoder_layouts, stacked
@@ -40,68 +41,25 @@ SIZE = flags.DEFINE_integer("size", 160, "Of a square frame, in pixels.")
 BACKBONE = flags.DEFINE_enum("backbone", "frozen", ["frozen", "trained"], "What trains.")
 CHUNK = flags.DEFINE_integer("chunk", 0, "Clips at once on our side; 0: all.")
 COMPILE = flags.DEFINE_boolean("compile", True, "Whether torch.compile is a way, too.")
-ROUNDS = flags.DEFINE_integer("rounds", 5, "Times that each way is measured.")
+ROUNDS = flags.DEFINE_integer("rounds", 5, "Turns of each way.")
 
 
-def attend(self, x):
-    """`torch_videomae.Attention` by PyTorch's own attention."""
-    n, tokens, width = x.shape
-    biases = torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])
-    qkv = torch.nn.functional.linear(x, self.qkv.weight, biases)
-    q, k, v = qkv.view(n, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-    out = torch.nn.functional.scaled_dot_product_attention(q, k, v)
-    return self.proj(out.transpose(1, 2).reshape(n, tokens, width))
+def ours(sizes, frames, arrays, adapters):
+    """Our step on the weights of PyTorch's network.
 
-
-torch_videomae.Attention.forward = attend
-
-
-def seconds(step) -> np.ndarray:
-    """Of the clock and of the processor."""
-    started = np.array([time.perf_counter(), time.process_time()])
-    step()
-    return np.array([time.perf_counter(), time.process_time()]) - started
-
-
-def theirs(frames, compiled):
-    """PyTorch's network, and its step."""
-    sizes = dict(hidden=4 * WIDTH.value, patch=16, clip=16, image=224, adapter="tia")
-    network = torch_videomae.VideoMAE(WIDTH.value, DEPTH.value, HEADS.value, **sizes)
-    torch_videomae.randomised(network, 0)
-    if BACKBONE.value == "frozen":
-        for name, parameter in network.named_parameters():
-            parameter.requires_grad = name.startswith("adapters")
-    x = (frames / np.float32(255) - np.array(MEAN)) / np.array(STD)
-    x = torch.tensor(np.moveaxis(x, -1, 1), dtype=torch.float32)
-    forward = torch.compile(network) if compiled else network
-
-    def step():
-        network.zero_grad(set_to_none=True)
-        features = forward(x)[-1].mean((2, 3))
-        features.square().sum().backward()
-        return features
-
-    return network, step
-
-
-def ours(frames, network):
-    """Our step on the weights of PyTorch's network."""
-    sizes = dict(width=WIDTH.value, depth=DEPTH.value, heads=HEADS.value)
-    arrays = {key: x.numpy() for key, x in network.state_dict().items() if "adapters" not in key}
+    Args:
+        arrays, adapters: of `torch_transformer.load`.
+    """
     made = by_path(jax.eval_shape(VideoMAE(**sizes).init, jax.random.key(0), frames))
     shapes = stacked.apart({path: x.shape for path, x in made.items()})
     fit = assign.fit(arrays, shapes, encoder_layouts.ENCODER_LAYOUTS)
     params = unflatten_dict(stacked.together(fit.variables), sep=".")["params"]
     encoder = VideoMAE(**sizes, adapter="tia", backbone=BACKBONE.value)
     fresh = jax.eval_shape(encoder.init, jax.random.key(0), frames)["params"]["adapters"]
-    network.zero_grad()
-    for module in network.adapters:
-        for parameter in module.parameters():
-            parameter.grad = parameter.detach()
-    params["adapters"] = torch_adapters.gradients(network.adapters)
-    assert jax.tree.map(np.shape, params["adapters"]) == jax.tree.map(lambda x: x.shape, fresh)
-    moving = params if BACKBONE.value == "trained" else {"adapters": params.pop("adapters")}
-    still = {} if BACKBONE.value == "trained" else params
+    assert jax.tree.map(np.shape, adapters) == jax.tree.map(lambda x: x.shape, fresh)
+    trained = BACKBONE.value == "trained"
+    moving = {"adapters": adapters} | (params if trained else {})
+    still = {} if trained else params
 
     @jax.jit
     def gradient(moving, still, frames):
@@ -116,24 +74,36 @@ def ours(frames, network):
     return lambda: jax.block_until_ready(gradient(*arguments))[1]
 
 
+def in_torch(name: str, *args):
+    """Calls a function of torch_transformer, in its process."""
+    return getattr(importlib.import_module("torch_transformer"), name)(*args)
+
+
 def main(argv):
     del argv
     shape = (1, FRAMES.value, SIZE.value, SIZE.value, 3)
     frames = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    network, eager = theirs(frames, False)
-    ways = {"ours": ours(frames, network), "torch": eager}
-    if COMPILE.value:
-        ways["torch.compile"] = theirs(frames, True)[1]
-    wanted = eager().detach().numpy()
-    np.testing.assert_allclose(ways["ours"](), wanted, atol=1e-4 * np.abs(wanted).max())
-    for step in ways.values():
-        step()
-    taken = {name: [] for name in ways}
-    for _ in range(ROUNDS.value):
-        for name, step in ways.items():
-            taken[name].append(seconds(step))
+    sizes = dict(width=WIDTH.value, depth=DEPTH.value, heads=HEADS.value)
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, context) as process:
+
+        def torch(*args):
+            return process.submit(in_torch, *args).result()
+
+        trained = BACKBONE.value == "trained"
+        step = ours(sizes, frames, *torch("load", sizes, frames, trained, COMPILE.value))
+        wanted = torch("features", "torch")
+        np.testing.assert_allclose(step(), wanted, atol=1e-4 * np.abs(wanted).max())
+        ways = {"ours": lambda: seconds(step), "torch": lambda: torch("taken", "torch")}
+        if COMPILE.value:
+            ways["torch.compile"] = lambda: torch("taken", "torch.compile")
+        taken = {name: [] for name in ways}
+        for _ in range(ROUNDS.value):
+            for name, way in ways.items():
+                way()
+                taken[name].append(way())
     medians = {name: np.median(each, axis=0) for name, each in taken.items()}
-    print(f"JAX {jax.__version__}, PyTorch {torch.__version__}: width {WIDTH.value}, {shape}")
+    print(f"JAX {jax.__version__}: width {WIDTH.value}, {shape}")
     for name, (clock, processor) in medians.items():
         print(f"  {name:14}{1000 * clock:10.1f} ms, of the processor {1000 * processor:10.1f} ms")
     ours_, *others = medians.values()
@@ -144,4 +114,5 @@ def main(argv):
 
 
 if __name__ == "__main__":
+    huge_pages.begin_with()
     app.run(main)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from lofi_jax.models.layers.drop_path import Keys, drop_path, of_layer
+from lofi_jax.models.layers.gelu import gelu
 from lofi_jax.models.layers.grouped_convolution import GroupedConv
 from lofi_jax.models.layers.local_transformer import RealOut, masked, norm
 
@@ -65,7 +66,7 @@ class Perception(nn.Module):
         x = masked(x, real) + added(moments + windows + y, "scale", 0)
         y = nn.GroupNorm(GROUPS, epsilon=1e-5, name="mlp_norm")(x)
         y = nn.Dense(self.hidden, name="hidden")(y)
-        y = nn.Dense(channels, name="mlp_out")(nn.gelu(y, approximate=False))
+        y = nn.Dense(channels, name="mlp_out")(gelu(y))
         return x + added(y, "mlp_scale", 1)
 
 

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from lofi_jax.models.layers.gelu import gelu
+
 Tree = Any
 
 _TAPS = 3
@@ -46,7 +48,7 @@ def make(key: PRNGKeyArray, width: int, ratio: int) -> Tree:
 def added(params: Tree, x: Float[Array, "B T S C"]) -> Float[Array, "B T S C"]:
     """What the adapter adds to the tokens of S places at T times, in their dtype."""
     dense = functools.partial(_dense, x.dtype)
-    u = jax.nn.gelu(dense(params["down"], x), approximate=False)
+    u = gelu(dense(params["down"], x))
     taps = params["depthwise"]["kernel"].astype(x.dtype)
     padded = jnp.pad(u, ((0, 0), (1, 1), (0, 0), (0, 0)))
     times = u.shape[1]

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from lofi_jax.models.layers.drop_path import Keys, drop_path, of_layer
+from lofi_jax.models.layers.gelu import gelu
 from lofi_jax.models.layers.grouped_convolution import GroupedConv
 
 Real = Bool[np.ndarray, " T"] | None
@@ -119,7 +120,7 @@ class Block(nn.Module):
             x = nn.max_pool(x, (3,), (self.stride,), padding=((1, 1),))  # type: ignore  # Flax takes pairs
         x = masked(x, real) + dropped(scale("attention_scale") * y, 0)
         y = nn.Dense(4 * channels, name="hidden")(norm("mlp_norm")(x))
-        y = nn.Dense(channels, name="mlp_out")(nn.gelu(y, approximate=False))
+        y = nn.Dense(channels, name="mlp_out")(gelu(y))
         return x + dropped(scale("mlp_scale") * masked(y, real), 1)
 
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, Real
 
 from lofi_jax.arrays import AnyArray
+from lofi_jax.models.layers.gelu import gelu
 
 Tree = Any
 
@@ -31,7 +32,7 @@ def norm(params: Tree, x: Float[Array, "... C"]) -> Float[Array, "... C"]:
 
 def mlp(params: Tree, x: Float[Array, "... C"]) -> Float[Array, "... C"]:
     """Two layers with an exact GELU between them."""
-    hidden = jax.nn.gelu(dense(params["fc1"], x), approximate=False)
+    hidden = gelu(dense(params["fc1"], x))
     return dense(params["fc2"], hidden)
 
 

@@ -137,4 +137,4 @@ def test_training_disturbs_each_video_by_its_own_key_and_inference_none(option):
     np.testing.assert_array_equal(still[0], still[1])
     assert np.abs(moved - still).max() > 1e-3 and np.ptp(moved, axis=0).max() > 1e-4
     alone = apply(params, features[1:2], keys[1:2])
-    np.testing.assert_allclose(alone[0], moved[1], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(alone[0], moved[1], rtol=1e-3)
