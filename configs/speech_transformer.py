@@ -12,9 +12,9 @@ frames, 2 a snippet, in the same clips; adapters in the frozen ViT learn togethe
 fidelities are whole clips of whole patches: 16 x 16 pixels for S-LoFi, 12 snippets for T-LoFi, and
 12 of 24 x 24 for ST-LoFi.
 
-Expect 21 class-aware average mAP (0.3:0.1:0.7) of the frozen ViT, 23 with adapters trained at full
-fidelity, 22 at low temporal resolution, and nothing gained at low spatial resolution. Stage 1 took
-14 minutes, the rest 23, on one core of a VM, beside other work; configs/README.md has the figures.
+Expect 22 class-aware average mAP (0.3:0.1:0.7) of the frozen ViT and of low fidelities, 23 with
+adapters trained at full fidelity (three seeds). Stage 1 took 14 to 24 minutes, the rest 23 to 44, on
+one core of a VM, beside other work; configs/README.md has the figures.
 """
 
 from lofi_jax.config import load, named, optimizer

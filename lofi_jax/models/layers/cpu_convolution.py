@@ -1,6 +1,7 @@
 """Convolutions in the forms that XLA's CPU backend is fast at (jax 0.10.2), chosen by shape."""
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +11,11 @@ from jaxtyping import Array, Float
 
 from lofi_jax.models.layers import winograd
 
-# Pixels a side. At 3 x 3 products are quicker by a twentieth of a whole step, at 4 x 4 slower.
+# Pixels a side.
 SMALL = 3
+# Outputs a channel. With fewer, XLA's transpose of the kernel, which the image's gradient needs,
+# takes as long as the sum itself.
+_FEW = 2
 
 
 def convolve(
@@ -21,9 +25,9 @@ def convolve(
 
     A one-pixel kernel becomes one product; XLA's convolution takes 2 to 4 times as long.
 
-    An output of 3 x 3 or less, as in the last stage at low fidelity, becomes one product for each
-    pixel of the kernel. Of 2 x 2 or less XLA would swap image and kernel, for which its CPU backend
-    has no fast path (100 times slower).
+    An output of 3 x 3 or less, or of few pixels in all, as in the last stage at low fidelity, becomes
+    one product for each pixel of the kernel. Of 2 x 2 or less XLA would swap image and kernel, for
+    which its CPU backend has no fast path (100 times slower).
 
     Large 3 x 3 kernels use `winograd`. The rest use XLA's forward pass and the backward pass of
     `_back`.
@@ -37,7 +41,7 @@ def convolve(
         if x.ndim == 5 and not isinstance(padding, str):
             return _over_time(x, kernel, strides, padding, **options)
         if x.ndim == 4 and not isinstance(padding, str):
-            if max(_out(x, kernel, strides, padding)) <= SMALL:
+            if _is_small(x, kernel, strides, padding):
                 return _by_pixels(x, kernel, strides, padding)
             # In a shard_map this makes the shared kernel vary over devices, as the images do, so
             # that JAX sums its gradient.
@@ -78,15 +82,48 @@ def _out(x, kernel, strides, padding) -> list[int]:
     return [(n + sum(pad) - k) // s + 1 for n, pad, k, s in sizes]
 
 
+def _is_small(x, kernel, strides, padding) -> bool:
+    height, width = _out(x, kernel, strides, padding)
+    few = len(x) * height * width < _FEW * max(kernel.shape[2:])
+    return max(height, width) <= SMALL or (few and max(kernel.shape[:2]) <= 3)
+
+
 def _by_pixels(x, kernel, strides, padding):
-    (height, width), (down, right) = _out(x, kernel, strides, padding), strides
-    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-    products = (
-        x[:, i : i + down * height : down, j : j + right * width : right] @ kernel[i, j]
-        for i in range(kernel.shape[0])
-        for j in range(kernel.shape[1])
-    )
-    return functools.reduce(jnp.add, products)
+    """One product for each pixel of the kernel, of what it sees of the image and not of the padding:
+    in an image of 2 x 2 less than half.
+    """
+    sizes = _out(x, kernel, strides, padding)
+    parts = []
+    for i, j in np.ndindex(kernel.shape[:2]):
+        places = zip((i, j), x.shape[1:3], sizes, strides, padding, strict=True)
+        rows, columns = (_seen(*place) for place in places)
+        if rows.beside is None or columns.beside is None:
+            continue
+        product = x[:, rows.pixels, columns.pixels] @ kernel[i, j]
+        parts.append(jnp.pad(product, ((0, 0), rows.beside, columns.beside, (0, 0))))
+    return functools.reduce(jnp.add, parts)
+
+
+class _Seen(NamedTuple):
+    """What a pixel of the kernel sees of the image along one axis.
+
+    Attributes:
+        pixels: of the image.
+        beside: how many outputs before and after see padding; None: all do.
+    """
+
+    pixels: slice
+    beside: tuple[int, int] | None
+
+
+def _seen(tap: int, size: int, out: int, stride: int, padding: tuple[int, int]) -> _Seen:
+    at = tap - padding[0]
+    inside = [k for k in range(out) if 0 <= at + k * stride < size]
+    if not inside:
+        return _Seen(slice(0), None)
+    first, last = inside[0], inside[-1]
+    pixels = slice(at + first * stride, at + last * stride + 1, stride)
+    return _Seen(pixels, (first, out - 1 - last))
 
 
 _IMAGES = ("NHWC", "HWIO", "NHWC")
@@ -97,8 +134,8 @@ _by_winograd = jax.custom_vjp(winograd.convolve)
 
 def _back_by_winograd(kept, gradient):
     x, kernel = kept
-    of_x = winograd.convolve(gradient, kernel[::-1, ::-1].swapaxes(2, 3))
-    return of_x, winograd.kernel_gradient(x, kernel, gradient)
+    of_kernel = winograd.kernel_gradient(x, kernel, gradient)
+    return winograd.image_gradient(kernel, gradient), of_kernel
 
 
 _by_winograd.defvjp(

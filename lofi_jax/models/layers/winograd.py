@@ -78,14 +78,28 @@ def suits(x, kernel, strides, padding) -> bool:
 def convolve(
     x: Float[Array, "N H W C"], kernel: Float[Array, "3 3 C D"]
 ) -> Float[Array, "N H W D"]:
-    """The convolution with a stride and a padding of 1.
+    """The convolution with a stride and a padding of 1."""
+    return _convolve(x, kernel, _KERNEL[2], "jitc,jicd->jitd")
 
-    Applied to the output's gradient with the reversed kernel, it gives the image's gradient.
+
+def image_gradient(
+    kernel: Float[Array, "3 3 C D"], gradient: Float[Array, "N H W D"]
+) -> Float[Array, "N H W C"]:
+    """The gradient of the image, given the gradient of the output: a convolution of it with the
+    reversed kernel from D to C channels.
+
+    XLA takes as long to transpose a large kernel as to multiply with it. So it is the transform
+    that is reversed, and the products that read the kernel the other way.
     """
-    places = _along_both(_KERNEL[2], kernel)
+    reversed_ = [row[::-1] for row in _KERNEL[2]]
+    return _convolve(gradient, kernel, reversed_, "jitd,jicd->jitc")
+
+
+def _convolve(x, kernel, transform, product: str):
+    places = _along_both(transform, kernel)
 
     def of_block(x):
-        return _joined(_kept(_tiles(_IMAGE[2], x, 2) @ places), x.shape)
+        return _joined(_kept(jnp.einsum(product, _tiles(_IMAGE[2], x, 2), places)), x.shape)
 
     y = lax.map(of_block, _blocks(x, x, kernel))
     return y.reshape(*x.shape[:3], -1)
