@@ -13,8 +13,8 @@ fidelities are whole clips of whole patches: 16 x 16 pixels for S-LoFi, 12 snipp
 12 of 24 x 24 for ST-LoFi.
 
 Expect 22 class-aware average mAP (0.3:0.1:0.7) of the frozen ViT and of low fidelities, 23 with
-adapters trained at full fidelity (three seeds). Stage 1 took 14 to 24 minutes, the rest 23 to 44, on
-one core of a VM, beside other work; configs/README.md has the figures.
+adapters trained at full fidelity (three seeds). Stage 1 took 14 to 24 minutes, the rest 23 to 44,
+on one core of a VM, beside other work; configs/README.md has the figures.
 """
 
 from lofi_jax.config import load, named, optimizer

@@ -1,7 +1,6 @@
 """Convolutions in the forms that XLA's CPU backend is fast at (jax 0.10.2), chosen by shape."""
 
 import functools
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,9 +24,9 @@ def convolve(
 
     A one-pixel kernel becomes one product; XLA's convolution takes 2 to 4 times as long.
 
-    An output of 3 x 3 or less, or of few pixels in all, as in the last stage at low fidelity, becomes
-    one product for each pixel of the kernel. Of 2 x 2 or less XLA would swap image and kernel, for
-    which its CPU backend has no fast path (100 times slower).
+    An output of 3 x 3 or less, or of few pixels in all, as in the last stage at low fidelity,
+    becomes one product for each pixel of the kernel. Of 2 x 2 or less XLA would swap image and
+    kernel, for which its CPU backend has no fast path (100 times slower).
 
     Large 3 x 3 kernels use `winograd`. The rest use XLA's forward pass and the backward pass of
     `_back`.
@@ -89,41 +88,33 @@ def _is_small(x, kernel, strides, padding) -> bool:
 
 
 def _by_pixels(x, kernel, strides, padding):
-    """One product for each pixel of the kernel, of what it sees of the image and not of the padding:
-    in an image of 2 x 2 less than half.
+    """One product for each pixel of the kernel with what it sees of the image, which in an image of
+    2 x 2 is less than half of what it sees of image and padding.
     """
     sizes = _out(x, kernel, strides, padding)
     parts = []
-    for i, j in np.ndindex(kernel.shape[:2]):
-        places = zip((i, j), x.shape[1:3], sizes, strides, padding, strict=True)
-        rows, columns = (_seen(*place) for place in places)
-        if rows.beside is None or columns.beside is None:
-            continue
-        product = x[:, rows.pixels, columns.pixels] @ kernel[i, j]
-        parts.append(jnp.pad(product, ((0, 0), rows.beside, columns.beside, (0, 0))))
+    for tap in np.ndindex(kernel.shape[:2]):
+        axes = zip(tap, x.shape[1:3], sizes, strides, padding, strict=True)
+        rows, columns = (_seen(*axis) for axis in axes)
+        if rows and columns:
+            product = x[:, rows[0], columns[0]] @ kernel[tap]
+            parts.append(jnp.pad(product, ((0, 0), rows[1], columns[1], (0, 0))))
     return functools.reduce(jnp.add, parts)
 
 
-class _Seen(NamedTuple):
-    """What a pixel of the kernel sees of the image along one axis.
-
-    Attributes:
-        pixels: of the image.
-        beside: how many outputs before and after see padding; None: all do.
+def _seen(
+    tap: int, size: int, out: int, stride: int, padding: tuple[int, int]
+) -> tuple[slice, tuple[int, int]] | None:
+    """What a pixel of the kernel sees of the image along one axis, and how many outputs before and
+    after that see padding; None: all of them.
     """
-
-    pixels: slice
-    beside: tuple[int, int] | None
-
-
-def _seen(tap: int, size: int, out: int, stride: int, padding: tuple[int, int]) -> _Seen:
     at = tap - padding[0]
     inside = [k for k in range(out) if 0 <= at + k * stride < size]
     if not inside:
-        return _Seen(slice(0), None)
+        return None
     first, last = inside[0], inside[-1]
     pixels = slice(at + first * stride, at + last * stride + 1, stride)
-    return _Seen(pixels, (first, out - 1 - last))
+    return pixels, (first, out - 1 - last)
 
 
 _IMAGES = ("NHWC", "HWIO", "NHWC")

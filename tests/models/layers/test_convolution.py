@@ -101,6 +101,22 @@ def test_small_images_and_kernels_of_one_pixel_are_products(kernel, size, groups
     assert ("stablehlo.convolution" in program) == convolves
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_few_pixels_of_many_channels_are_products(stride):
+    x = jax.random.normal(jax.random.key(0), (1, 6, 5, 16))
+    conv = nn.Conv(32, (3, 3), (stride, stride), padding=1)
+    ours = conv.clone(conv_general_dilated=convolution.convolve)
+    params = conv.init(jax.random.key(1), x)
+    assert "stablehlo.convolution" not in lowered(ours.apply, "cpu", params, x)
+
+    def gradients(conv):
+        return jax.jit(jax.grad(lambda *given: jnp.sum(jnp.sin(conv.apply(*given))), (0, 1)))
+
+    found, wanted = gradients(ours)(params, x), gradients(conv)(params, x)
+    for ours_, theirs in zip(*map(jax.tree.leaves, (found, wanted)), strict=True):
+        np.testing.assert_allclose(ours_, theirs, atol=1e-5)
+
+
 def test_large_ones_alone_are_winograds():
     padded = (1, 1), ((1, 1), (1, 1))
 
