@@ -37,7 +37,8 @@ def end_at_once_on_the_second() -> None:
 def end(interrupt: KeyboardInterrupt) -> NoReturn:
     """Ends the process after an interrupt, with the one line."""
     begin = "\n" if sys.stderr.isatty() else ""  # behind a progress bar and "^C"
-    print(f"{begin}{str(interrupt) or 'interrupted'}", file=sys.stderr)
+    # In one piece, for a second signal may end the process in between.
+    sys.stderr.write(f"{begin}{str(interrupt) or 'interrupted'}\n")
     sys.stdout.flush()
     sys.stderr.flush()
     # At once: threads and worker processes of the libraries would be waited for.
