@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from lofi_jax.models.layers import winograd
 
 # Pixels a side.
-SMALL = 3
+_SMALL = 3
 # Outputs a channel. With fewer, XLA's transpose of the kernel, which the image's gradient needs,
 # takes as long as the sum itself.
 _FEW = 2
@@ -84,7 +84,7 @@ def _out(x, kernel, strides, padding) -> list[int]:
 def _is_small(x, kernel, strides, padding) -> bool:
     height, width = _out(x, kernel, strides, padding)
     few = len(x) * height * width < _FEW * max(kernel.shape[2:])
-    return max(height, width) <= SMALL or (few and max(kernel.shape[:2]) <= 3)
+    return max(height, width) <= _SMALL or (few and max(kernel.shape[:2]) <= 3)
 
 
 def _by_pixels(x, kernel, strides, padding):
