@@ -29,8 +29,9 @@ from lofi_jax.fidelity import Fidelity
 from lofi_jax.jobs.planning import planning
 from lofi_jax.run.networks import initial_encoder, make_encoder, make_head, snippet_shape
 from lofi_jax.stages import head, pretrain
+from lofi_jax.stages.extract import jit_encode
 from lofi_jax.training import networks, optimizer
-from lofi_jax.training.networks import Chunks, apply_head, encode_videos
+from lofi_jax.training.networks import apply_head
 from lofi_jax.training.sharding import make_mesh, placement, shard_shapes
 from lofi_jax.training.step import initial_state, jit_step, make_step
 
@@ -127,7 +128,7 @@ def _extraction(config, mesh, row, fidelity):
     videos = config.extract.batch_size * mesh.shape["data"]
     frames = (videos, at.snippets, config.data.frames, at.height, at.width, 3)
     frames = shard_shapes({"frames": jax.ShapeDtypeStruct(frames, jnp.uint8)}, mesh)["frames"]
-    encode = jax.jit(encode_videos(make_encoder(config), mesh, Chunks(config.extract.chunk)))
+    encode = jit_encode(make_encoder(config), mesh, config.extract.chunk)
     return encode.lower(_everywhere(variables, mesh), frames)
 
 

@@ -10,11 +10,13 @@ microbatches.
 from collections.abc import Callable
 
 import jax
+from jax.experimental.layout import Layout, with_layout_constraint
 from jaxtyping import Array, Float, Real
 
 from lofi_jax.arrays import AnyArray
 from lofi_jax.errors import UserError
 from lofi_jax.models.layers.convolution import OUTPUT
+from lofi_jax.models.pixel_rows import folded, unfolded
 
 # The remat policies: what of a chunk is kept for its backward pass; see `encode`.
 KEEPS = ("all", "convolutions", "blocks")
@@ -56,13 +58,13 @@ def encode(
             " stage extract config.extract.chunk"
         )
 
-    # Through the loop a row of pixels goes whole: a TPU's memory pads the last axis to 128, and
-    # would take 43 times as much for its three colours.
     @jax.checkpoint
     def of_rows(rows):
-        return encoder(rows.reshape(chunk, *frames.shape[1:]))
+        # Or a TPU's compiler lays out all chunks as a convolution likes one, and holds them twice.
+        rows = with_layout_constraint(rows, Layout(tuple(range(rows.ndim))))
+        return encoder(unfolded(rows))
 
-    rows = frames.reshape(-1, chunk, *frames.shape[1:-2], frames.shape[-2] * frames.shape[-1])
+    rows = folded(frames.reshape(-1, chunk, *frames.shape[1:]))
     return jax.lax.map(of_rows, rows).reshape(videos, snippets, -1)
 
 

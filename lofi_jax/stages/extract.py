@@ -14,6 +14,7 @@ from lofi_jax.data.loader.window_clips import Pieces
 from lofi_jax.data.random_access import RandomAccess
 from lofi_jax.data.record import Record
 from lofi_jax.fidelity import Fidelity
+from lofi_jax.models.pixel_rows import unfolded
 from lofi_jax.models.protocols import Encoder
 from lofi_jax.training.networks import Chunks, encode_videos
 from lofi_jax.training.sharding import DATA, replicate, shard_batch
@@ -27,7 +28,7 @@ class FullFidelityEncoder:
     ):
         """Takes a trained encoder, the videos per batch, and the snippets in memory at once."""
         self._mesh, self._variables = mesh, replicate(variables, mesh)
-        self._encode = jax.jit(encode_videos(encoder, mesh, Chunks(chunk)))
+        self._encode = jit_encode(encoder, mesh, chunk)
         devices = mesh.shape[DATA]
         self._batch = -(-batch_size // devices) * devices
 
@@ -36,6 +37,14 @@ class FullFidelityEncoder:
         padded = np.concatenate([frames, np.repeat(frames[-1:], missing, axis=0)])
         sharded = shard_batch({"frames": padded}, self._mesh)["frames"]
         return np.asarray(self._encode(self._variables, sharded))[: len(frames)]
+
+
+def jit_encode(encoder: Encoder, mesh: Mesh, chunk: int) -> jax.stages.Wrapped:
+    """A jitted function (encoder variables, frames as `shard_batch` lays them out) -> features
+    (B, L, C).
+    """
+    encode = encode_videos(encoder, mesh, Chunks(chunk))
+    return jax.jit(lambda variables, rows: encode(variables, unfolded(rows)))
 
 
 def encode(

@@ -14,6 +14,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from lofi_jax.errors import UsageError, UserError
+from lofi_jax.models import pixel_rows
 
 DATA, SNIPPET = "data", "snippet"
 PARAMETERS = ("replicated", "sharded")
@@ -93,7 +94,8 @@ def shard_batch(batch, mesh: Mesh):
     """Shards a batch over the mesh: videos over "data", and snippets of untrimmed videos over
     "snippet".
 
-    Trimmed clips, frames (B, T, H, W, 3), are sharded over both.
+    Trimmed clips, frames (B, T, H, W, 3), are sharded over both. Frames lie on the devices as rows
+    of pixels, from which `jit_step` makes frames again.
 
     Args:
         batch: this process's examples of it.
@@ -107,16 +109,17 @@ def shard_batch(batch, mesh: Mesh):
     specs = _specs(batch, mesh, processes)
     return {
         name: jax.make_array_from_process_local_data(NamedSharding(mesh, specs[name]), x)
-        for name, x in batch.items()
+        for name, x in pixel_rows.in_batch(pixel_rows.folded, batch).items()
     }
 
 
 def shard_shapes(batch, mesh: Mesh):
     """The shapes of a whole batch, each with its sharding from `shard_batch`."""
     specs = _specs(batch, mesh, 1)
+    rows = jax.eval_shape(lambda x: pixel_rows.in_batch(pixel_rows.folded, x), batch)
     return {
         name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=NamedSharding(mesh, specs[name]))
-        for name, x in batch.items()
+        for name, x in rows.items()
     }
 
 

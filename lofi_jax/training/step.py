@@ -10,6 +10,7 @@ import optax
 from jaxtyping import Array, PRNGKeyArray
 
 from lofi_jax.errors import UserError
+from lofi_jax.models import pixel_rows
 from lofi_jax.training.groups import merge, split
 
 Tree = Any
@@ -97,11 +98,16 @@ def make_step(
 
 
 def jit_step(step, placement: Tree):
-    """The step, jitted, its state donated. It is compiled once per batch shape, so once per
-    fidelity.
+    """The step of batches as `shard_batch` lays them out, jitted, its state donated.
+
+    It is compiled once per batch shape, so once per fidelity.
 
     Args:
         step: of `make_step`.
         placement: the sharding of each array of the state, kept by the new state.
     """
-    return jax.jit(step, donate_argnums=0, out_shardings=(placement, None))
+
+    def of_rows(state: TrainState, batch: Mapping[str, Array]):
+        return step(state, pixel_rows.in_batch(pixel_rows.unfolded, batch))
+
+    return jax.jit(of_rows, donate_argnums=0, out_shardings=(placement, None))

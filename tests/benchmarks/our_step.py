@@ -23,9 +23,8 @@ from lofi_jax.run.networks import (
     snippet_shape,
 )
 from lofi_jax.stages import head, joint
-from lofi_jax.stages.extract import FullFidelityEncoder
+from lofi_jax.stages.extract import FullFidelityEncoder, jit_encode
 from lofi_jax.training import memory, optimizer
-from lofi_jax.training.networks import Chunks, encode_videos
 from lofi_jax.training.sharding import make_mesh, placement, replicate, shard_batch
 from lofi_jax.training.step import initial_state, jit_step, make_step
 from lofi_jax.weights import assign, encoder_layouts, head_layouts
@@ -136,7 +135,7 @@ def _extract(config: Config, mesh: Mesh, arrays: dict, public: Weights):
     encoder = make_encoder(config)
     encode = FullFidelityEncoder(encoder, variables, mesh, settings.batch_size, settings.chunk)
     frames = shard_batch({"frames": arrays["frames"]}, mesh)["frames"]
-    program = jax.jit(encode_videos(encoder, mesh, Chunks(settings.chunk)))
+    program = jit_encode(encoder, mesh, settings.chunk)
     program = program.lower(replicate(variables, mesh), frames).compile()
     return lambda: {"features": encode(arrays["frames"])}, _planned(program)
 

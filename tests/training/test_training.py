@@ -12,6 +12,7 @@ import pytest
 from lofi_jax.data.loader import clips
 from lofi_jax.errors import UserError
 from lofi_jax.models.encoders.tsm import TSM
+from lofi_jax.models.pixel_rows import unfolded
 from lofi_jax.training import checkpoints, loop, optimizer
 from lofi_jax.training.curve import read_curve
 from lofi_jax.training.loop import Training
@@ -147,7 +148,7 @@ def test_the_mesh_changes_no_gradient_and_only_sums_travel(shape):
 
     plain = jax.grad(loss)(weights, frames, encode)
     spread = jax.jit(lambda w, x: jax.grad(loss)(w, x, over_mesh(encode, mesh, "data", "snippet")))
-    args = (replicate(weights, mesh), shard_batch({"frames": frames}, mesh)["frames"])
+    args = (replicate(weights, mesh), unfolded(shard_batch({"frames": frames}, mesh)["frames"]))
     np.testing.assert_allclose(spread(*args)["w"], plain["w"], atol=1e-5)
     program = spread.lower(*args).compile().as_text()
     assert "all-reduce" in program
@@ -163,9 +164,11 @@ def test_clips_are_spread_over_all_devices_and_change_no_gradient():
 
     @jax.jit
     def gradient(params, batch):
+        frames = unfolded(batch["frames"])
+
         def loss(params):
             current = {**variables, "params": params}
-            features, _ = encoder.apply(current, batch["frames"], True, mutable="batch_stats")
+            features, _ = encoder.apply(current, frames, True, mutable="batch_stats")
             return jnp.sum(features * batch["weights"])
 
         return jax.grad(loss)(params)

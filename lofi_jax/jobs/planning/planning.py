@@ -29,8 +29,8 @@ from lofi_jax.run.networks import (
     snippet_shape,
 )
 from lofi_jax.stages import joint
+from lofi_jax.stages.extract import jit_encode
 from lofi_jax.training import optimizer
-from lofi_jax.training.networks import encode_videos
 from lofi_jax.training.sharding import DATA, SNIPPET, make_mesh, placement, shard_shapes
 from lofi_jax.training.step import initial_state, jit_step, make_step
 
@@ -43,7 +43,9 @@ FIDELITIES = ("full", "spatial", "spatiotemporal", "temporal")
 CLASSES, INSTANCES = 200, 50
 # On the CPU, LLVM's optimizations and XLA's fusion emitters take most of the time and hardly change
 # a buffer: 640 of 152 million bytes in the main job's step.
-_QUICK: dict[str, Any] = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+_QUICK: dict[str, Any] = {"xla_backend_optimization_level": 0}
+if jax.__version_info__ < (0, 11):  # whose compiler can do without the emitters
+    _QUICK["xla_cpu_use_fusion_emitters"] = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -285,7 +287,7 @@ def tflop(config: Config, row: Row, at: Fidelity) -> list[float]:
     mesh = make_mesh(1, 1, jax.devices("cpu"))
     step, state, batch = step_on_shapes(plain, mesh, row, at)
     variables = jax.eval_shape(lambda: initial_encoder(plain, jax.random.key(0)))
-    forward = jax.jit(encode_videos(make_encoder(plain), mesh))
+    forward = jit_encode(make_encoder(plain), mesh, chunk=0)
 
     def count(function, *shapes) -> float:
         lowered = function.trace(*shapes).lower(lowering_platforms=_COUNTED)
