@@ -66,12 +66,14 @@ def test_impossible_flags_are_refused(flag):
     assert commands.misused(ended, flag)
 
 
-def test_a_batch_longer_than_the_compiler_counts_is_refused():
+def test_a_batch_longer_than_the_compiler_counts_does_not_fit():
     config = a_config(batch_size=10**12)
     row = planning.lofi_rows(config)[0]
     (at,) = configs.fidelities(config, "temporal")
     found = planning.measure(config, ONE, row, at)
-    assert found.refused.startswith("the compiler says: UNIMPLEMENTED")
+    # jax 0.10's compiler refuses it, that of 0.11 can count it.
+    refused = found.refused.startswith("the compiler says: UNIMPLEMENTED")
+    assert refused or found.temporaries_gib > 1e6
 
 
 def test_auto_checks_the_config_first(tmp_path):
