@@ -121,7 +121,8 @@ def test_nor_does_it_for_any_encoder(encoder):
 @pytest.mark.parametrize("head", list(HEADS)[1:])
 def test_nor_for_any_head(head):
     changed = {"joint__chunk": 4, "joint__accumulate": 4}
-    assert_same(gradient(config_of(head=head, **changed)), gradient(config_of(head=head)))
+    parts, whole = gradient(config_of(head=head, **changed)), gradient(config_of(head=head))
+    assert_same(parts, whole, 3e-5)  # TriDet's float32 rounds to 1.2e-5 on some CPUs
 
 
 @pytest.mark.parametrize(
