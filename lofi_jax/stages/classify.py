@@ -16,6 +16,7 @@ from jaxtyping import Float
 from lofi_jax.data.features.padded_batches import padded_batches
 from lofi_jax.data.random_access import RandomAccess
 from lofi_jax.detection.windows import Windows
+from lofi_jax.devices import shared_programs
 from lofi_jax.models import classifier
 from lofi_jax.models.classifier import VideoClassifier
 from lofi_jax.models.protocols import apply
@@ -45,7 +46,8 @@ def run(
 
     def initial():
         example = jnp.asarray(features[0]["features"][None])
-        return {"classifier": model.init(jax.random.key(session.seed), example)["params"]}, {}
+        made = shared_programs.initial(model.init, jax.random.key(session.seed), example)
+        return {"classifier": made["params"]}, {}
 
     train(Task("classifier", features, None, initial, loss), recipe, folder, session)
 

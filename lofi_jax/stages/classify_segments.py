@@ -16,6 +16,8 @@ from jaxtyping import Float
 from lofi_jax.data.random_access import RandomAccess
 from lofi_jax.detection import segment_samples
 from lofi_jax.detection.windows import Windows, shown
+from lofi_jax.devices import shared_programs
+from lofi_jax.devices.shared_programs import shared
 from lofi_jax.models.protocols import apply
 from lofi_jax.models.segment_classifier import SegmentClassifier
 from lofi_jax.stages.train import Task, train
@@ -40,7 +42,8 @@ def run(
     def initial():
         example = jnp.asarray(features[0]["features"][None])
         key = jax.random.key(session.seed)
-        return {"classifier": model.init(key, example, jnp.zeros((1, 1, 2)))["params"]}, {}
+        made = shared_programs.initial(model.init, key, example, jnp.zeros((1, 1, 2)))
+        return {"classifier": made["params"]}, {}
 
     loss = make_loss(model)
     train(Task("classifier of segments", features, None, initial, loss), recipe, folder, session)
@@ -93,7 +96,7 @@ class SegmentLabels:
             logits = apply(model, params, features[None], segments[None], length)
             return jax.nn.softmax(logits[0])[:, :-1]
 
-        self._apply = functools.partial(jax.jit(probabilities), jax.device_put(params))
+        self._apply = functools.partial(shared(jax.jit(probabilities)), jax.device_put(params))
 
     def __call__(
         self,

@@ -22,6 +22,7 @@ from lofi_jax.detection import metrics
 from lofi_jax.detection.metrics import Instances
 from lofi_jax.detection.proposals import Proposals, Suppression, suppress, with_classes
 from lofi_jax.detection.windows import Windows
+from lofi_jax.devices.shared_programs import shared
 from lofi_jax.models.protocols import Head
 from lofi_jax.results.detections import Detections
 from lofi_jax.training.networks import apply_head
@@ -53,7 +54,7 @@ class Proposer:
         self._head, self._settings = head, settings
         # An argument, so that the program does not contain the parameters.
         apply = jax.jit(lambda params, x: apply_head(head, settings.dtype, params, x))
-        self._apply = functools.partial(apply, jax.device_put(params))
+        self._apply = functools.partial(shared(apply), jax.device_put(params))
 
     def __call__(self, features: np.ndarray, duration: float) -> Proposals:
         """The proposals of one video, best first, from features (n, C) and the duration in

@@ -13,6 +13,7 @@ from lofi_jax.data.loader import clips
 from lofi_jax.data.loader.window_clips import Pieces
 from lofi_jax.data.random_access import RandomAccess
 from lofi_jax.data.record import Record
+from lofi_jax.devices.shared_programs import shared
 from lofi_jax.fidelity import Fidelity
 from lofi_jax.models.pixel_rows import unfolded
 from lofi_jax.models.protocols import Encoder
@@ -28,7 +29,7 @@ class FullFidelityEncoder:
     ):
         """Takes a trained encoder, the videos per batch, and the snippets in memory at once."""
         self._mesh, self._variables = mesh, replicate(variables, mesh)
-        self._encode = jit_encode(encoder, mesh, chunk)
+        self._encode = shared(jit_encode(encoder, mesh, chunk))
         devices = mesh.shape[DATA]
         self._batch = -(-batch_size // devices) * devices
 

@@ -9,6 +9,7 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
 from lofi_jax.data.random_access import RandomAccess
+from lofi_jax.devices import shared_programs
 from lofi_jax.models.protocols import Head
 from lofi_jax.stages.train import Task, train
 from lofi_jax.training.networks import apply_heads
@@ -53,4 +54,5 @@ def make_loss(head: Head, dtype: str, mesh: Mesh) -> Loss:
 
 def initial(head: Head, features: Float[Array, "1 L C"], seed: int) -> tuple[Tree, Tree]:
     """The initial parameters {"head"}, and empty batch_stats."""
-    return {"head": jax.jit(head.init)(jax.random.key(seed), features)["params"]}, {}
+    made = shared_programs.initial(head.init, jax.random.key(seed), features)
+    return {"head": made["params"]}, {}

@@ -19,6 +19,7 @@ from jaxtyping import Array
 from lofi_jax.data.loader.clips import Transformation
 from lofi_jax.data.random_access import RandomAccess
 from lofi_jax.data.record import Record
+from lofi_jax.devices import shared_programs
 from lofi_jax.models.protocols import Encoder, Head
 from lofi_jax.stages.train import Task, train
 from lofi_jax.training import optimizer
@@ -170,6 +171,6 @@ def initial(
     """
     key, encoder = jax.random.key(seed), networks.encoder
     features = jnp.zeros((1, shape[0], feature_width(encoder, shape[1:])))
-    made = jax.jit(networks.head.init)(key, features)
+    made = shared_programs.initial(networks.head.init, key, features)
     started = with_adapters(encoder, variables, shape[1:], jax.random.fold_in(key, 1))
     return {"encoder": started["params"], "head": made["params"]}, started["batch_stats"]

@@ -11,6 +11,7 @@ import optax
 
 from lofi_jax.data.loader.clips import Transformation
 from lofi_jax.data.random_access import RandomAccess
+from lofi_jax.devices import shared_programs
 from lofi_jax.models import windows
 from lofi_jax.models.protocols import Encoder, apply
 from lofi_jax.stages.train import Task, train
@@ -99,5 +100,5 @@ def initial(origin: dict[str, Any], width: int, classes: int, seed: int) -> tupl
         width: of its features.
     """
     key = jax.random.split(jax.random.key(seed))[1]
-    made = nn.Dense(classes).init(key, jnp.zeros((1, width)))
+    made = shared_programs.initial(nn.Dense(classes).init, key, jnp.zeros((1, width)))
     return {"encoder": origin["params"], "classifier": made["params"]}, origin["batch_stats"]

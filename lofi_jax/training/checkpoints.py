@@ -15,7 +15,7 @@ from etils import epath
 from lofi_jax.errors import UserError, first, naming_full_disk, one_line, warn
 from lofi_jax.files import naming_unwritable, read_bytes, read_own_json, try_to_fill, write_json
 from lofi_jax.training.groups import merge
-from lofi_jax.training.processes import is_first, wait
+from lofi_jax.training.processes import is_first, place, wait
 
 _DIGESTS = "digests.json"
 
@@ -40,6 +40,10 @@ class Checkpoints:
         """Saves a `TrainState` in the background; a restart never sees an unfinished save."""
         self._manager.wait_until_finished()
         self._seal()
+        if place()[1] == 1:
+            # Of arrays on devices Orbax would compile a slice for each shape. A copy: the next step
+            # takes the memory.
+            state = jax.tree.map(np.array, state)
         self._manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state)))
 
     def restore(self, state):

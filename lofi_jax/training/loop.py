@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from lofi_jax.devices.shared_programs import shared
 from lofi_jax.errors import UserError
 from lofi_jax.interrupts import Interrupted
 from lofi_jax.training import folders
@@ -72,7 +73,8 @@ def train(training: Training, batches: grain.IterDataset, session: Session) -> T
         iterator.set_state({"batches": first})
     curve = CurveWriter(training.folder, first)
     progress = Progress(name, steps, first)
-    runner = _Runner(name, jit_step(training.step, placed), iterator, session.mesh, progress)
+    step = shared(jit_step(training.step, placed))
+    runner = _Runner(name, step, iterator, session.mesh, progress)
     saved_at, saved_step = time.monotonic(), first
     with told_to_end() as told:
         for done in range(first + 1, steps + 1):

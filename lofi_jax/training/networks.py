@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from lofi_jax.devices import shared_programs
 from lofi_jax.models import chunked, windows
 from lofi_jax.models.layers.drop_path import Keys
 from lofi_jax.models.protocols import Encoder, Head, Module, WindowEncoder
@@ -120,4 +121,4 @@ def initial_variables(
     (T, H, W, 3).
     """
     frames = jnp.zeros((1, *windows.example(encoder, shape)), jnp.uint8)
-    return {"batch_stats": {}, **jax.jit(encoder.init)(key, frames)}
+    return {"batch_stats": {}, **shared_programs.initial(encoder.init, key, frames)}

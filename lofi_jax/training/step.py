@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, PRNGKeyArray
 
+from lofi_jax.devices import shared_programs
 from lofi_jax.errors import UserError
 from lofi_jax.models import pixel_rows
 from lofi_jax.training.groups import merge, split
@@ -55,7 +56,8 @@ def initial_state(
             f" optimizer ({', '.join(frozen)}) a learning_rate_scale above 0"
         )
     mean = jax.tree.map(jnp.copy, trained) if ema else {}
-    return TrainState(jnp.zeros((), jnp.int32), params, batch_stats, optimizer.init(trained), mean)
+    opt_state = shared_programs.initial(optimizer.init, trained)
+    return TrainState(jnp.zeros((), jnp.int32), params, batch_stats, opt_state, mean)
 
 
 def make_step(
