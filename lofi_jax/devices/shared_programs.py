@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 import jax
+from jax.core import Tracer
 
 _MOST = 16  # programs kept, of those used last; a row of a run needs six
 _compiled: collections.OrderedDict[Hashable, jax.stages.Compiled] = collections.OrderedDict()
@@ -25,7 +26,7 @@ def shared(jitted: jax.stages.Wrapped, options: dict[str, Any] | None = None) ->
     programs: dict[Hashable, jax.stages.Compiled] = {}
 
     def call(*arguments):
-        if any(isinstance(x, jax.core.Tracer) for x in jax.tree.leaves(arguments)):
+        if any(isinstance(x, Tracer) for x in jax.tree.leaves(arguments)):
             return jitted(*arguments)
         kind = _kind(arguments)
         if kind not in programs:
