@@ -11,7 +11,7 @@ from typing import Any
 import jax
 from jax.core import Tracer
 
-_MOST = 16  # programs kept, of those used last; a row of a run needs six
+_MOST = 16  # programs kept, of those used last; a row of a run needs some eight
 _compiled: collections.OrderedDict[Hashable, jax.stages.Compiled] = collections.OrderedDict()
 
 
