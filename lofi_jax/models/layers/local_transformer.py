@@ -76,7 +76,10 @@ class LocalAttention(nn.Module):
             y = nn.Dense(channels, name=name)(y)
             return y.reshape(*y.shape[:2], self.heads, -1)
 
-        query, key, value = (projected(name) for name in ("query", "key", "value"))
+        # In float32: a T4, which has no products of bfloat16, refuses the library's in it.
+        query, key, value = (
+            projected(name).astype(jnp.float32) for name in ("query", "key", "value")
+        )
         y = jax.nn.dot_product_attention(
             query,
             key,
@@ -84,7 +87,7 @@ class LocalAttention(nn.Module):
             mask=None if real is None else jnp.asarray(real)[None, None, None],
             local_window_size=self.window // 2 if self.window else None,
         )
-        y = nn.Dense(channels, name="out")(y.reshape(*y.shape[:2], channels))
+        y = nn.Dense(channels, name="out")(y.reshape(*y.shape[:2], channels).astype(x.dtype))
         return masked(y, real)
 
 
