@@ -24,9 +24,9 @@ learns to classify the words; then come the joint trainings and a fresh head on 
 features.
 
 Expect 40 to 42 class-aware and 65 to 67 class-agnostic average mAP of the frozen encoder, about 43
-and 68 of T- and ST-LoFi, and nothing gained by S-LoFi: 20 x 20 pixels are too few for lips. All four rows
-took 48 minutes on one core of a VM, beside other work; configs/README.md has the figures, of full
-fidelity and the cycles too.
+and 68 of T- and ST-LoFi, and nothing gained by S-LoFi: 20 x 20 pixels are too few for lips. All
+four rows took 48 minutes on one core of a VM, beside other work; configs/README.md has the figures,
+of full fidelity and the cycles too.
 """
 
 from ml_collections import ConfigDict
