@@ -4,7 +4,7 @@ compilers make of it.
 As a command it compiles programs for devices that are not there, in a process of its own:
 
     python tests/programs.py DEVICE,COUNT,HOSTS \\
-        '{"program": "joint", "paper": "encoder=tsm_resnet50", ...}' ...
+        '{"program": "joint", "config": "paper/hacs:encoder=tsm_resnet50", ...}' ...
 
 and prints one line of JSON for each; see `NAMES`, `CONFIG` and `described`.
 """
@@ -21,8 +21,7 @@ import tiny
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from keys import changed
 
-from lofi_jax import config as configs
-from lofi_jax.config import Config, fidelities, full_fidelity
+from lofi_jax.config import Config, fidelities, full_fidelity, load
 from lofi_jax.config.rows import Row
 from lofi_jax.devices import compile_only
 from lofi_jax.fidelity import Fidelity
@@ -183,14 +182,16 @@ def described(compiled: jax.stages.Compiled) -> dict:
 
 
 # What one line of the command may ask for, and what it is otherwise.
-CONFIG = dict(paper="", tiny=False, program="joint", fidelity="full", mesh=(1, 1), change={})
+CONFIG = dict(
+    config="paper/activitynet", program="joint", fidelity="full", mesh=(1, 1), change={}, tiny=False
+)
 
 
 def config_of(asked: dict):
     """The config that a line of the command asks for."""
     if asked["tiny"]:
         return changed(tiny.get_config(), asked["change"])
-    return changed(configs.paper(asked["paper"]), asked["change"])
+    return changed(load(asked["config"]), asked["change"])
 
 
 def main():

@@ -23,6 +23,7 @@ from lofi_jax.errors import UserError
 
 GPUS = ("h100", "a100", "t4")
 BFLOAT16 = {"dtype": "bfloat16"}
+PAPER = "paper/activitynet"
 
 
 def compiled(devices, *wanted, timeout=7200):
@@ -76,10 +77,13 @@ def test_a_tpu_takes_the_full_step_in_half_of_its_memory():
 def test_gpus_take_every_encoder_head_and_fidelity(device):
     encoders = ("tsm_resnet18", "tsm_resnet34", "tsm_resnet50", "r2plus1d_18", "r2plus1d_34")
     wanted = {
-        (name, dtype): a_step({"dtype": dtype}, paper=f"encoder={name}")
+        (name, dtype): a_step({"dtype": dtype}, config=f"{PAPER}:encoder={name}")
         for name, dtype in itertools.product(encoders, ("bfloat16", "float32"))
     }
-    wanted |= {name: a_step(paper=f"head={name}") for name in ("bmn", "actionformer")}
+    wanted |= {name: a_step(config=f"{PAPER}:head={name}") for name in ("bmn", "actionformer")}
+    wanted["adapters"] = a_step(
+        joint={"batch_size": 1}, config="adatad/activitynet:encoder=videomae_small"
+    )
     variants = ("keep", "convolutions"), ("keep", "blocks"), ("accumulate", 16), ("chunk", 25)
     wanted |= {variant: a_step(joint=dict([variant])) for variant in variants}
     fidelities = ("spatial", "temporal", "spatiotemporal")
