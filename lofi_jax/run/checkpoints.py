@@ -10,7 +10,7 @@ from lofi_jax.config import Config
 from lofi_jax.config.rows import Row
 from lofi_jax.errors import UserError
 from lofi_jax.models.protocols import Encoder, by_path
-from lofi_jax.run.networks import initial_encoder, make_encoder_of, snippet_shape
+from lofi_jax.run.networks import initial_encoder, make_encoder_of, naming, snippet_shape
 from lofi_jax.run.start import Run
 from lofi_jax.training import folders
 from lofi_jax.training.checkpoints import load_state
@@ -90,10 +90,11 @@ def load_encoder_of(
         named: the network's name for the user.
 
     Raises:
-        UserError: as `load_encoder`, or it holds another encoder.
+        UserError: as `load_encoder`, it holds another encoder, or the network cannot work.
     """
     loaded = _without(getattr(encoder, "beyond", ()), load_encoder(path))
-    wanted = jax.eval_shape(lambda: initial_variables(encoder, shape, jax.random.key(0)))
+    with naming("encoder", named, f"snippets of {shape}"):
+        wanted = jax.eval_shape(lambda: initial_variables(encoder, shape, jax.random.key(0)))
     there, here = (
         {name: x.shape for name, x in by_path(tree).items()} for tree in (loaded, wanted)
     )

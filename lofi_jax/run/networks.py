@@ -35,7 +35,7 @@ def check(config: Config) -> None:
         _check_windows(config, encoder)
     if any(row.start != "external" for row in table):
         shape = snippet_shape(config)
-        with _naming("config.encoder", config.encoder.name, f"snippets of {shape}"):
+        with naming("config.encoder", config.encoder.name, f"snippets of {shape}"):
             width = networks.feature_width(encoder, shape)
     inputs: dict[tuple[str, int, int], None] = {}
     for row in table:
@@ -46,13 +46,13 @@ def check(config: Config) -> None:
             inputs |= dict.fromkeys((row.head, at.snippets, channels) for at in (full, *lows))
     for name, length, channels in inputs:
         features = jax.ShapeDtypeStruct((1, length, channels), jnp.float32)
-        with _naming("config.head", name, f"{length} snippets of {channels} channels"):
+        with naming("config.head", name, f"{length} snippets of {channels} channels"):
             head = make_head(config, name, classes=1)
             jax.eval_shape(head.init, jax.eval_shape(lambda: jax.random.key(0)), features)
 
 
 @contextlib.contextmanager
-def _naming(key: str, name: str, what: str) -> Iterator[None]:
+def naming(key: str, name: str, what: str) -> Iterator[None]:
     """Turns whatever a module raises on inputs that do not suit its options into a `UserError`."""
     try:
         yield

@@ -82,7 +82,8 @@ def made(workdir: Workdir, stages: tuple[str, ...]) -> list[pathlib.Path]:
         path
         for folders, kept in (_MADE[stage] for stage in stages)
         for folder in folders
-        for path in (workdir.root / folder).glob(kept)
+        for name in (kept, f".{kept}")  # and our notes on them
+        for path in (workdir.root / folder).glob(name)
     }
     return sorted(paths, key=lambda path: (_FOLDERS.index(path.parent.name), path))
 

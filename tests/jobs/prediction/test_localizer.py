@@ -133,6 +133,7 @@ def test_what_is_no_encoder_is_refused(workdir, tmp_path):
         ),
         (tmp_path / "lone", {"encoder": "tsm"}, "encoder is named 'tsm': choose one of"),
         (tmp_path / "lone", {"encoder": "tsm_resnet18", "wide": 1}, "cannot be made with"),
+        (tmp_path / "lone", {"encoder": "tsm_resnet18", "shift_div": 0}, "cannot work on"),
         (tmp_path / "none", {}, "no such checkpoint folder"),
         (workdir, {}, "a workdir: load one of its folders in encoders: acp, lofi_temporal_gtad"),
         (workdir / "heads" / "acp_gtad", {}, "holds no encoder"),
