@@ -128,7 +128,8 @@ class FeatureStore:
         """Writes a video's features (L, C), atomically."""
         content = io.BytesIO()
         np.save(content, np.asarray(features, np.float32))
-        with aside(self.path(video_id)) as unfinished:
+        # Whatever a machine that goes down leaves of it, its checksum tells.
+        with aside(self.path(video_id), lasting=False) as unfinished:
             unfinished.write_bytes(sealed(content.getvalue()))
 
     def read(self, video_id: str) -> np.ndarray:
