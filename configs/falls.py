@@ -22,9 +22,9 @@ Kinetics left it (acp), fine-tuned to classify the actions (acp_plus), and train
 64 (S-LoFi). Proposals get their labels by segment: 90% of the videos hold several classes. One fold
 alone is a run of lofi_jax.main with --config.data.fold=0.
 
-Expect 11.4 average mAP (class-agnostic 15.8) of acp over the three folds, in 9 minutes a fold on
-one core of a VM, beside other work, 6 of them for the features. ActionFormer
-has 19.7 (37.9) on fold 0, where G-TAD has 10.9 (17.8); configs/README.md has more.
+Expect 11 average mAP (class-agnostic 16 to 17) of acp over the three folds, in 9 minutes a fold on
+one core of a VM, beside other work, 6 of them for the features; 12 (17) of ST-LoFi, in 1 to 2 hours a
+fold. ActionFormer has 19.7 (37.9) on fold 0, where G-TAD has 10.9 (17.8); configs/README.md has more.
 """
 
 from ml_collections import ConfigDict
