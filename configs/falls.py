@@ -23,8 +23,9 @@ Kinetics left it (acp), fine-tuned to classify the actions (acp_plus), and train
 alone is a run of lofi_jax.main with --config.data.fold=0.
 
 Expect 11 average mAP (class-agnostic 16 to 17) of acp over the three folds, in 9 minutes a fold on
-one core of a VM, beside other work, 6 of them for the features; 12 (17) of ST-LoFi, in 1 to 2 hours a
-fold. ActionFormer has 19.7 (37.9) on fold 0, where G-TAD has 10.9 (17.8); configs/README.md has more.
+one core of a VM, beside other work, 6 of them for the features; 12 (17) of ST-LoFi, in 1 to 2 hours
+a fold. ActionFormer has 19.7 (37.9) on fold 0, where G-TAD has 10.9 (17.8); configs/README.md has
+more.
 """
 
 from ml_collections import ConfigDict
